@@ -1,0 +1,162 @@
+"""Attachments: bytes to a part of a message and back.
+
+Rules:
+* The type is found from the bytes, then from the name, never from the name alone where
+  the bytes say otherwise.
+* Bytes are inline (base64) unless a reference is asked for. A reference is a path with
+  the sha256 of what it held; a file that changed, or a path without its sha256, is
+  refused: a stream from elsewhere cannot make us upload a file its author has not read.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+
+from .errors import InputError, NoInputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .types import Attachment, Message
+
+_SIGNATURES = (
+    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
+    (0, b"\xff\xd8\xff", "image/jpeg"),
+    (0, b"GIF8", "image/gif"),
+    (8, b"WEBP", "image/webp"),
+    (8, b"WAVE", "audio/wav"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (4, b"ftypavif", "image/avif"),
+    (4, b"ftypheic", "image/heic"),
+    (4, b"ftypM4A", "audio/mp4"),
+    (4, b"ftypqt", "video/quicktime"),
+    (4, b"ftyp", "video/mp4"),
+    (0, b"%PDF-", "application/pdf"),
+    (0, b"ID3", "audio/mpeg"),
+    (0, b"\xff\xfb", "audio/mpeg"),
+    (0, b"\xff\xf3", "audio/mpeg"),
+    (0, b"\xff\xf1", "audio/aac"),
+    (0, b"fLaC", "audio/flac"),
+    (0, b"OggS", "audio/ogg"),
+    (0, b"\x1a\x45\xdf\xa3", "video/webm"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\x00", "image/tiff"),
+    (0, b"MM\x00*", "image/tiff"),
+    (0, b"\x1f\x8b", "application/gzip"),
+    (0, b"PK\x03\x04", "application/zip"),
+)
+_ZIPPED = ("application/vnd.", "application/epub", "application/x-", "application/java")
+
+
+def mime_type(data: bytes, name: str = "") -> str:
+    """Return the MIME type of bytes: by their signature, else as text by `name`."""
+    for offset, signature, mime in _SIGNATURES:
+        if data.startswith(signature, offset):
+            by_name = _by_name(name) if mime == "application/zip" else ""
+            return by_name if by_name.startswith(_ZIPPED) else mime
+    if not _is_text(data[:65536]):
+        return "application/octet-stream"
+    by_name = _by_name(name)
+    is_text = by_name.startswith("text/") or by_name in ("application/json", "application/xml", "image/svg+xml")
+    return by_name if is_text else "text/plain"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:  # not just a character cut at the end
+            return False
+    return b"\0" not in head
+
+
+def _by_name(name: str) -> str:
+    if not name:
+        return ""
+    import mimetypes
+
+    return mimetypes.guess_type(name, strict=False)[0] or ""
+
+
+def read_file(path: str) -> bytes:
+    """Return what a file holds. Raises NoInputError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise NoInputError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise NoInputError(f"{path!r}: {error}") from None
+
+
+def _sha256(data: bytes) -> str:
+    from hashlib import sha256
+
+    return sha256(data).hexdigest()
+
+
+def from_bytes(data: bytes, *, name: str = "", mime: str | None = None) -> Attachment:
+    """Return an attachment that holds `data`."""
+    attachment: Attachment = {"type": mime or mime_type(data, name)}
+    if name:
+        attachment["name"] = os.path.basename(name)
+    attachment["content"] = b2a_base64(data, newline=False).decode()
+    return attachment
+
+
+def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attachment:
+    """Return an attachment of a file: inline, or with `ref` by its absolute path and sha256.
+
+    Raises NoInputError where it cannot be read.
+    """
+    data = read_file(path)
+    if not ref:
+        return from_bytes(data, name=path, mime=mime)
+    return {
+        "type": mime or mime_type(data, path),
+        "name": os.path.basename(path),
+        "path": os.path.abspath(path),
+        "sha256": _sha256(data),
+    }
+
+
+def from_url(url: str, *, mime: str | None = None) -> Attachment:
+    """Return an attachment that is at a URL; its type is `mime`, else by the name, else
+    by fetching it. Raises UnavailableError where that fails."""
+    kind = mime or _by_name(url.partition("?")[0])
+    if not kind:
+        from .transport import fetch
+
+        kind = mime_type(fetch(url))
+    return {"type": kind, "url": url}
+
+
+def data_of(attachment: Attachment) -> bytes | None:
+    """Return the bytes of an attachment; None where they are not here (a URL, a vendor's file).
+
+    Raises InputError for content that is no base64, a path without its sha256, and a file
+    that does not match it; NoInputError for a file that is gone.
+    """
+    if "content" in attachment:
+        try:
+            return a2b_base64(attachment["content"], strict_mode=True)
+        except Base64Error as error:
+            raise InputError(f"attachment: content is not base64: {error}") from None
+    if "path" not in attachment:
+        return None
+    path, sha256 = attachment["path"], attachment.get("sha256")
+    if not sha256:
+        raise InputError(f"attachment: the path {path} comes without its sha256")
+    data = read_file(path)
+    if _sha256(data) != sha256:
+        raise InputError(f"attachment: {path} is not the file it was: its sha256 differs")
+    return data
+
+
+def verify(message: Message) -> None:
+    """Refuse a message with a path whose file is gone or not the one it says."""
+    for part in message["parts"]:
+        for attachment in [part.get("attachment", {}), *part.get("attachments", ())]:
+            if "content" not in attachment and "path" in attachment:
+                data_of(attachment)

@@ -1,0 +1,1 @@
+"""The executables: one file each, and what they share."""

@@ -1,0 +1,102 @@
+"""What the options of all commands have in common."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from .. import __version__
+from ..errors import ConfigError
+from .run import WAIT, Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Command(click.Command):
+    """A command whose help opens with examples, and whose usage errors name no usage line."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "add_help_option": False})
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, then what click writes."""
+        with formatter.section("Examples"):
+            for line in self.examples.strip().splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line.strip()}\n")
+        formatter.write("\n")
+        super().format_help(ctx, formatter)
+
+
+def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.write((ctx.get_help() + "\n").encode())
+        ctx.exit()
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.obj.write(f"{ctx.obj.name} {__version__}\n".encode())
+        ctx.exit()
+
+
+def _quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.obj.quiet = value
+
+
+def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.obj.verbose = value
+
+
+def _wait(ctx: click.Context, param: click.Parameter, value: float | None) -> float:
+    if value is not None:
+        return value
+    named = os.environ.get("LLMTOOLS_WAIT")
+    try:
+        return WAIT if not named else max(float(named), 0)
+    except ValueError:
+        raise ConfigError(f"LLMTOOLS_WAIT={named!r} is not a number of seconds") from None
+
+
+def flag(*names: str, help: str, **kwargs: Any) -> Decorator:
+    """Return an option that is either given or not."""
+    return click.option(*names, is_flag=True, help=help, **kwargs)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every filter has."""
+    hidden: dict[str, Any] = {"expose_value": False, "is_eager": True}
+    for decorator in (
+        flag("-h", "--help", help="Show this help.", callback=_help, **hidden),
+        flag("--version", help="Show the version.", callback=_version, **hidden),
+        flag("-v", "--verbose", help="Say more on stderr.", callback=_verbose, **hidden),
+        flag("-q", "--quiet", help="Say nothing on stderr but errors.", callback=_quiet, **hidden),
+        click.option(
+            "--color",
+            type=click.Choice(("auto", "always", "never")),
+            default="auto",
+            help="Colour for people: when stderr is a terminal, always, or never.",
+        ),
+        click.option(
+            "--wait",
+            type=click.FloatRange(min=0),
+            metavar="SECONDS",
+            callback=_wait,
+            help="How long an idle stdin is waited for; 0 is for ever.  [default: LLMTOOLS_WAIT, 30]",
+        ),
+        flag("-n", "--no-stdin", help="Do not read stdin."),
+    ):
+        function = decorator(function)
+    return function
+
+
+def needs_stream(process: Process, no_stdin: bool) -> None:
+    """Refuse a terminal where a stream is needed, before it is waited for."""
+    if not no_stdin and process.stdin_kind() == "terminal":
+        raise click.UsageError("stdin is a terminal: pipe a stream into it, as in llm-msg user hi | " + process.name)

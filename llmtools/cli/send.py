@@ -1,0 +1,220 @@
+"""llm-send: sends the conversation on stdin to a model and streams the reply."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ..conversation import HISTORY, Conversation, from_record
+from ..errors import CancelledError, InputError, LlmToolsError, OutputError
+from ..jsonl import dumps, loads
+from ..message import system
+from ..relay import Relay, SaveFile, starts_with
+from ..request import Request
+from ..send import Exchange, choose_model, prepare
+from .options import Command, common, flag, needs_stream
+from .run import Process, StreamFailure, main
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
+    from ..types import Record
+
+EXAMPLES = """
+llm-msg user 'hi' | llm-send -m echo | llm-parts
+llm-msg user 'hi' | llm-send -m echo --save talk.jsonl | llm-parts
+llm-msg user 'shorter' < talk.jsonl | llm-send | llm-parts
+llm-msg user 'hi' | llm-send -m replay/talk.jsonl | llm-parts
+"""
+WITHOUT_EVENTS = HISTORY | {"error", "notice"}
+
+
+class Sender:
+    """The run of one llm-send: `status` is what it ends with."""
+
+    def __init__(self, process: Process, given: dict[str, Any], save: SaveFile | None) -> None:
+        self.process = process
+        self.given = given
+        self.options = {name: _value(value) for name, value in given["option"]}
+        self.relay = Relay(given["system"])
+        self.status = 0
+        self._save = save
+
+    # What comes in
+
+    def read(self) -> None:
+        """Pass the stream on; answer each conversation record as it comes."""
+        for lines in self.process.batches(self.given["wait"]):
+            out: list[bytes] = []
+            for record, raw in lines:
+                if record["type"] == "conversation":
+                    self._pass_on(out)
+                    out, raw = [], self._answer_record(record)
+                if record["type"] in HISTORY:
+                    self._keep(raw)
+                out += self.relay.feed(record, raw)
+            self._pass_on(out)
+        self._pass_on(self.relay.eof())
+
+    def _pass_on(self, lines: list[bytes]) -> None:
+        self.process.write_lines(lines)
+
+    def _keep(self, line: bytes) -> None:
+        if self._save is not None:
+            self._save.write(line)
+
+    # What is answered
+
+    def answer(self) -> None:
+        """Answer the stream, or pass on that it has failed."""
+        conversation, relay = self.relay.conversation, self.relay
+        if conversation.conversations and not conversation.messages:
+            return
+        failure = conversation.failure
+        if failure is not None and not self.given["anyway"]:
+            self._pass_on(relay.release(events=True))
+            raise StreamFailure(failure)
+        self._pass_on(relay.release(events=False))
+        if self.process.signal is not None:
+            raise self.process.cancelled()
+        prepared, notices = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
+        self._emit(notices)
+        exchange = Exchange(prepared, self._request(conversation, self.options))
+        self._run(exchange)
+        self._end(exchange)
+
+    def _request(self, conversation: Conversation, options: dict[str, Any]) -> Request:
+        model = choose_model(self.given["model"], conversation, os.environ.get("LLMTOOLS_MODEL"))
+        return Request(model, options=options)
+
+    def _run(self, exchange: Exchange) -> None:
+        """Write the records of the reply; keep its message, however the run ends."""
+        batches = exchange.batches(self.process.sleep)
+        try:
+            for records in self._interruptible(batches):
+                self._emit(records)
+            if self.process.signal is not None:
+                self._emit(exchange.cancel(self.process.cancelled()))
+        finally:
+            exchange.cancel(CancelledError("the reader left"))
+            if exchange.message is not None:
+                self._keep(dumps(exchange.message))
+
+    def _interruptible(self, batches: Generator[list[Record], None, None]) -> Generator[list[Record], None, None]:
+        """Yield the batches; a signal ends the wait for the next one."""
+        while self.process.signal is None:
+            self.process.raises = True
+            try:
+                records = next(batches, None)
+            except CancelledError:
+                return
+            finally:
+                self.process.raises = False
+            if records is None:
+                return
+            yield records
+        yield from batches
+
+    def _emit(self, records: list[Record]) -> None:
+        if self.given["no_events"]:
+            records = [record for record in records if record["type"] in WITHOUT_EVENTS]
+        if self.process.verbose:
+            for record in records:
+                if record["type"] == "notice":
+                    self.process.say(record["message"])
+        self.process.write_records(records)
+
+    def _end(self, exchange: Exchange) -> None:
+        if exchange.failure is not None and self.process.signal is None:
+            self.process.say(exchange.failure.message)
+            self.status = exchange.failure.exit_status
+
+    def _answer_record(self, record: Record) -> bytes:
+        """Return a conversation record with its reply, or with the error that came instead."""
+        instructions = self.given["system"]
+        if instructions is not None and not starts_with(record["messages"], system(instructions)):
+            record = {**record, "messages": [system(instructions), *record["messages"]]}
+        conversation = from_record(record)
+        if conversation.failure is not None and not self.given["anyway"]:
+            self.status = self.status or conversation.failure["exit_status"]
+            return dumps(record)
+        try:
+            return dumps(self._answered(record, conversation))
+        except OutputError:
+            raise
+        except LlmToolsError as error:
+            return dumps(self._failed(record, error))
+
+    def _answered(self, record: Record, conversation: Conversation) -> Record:
+        prepared, _ = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
+        options = {**record.get("options", {}), **self.options}
+        exchange = Exchange(prepared, self._request(conversation, options))
+        for _ in self._interruptible(exchange.batches(self.process.sleep)):
+            pass
+        if self.process.signal is not None:
+            exchange.cancel(self.process.cancelled())
+        rest = {name: value for name, value in record.items() if name != "error"}
+        if exchange.message is not None:
+            rest["messages"] = [*record["messages"], exchange.message]
+        return rest if exchange.failure is None else self._failed(rest, exchange.failure)
+
+    def _failed(self, record: Record, error: LlmToolsError) -> Record:
+        named = f" {record['id']}" if "id" in record else ""
+        self.process.say(f"conversation{named}: {error.message}")
+        self.status = self.status or error.exit_status
+        failure = {name: value for name, value in error.to_record().items() if name != "type"}
+        return {**record, "error": failure}
+
+
+def _value(text: str) -> Any:
+    """Return an option's value: JSON where it is JSON, else the text."""
+    try:
+        return loads(text)
+    except InputError:
+        return text
+
+
+@click.command(
+    name="llm-send",
+    cls=Command,
+    examples=EXAMPLES,
+    short_help="Send a conversation to a model",
+    context_settings={"max_content_width": 100},
+)
+@click.option("-m", "--model", metavar="MODEL", help="The model.  [default: that of the last reply, LLMTOOLS_MODEL]")
+@click.option("-s", "--system", metavar="TEXT", help="Make TEXT the first message of the stream, a system message.")
+@click.option(
+    "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
+)
+@click.option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
+@flag("--anyway", help="Go on from a stream that has failed.")
+@flag("--prefill", help="Have a last message of the model's continued.")
+@flag("--no-events", help="Write the message only, no events.")
+@common
+@click.pass_context
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Read a conversation, send it to a model, and write it with the reply: the reply's events
+    as they come, then its message.
+    """
+    process: Process = ctx.obj
+    needs_stream(process, options["no_stdin"])
+    process.check_stdout()
+    save = SaveFile(options["save"]) if options["save"] else None
+    sender = Sender(process, options, save)
+    try:
+        if not options["no_stdin"] and process.stdin_kind() == "stream":
+            sender.read()
+        sender.answer()
+    finally:
+        if save is not None:
+            save.close()
+    if sender.status:
+        ctx.exit(sender.status)
+
+
+def run() -> None:
+    """The entry point."""
+    main(command, writes_records=True)

@@ -1,0 +1,171 @@
+"""Records to conversation: messages, tools, the last model, pending calls, and whether
+the stream has failed.
+
+Rules:
+* History records are the conversation; events only tell whether a response is whole.
+* A stream has failed if its last response did, or if an `error` stands after its last
+  complete message. A later complete reply heals it; a complete message needs no `end`.
+* Of several failures the first counts: it is what an exit status tells.
+"""
+
+from __future__ import annotations
+
+from .errors import TruncatedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .types import ErrorRecord, Message, Part, Record, ToolRecord
+
+HISTORY = frozenset(("message", "tool", "conversation"))
+_STATUS_CODE = {"cancelled": ("cancelled", 75), "truncated": ("truncated", 75), "error": ("failed", 1)}
+
+
+def text_of(message: Message) -> str:
+    """Return the text of a message: its text parts, joined; where the vendor tells
+    commentary from answer, the answer."""
+    return "".join(
+        [part["text"] for part in message["parts"] if part["type"] == "text" and part.get("phase") != "commentary"]
+    )
+
+
+def _failure_of(outcome: Record, error: Record | None) -> ErrorRecord:
+    """Return the `error` record that an `end` or a message's `response` stands for."""
+    status = outcome["status"]
+    code, exit_status = _STATUS_CODE[status]
+    said = {**{"code": code, "message": f"the reply ended with status {status}"}, **(error or {})}
+    said["exit_status"] = outcome.get("exit_status", exit_status)
+    return {"type": "error", **said}  # type: ignore[typeddict-item]
+
+
+class Conversation:
+    """What a stream says so far. `add` takes its records in order.
+
+    messages: the `message` records; tools: the last `tool` record of each name;
+    conversations: how many `conversation` records came (each is a stream of its own).
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.messages: list[Message] = []
+        self.tools: dict[str, ToolRecord] = {}
+        self.conversations = 0
+        self.is_open = False
+        self._failed_role = "assistant"
+        self._failures: dict[str, ErrorRecord] = {}
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take the next record."""
+        kind = record["type"]
+        if "part_index" in record or kind == "reset":
+            self.is_open = True
+        elif kind == "message":
+            self._add_message(record)  # type: ignore[arg-type]
+        elif kind == "start":
+            self.is_open = True
+            self._failures.pop("response", None)
+            self._failed_role = record.get("role", "assistant")
+        elif kind == "end":
+            if record["status"] != "ok":
+                self._fail("response", _failure_of(record, None))
+        elif kind == "error":
+            self._fail("response" if self.is_open else "outside", record)  # type: ignore[arg-type]
+        elif kind == "tool":
+            self.tools[record["name"]] = record  # type: ignore[assignment]
+        elif kind == "conversation":
+            self.conversations += 1
+
+    def _add_message(self, message: Message) -> None:
+        self.messages.append(message)
+        self.is_open = False
+        response = message.get("response", {})
+        role = message["role"]
+        if response.get("status", "ok") != "ok":
+            self._failed_role = role
+            self._fail("response", _failure_of(response, response.get("error")))  # type: ignore[arg-type]
+            return
+        self._failures.pop("outside", None)
+        if role in ("assistant", self._failed_role):
+            self._failures.pop("response", None)
+
+    def _fail(self, where: str, failure: ErrorRecord) -> None:
+        self._failures.setdefault(where, failure)
+
+    @property
+    def failure(self) -> ErrorRecord | None:
+        """What failed first, as the `error` record that tells it; None where nothing did.
+        It is meant to be asked at the end of the stream: a response still open is cut off."""
+        for failure in self._failures.values():
+            return failure
+        return TruncatedError("the reply was cut off").to_record() if self.is_open else None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the stream has failed, if it ended here."""
+        return self.is_open or bool(self._failures)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether any message or tool came."""
+        return bool(self.messages or self.tools)
+
+    @property
+    def model(self) -> str | None:
+        """The model of the last reply, as a name that resolves again."""
+        for message in reversed(self.messages):
+            model = message.get("response", {}).get("model")
+            if message["role"] == "assistant" and model:
+                return str(model)
+        return None
+
+    @property
+    def reply(self) -> list[Message]:
+        """Every assistant message after the last user message."""
+        found: list[Message] = []
+        for message in reversed(self.messages):
+            if message["role"] == "user":
+                break
+            if message["role"] == "assistant":
+                found.insert(0, message)
+        return found
+
+    def pending_calls(self) -> list[Part]:
+        """Return the calls of the last assistant message that no tool message answers."""
+        for place in range(len(self.messages) - 1, -1, -1):
+            if self.messages[place]["role"] == "assistant":
+                return unanswered(self.messages, place)
+        return []
+
+
+def unanswered(messages: list[Message], place: int) -> list[Part]:
+    """Return the tool calls of the message at `place` that no tool message between it and
+    the next assistant message answers, each with its id (`~N` where it has none).
+
+    A call that the provider runs itself is never pending.
+    """
+    answered: set[str] = set()
+    for message in messages[place + 1 :]:
+        if message["role"] == "assistant":
+            break
+        answered.update(part.get("tool_call_id", "") for part in message["parts"] if part["type"] == "tool_result")
+    calls = [
+        {**part, "tool_call_id": part.get("tool_call_id", f"~{index}")}
+        for index, part in enumerate(messages[place]["parts"])
+        if part["type"] == "tool_call" and not part.get("server_executed")
+    ]
+    return [call for call in calls if call["tool_call_id"] not in answered]
+
+
+def from_record(record: Record) -> Conversation:
+    """Return the stream of its own that a `conversation` record is."""
+    conversation = Conversation()
+    for tool in record.get("tools", ()):
+        conversation.add({**tool, "type": "tool"})
+    for message in record["messages"]:
+        conversation.add({**message, "type": "message"})
+    if "error" in record:
+        unnamed = {"code": "failed", "message": "the conversation failed", "exit_status": 1}
+        conversation.add({**unnamed, **record["error"], "type": "error"})
+    return conversation

@@ -1,0 +1,264 @@
+"""Events to message: the only accumulator.
+
+Rules:
+* A part lives at its `part_index`; chunks append to it in the order they come, and
+  provider_metadata is merged one level deep into the issuer's object.
+* Linear in the size of the events: chunks are joined once, at the end.
+* First law: folding the events of a response gives exactly its message.
+"""
+
+from __future__ import annotations
+
+from .errors import InputError
+from .jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .types import Message, Metadata, Part, Record, Response
+
+TEXT_KINDS = frozenset(("text", "reasoning", "refusal"))
+_PART_TYPE = {"tool_call_name": "tool_call", "tool_call_args": "tool_call", "annotation": "text"}
+_CHUNK_FIELD = {"tool_call": "name", "tool_result": "output"}
+_KEPT = ("phase", "redacted", "tool_call_id", "server_executed", "exception")
+_FROM_START = ("model", "provider", "created", "request", "request_id")
+_FROM_END = (
+    "status",
+    "exit_status",
+    "finish_reason",
+    "finish_reason_raw",
+    "usage",
+    "model_served",
+    "timing",
+    "details",
+)
+_FROM_ERROR = ("code", "message", "http_status", "retryable", "retry_after")
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Return the fields of a tool call that its argument text makes.
+
+    `arguments` always; `arguments_raw` where the text differs from the compact form of
+    the arguments; `exception` where the text is no JSON object. Empty or null is {}.
+    """
+    if text.strip() in ("", "null"):
+        return {"arguments": {}}
+    try:
+        arguments = loads(text)
+    except InputError as error:
+        return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
+    if type(arguments) is not dict:
+        return {"arguments": {}, "arguments_raw": text, "exception": "invalid arguments: not a JSON object"}
+    if dumps(arguments).decode() == text:
+        return {"arguments": arguments}
+    return {"arguments": arguments, "arguments_raw": text}
+
+
+def merge_metadata(into: Metadata, new: Metadata) -> None:
+    """Merge `new` into `into`, one level deep into each issuer's object."""
+    for issuer, values in new.items():
+        into[issuer] = {**into.get(issuer, {}), **values}
+
+
+class _Growing:
+    """A part as it grows: the fields it has, and the chunks not yet joined to them."""
+
+    __slots__ = ("arguments", "chunks", "fields", "is_whole", "type")
+
+    def __init__(self, kind: str) -> None:
+        self.type = kind
+        self.fields: dict[str, Any] = {}
+        self.chunks: list[str] = []
+        self.arguments: list[str] = []
+        self.is_whole = False
+
+    def replace(self, part: Part) -> None:
+        self.type = part["type"]
+        self.fields = {name: value for name, value in part.items() if name != "type"}
+        self.chunks, self.arguments = [], []
+        self.is_whole = True
+
+    def add_fields(self, event: Record) -> None:
+        for name in _KEPT:
+            if name in event:
+                self.fields[name] = event[name]
+        if "tool_name" in event:
+            self.fields["name"] = event["tool_name"]
+        if "provider_metadata" in event:
+            merge_metadata(self.fields.setdefault("provider_metadata", {}), event["provider_metadata"])
+
+    def add_arguments(self, chunk: str) -> None:
+        if self.is_whole and not self.arguments:
+            before = self.fields.pop("arguments_raw", None)
+            self.arguments.append(dumps(self.fields["arguments"]).decode() if before is None else before)
+        self.arguments.append(chunk)
+
+    def part(self, index: int, is_cut: bool) -> Part:
+        fields = dict(self.fields)
+        if self.type == "attachment":
+            if self.chunks:
+                fields["attachment"] = _with_chunks(fields.get("attachment", {}), self.chunks)
+        elif self.chunks or not self.is_whole:
+            name = _CHUNK_FIELD.get(self.type, "text")
+            fields[name] = fields.get(name, "") + "".join(self.chunks)
+        if self.type == "tool_call":
+            self._add_call(fields, index, is_cut)
+        elif self.type == "tool_result":
+            fields.setdefault("name", "")
+        return {"type": self.type, **_ordered(fields)}
+
+    def _add_call(self, fields: dict[str, Any], index: int, is_cut: bool) -> None:
+        if not fields.get("tool_call_id"):
+            fields["tool_call_id"] = f"~{index}"
+        if self.is_whole and not self.arguments:
+            return
+        text = "".join(self.arguments)
+        fields.update(parse_arguments(text))
+        if is_cut and not text:
+            fields["exception"] = "invalid arguments: cut off"
+
+
+def _with_chunks(attachment: dict[str, Any], chunks: list[str]) -> dict[str, Any]:
+    from binascii import a2b_base64, b2a_base64
+
+    content = b"".join([a2b_base64(chunk) for chunk in [attachment.get("content", ""), *chunks]])
+    return {**attachment, "content": b2a_base64(content, newline=False).decode()}
+
+
+_ORDER = ("name", "text", "output", "arguments", "tool_call_id", "attachment")
+
+
+def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
+    first = {name: fields[name] for name in _ORDER if name in fields}
+    return {**first, **fields}
+
+
+class Fold:
+    """Folds the events of one response into its message.
+
+    `feed` takes them in order, `start`, `error` and `end` among them; `message` may be
+    asked at any time. Raises InputError for an event that fits no part.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[int, _Growing] = {}
+        self._metadata: Metadata = {}
+        self._start: Record = {}
+        self._error: Record = {}
+        self._end: Record = {}
+
+    @property
+    def part_count(self) -> int:
+        """The number of parts so far: the place of the next one."""
+        return len(self._parts)
+
+    def feed(self, event: Record) -> None:
+        """Take the next event."""
+        kind = event["type"]
+        if kind in TEXT_KINDS:
+            part = self._parts.get(event["part_index"])
+            if part is None or part.type != kind:
+                part = self._part(event, kind)
+            part.chunks.append(event["chunk"])
+            if len(event) > 3:
+                part.add_fields(event)
+        elif "part_index" in event:
+            self._feed_part(event, kind)
+        elif kind in ("start", "end"):
+            self._feed_bracket(event, kind)
+        elif kind == "error":
+            self._error = event
+        elif kind == "reset":
+            self.__init__()  # type: ignore[misc]
+
+    def _part(self, event: Record, kind: str) -> _Growing:
+        index = event["part_index"]
+        part = self._parts.get(index)
+        if part is None:
+            part = self._parts[index] = _Growing(kind)
+        elif part.type != kind and event["type"] != "part":
+            raise InputError(f"{event['type']}: part {index} is a part of type {part.type}")
+        return part
+
+    def _feed_part(self, event: Record, kind: str) -> None:
+        if kind == "annotation":
+            self._part(event, "text").fields.setdefault("annotations", []).append(event["annotation"])
+            return
+        part = self._part(event, _PART_TYPE.get(kind, kind))
+        if kind == "part":
+            part.replace(event["part"])
+            return
+        if kind == "tool_call_args":
+            part.add_arguments(event["chunk"])
+        elif kind == "attachment" and "attachment" in event:
+            part.fields["attachment"] = event["attachment"]
+            part.chunks = []
+        if kind != "tool_call_args" and "chunk" in event:
+            part.chunks.append(event["chunk"])
+        part.add_fields(event)
+
+    def _feed_bracket(self, event: Record, kind: str) -> None:
+        if kind == "start":
+            self._start = event
+        else:
+            self._end = event
+        merge_metadata(self._metadata, event.get("provider_metadata", {}))
+
+    def message(self) -> Message:
+        """Return the message that the events so far make."""
+        is_cut = self._end.get("status", "ok") != "ok"
+        parts = [self._parts[index].part(index, is_cut) for index in sorted(self._parts)]
+        message: Message = {"type": "message", "role": self._start.get("role", "assistant"), "parts": parts}
+        if self._metadata:
+            message["provider_metadata"] = self._metadata
+        if self._start or self._end:
+            message["response"] = self._response()
+        return message
+
+    def _response(self) -> Response:
+        response: dict[str, Any] = {}
+        for source, names in ((self._start, _FROM_START), (self._end, _FROM_END)):
+            response.update({name: source[name] for name in names if name in source})
+        if self._error:
+            response["error"] = {name: self._error[name] for name in _FROM_ERROR if name in self._error}
+            if "request_id" in self._error:
+                response["request_id"] = self._error["request_id"]
+        identity = self._end.get("response_id") or self._start.get("response_id")
+        return {"id": identity, **response}  # type: ignore[typeddict-item]
+
+
+def _events_of_part(part: Part, index: int) -> list[Record]:
+    """Return the events that make one part: chunks where they can say it all, else the whole part."""
+    kind = part["type"]
+    rest = {name: value for name, value in part.items() if name not in _SAID.get(kind, ())}
+    if kind in TEXT_KINDS and rest.keys() <= _SAYABLE:
+        return [{"type": kind, "chunk": part["text"], "part_index": index, **rest}]
+    if kind == "tool_call" and rest.keys() <= _SAYABLE and "tool_call_id" in rest:
+        text = part.get("arguments_raw", dumps(part["arguments"]).decode())
+        name = {"type": "tool_call_name", "chunk": part["name"], "part_index": index, **rest}
+        call_id = rest["tool_call_id"]
+        return [name, {"type": "tool_call_args", "chunk": text, "part_index": index, "tool_call_id": call_id}]
+    return [{"type": "part", "part_index": index, "part": part}]
+
+
+_SAID = {
+    **dict.fromkeys(TEXT_KINDS, ("type", "text")),
+    "tool_call": ("type", "name", "arguments", "arguments_raw"),
+}
+_SAYABLE = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "provider_metadata"))
+
+
+def events_of(message: Message) -> list[Record]:
+    """Return part events that fold to the parts of `message`: the inverse of the fold."""
+    return [event for index, part in enumerate(message["parts"]) for event in _events_of_part(part, index)]
+
+
+def message_of(events: Iterable[Record]) -> Message:
+    """Return the message that the events of one response make; records of the
+    conversation among them are passed over."""
+    folded = Fold()
+    for event in events:
+        folded.feed(event)
+    return folded.message()

@@ -1,0 +1,227 @@
+"""Lines to records and back: JSON Lines, read exactly and written compactly.
+
+Rules:
+* Nothing is rounded. A number that a double cannot hold as written stays a Python int
+  or becomes a `Number`, and is written as it came.
+* A line is refused by InputError with its number; the lines before it come out first.
+* The Decoder does no I/O: bytes in, (record, line) out, the line as it came, without its
+  newline.
+"""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from .check import CHECKS, check_record
+from .errors import InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .types import Record
+
+    Line = tuple[Record, bytes]
+
+BOM = b"\xef\xbb\xbf"
+
+# A number outside a string that orjson may round: an exponent, or 15 digits and more.
+_ODD_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9](?:[0-9.]{14}|[0-9.]*[eE])")
+_HISTORY = frozenset(("message", "tool", "conversation", "part", "annotation"))
+
+
+class Number(float):
+    """A JSON number that a double cannot hold as written, such as 1e400: `text` is how it
+    was written and how it is written again; as a float it is the nearest double."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Number:
+        """Make a number of its JSON text."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Number({self.text!r})"
+
+
+def _float(text: str) -> float:
+    from decimal import Decimal  # only an odd number gets here
+
+    value = float(text)
+    held = value - value == 0 and Decimal(repr(value)) == Decimal(text)
+    return value if held else Number(text)
+
+
+def _refuse_constant(name: str) -> Any:
+    raise InputError(f"{name} is not JSON")
+
+
+def _loads_exactly(data: bytes) -> Any:
+    import json
+
+    try:
+        value = json.loads(data, parse_float=_float, parse_constant=_refuse_constant)
+        orjson.dumps(_plain(value), default=_written)  # refuses the lone surrogates that json takes
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from None
+    return value
+
+
+def loads(data: bytes | bytearray | memoryview | str) -> Any:
+    """Return the JSON value in `data`, no number rounded. Raises InputError."""
+    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        if "infinity" in error.msg:
+            return _loads_exactly(raw)
+        raise InputError(f"not JSON: {error.msg} (column {error.colno})") from None
+    return _loads_exactly(raw) if _ODD_NUMBER.search(raw) else value
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Number):
+        return orjson.Fragment(value.text)
+    raise TypeError(f"not JSON: {type(value).__name__}")
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` with what orjson refuses made writable: integers beyond 64 bits."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if type(value) is int and not -(1 << 63) <= value < 1 << 64:
+        return orjson.Fragment(str(value))
+    return value
+
+
+def dumps(value: Any) -> bytes:
+    """Return `value` as compact JSON in UTF-8.
+
+    Raises InputError for what is not JSON: a lone surrogate, another type of object.
+    """
+    try:
+        return orjson.dumps(value, default=_written)
+    except TypeError:
+        pass
+    try:
+        return orjson.dumps(_plain(value), default=_written)
+    except (TypeError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}") from None
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """Return the records as lines."""
+    return b"".join([dumps(record) + b"\n" for record in records])
+
+
+def typed(record: Record) -> Record | None:
+    """Return a bare message, `{"role", "parts"}` or `{"role", "content": TEXT}`, as a
+    record with its type; None when it is none."""
+    if "type" in record or type(record.get("role")) is not str:
+        return None
+    if "parts" in record:
+        return {"type": "message", **record}
+    if type(record.get("content")) is str:
+        rest = {name: value for name, value in record.items() if name not in ("role", "content")}
+        parts = [{"type": "text", "text": record["content"]}]
+        return {"type": "message", "role": record["role"], "parts": parts, **rest}
+    return None
+
+
+class Decoder:
+    """Turns bytes, cut anywhere, into records.
+
+    `feed` and `eof` return the good lines; when a line is refused they return those
+    before it and set `error`, and every later call returns nothing.
+    """
+
+    def __init__(self, source: str = "stdin") -> None:
+        self.source = source
+        self.line = 0
+        self.error: InputError | None = None
+        self._tail = bytearray()
+
+    def feed(self, data: bytes) -> list[Line]:
+        """Take the next bytes; return the (record, line) pairs that they complete."""
+        if self.error is not None:
+            return []
+        first = data.find(b"\n")
+        if first < 0:
+            self._tail += data
+            return []
+        lines, start = [], 0
+        if self._tail:  # apart from the rest, so that a long line is not copied once more
+            self._tail += data[:first]
+            lines, start = [bytes(self._tail)], first + 1
+        end = data.rfind(b"\n")
+        if start <= end:
+            lines += data[start:end].split(b"\n")
+        self._tail = bytearray(data[end + 1 :])
+        return self._records(lines)
+
+    def eof(self) -> list[Line]:
+        """Say that no more bytes come; return the last line if it had no newline."""
+        if self.error is not None or not self._tail:
+            return []
+        last, self._tail = bytes(self._tail), bytearray()
+        return self._records([last])
+
+    def _records(self, lines: list[bytes]) -> list[Line]:
+        found: list[Line] = []
+        loads, checks, history = orjson.loads, CHECKS, _HISTORY
+        first = self.line
+        if not first and lines[0].startswith(BOM):
+            lines[0] = lines[0][3:]
+        for number, raw in enumerate(lines, first + 1):
+            try:
+                record = loads(raw)
+                kind = record["type"]
+                if kind in history:
+                    record, raw = self._exact(raw, record)
+                check = checks.get(kind)
+                if check is not None:
+                    check(record, kind)
+            except (orjson.JSONDecodeError, InputError, KeyError, TypeError) as error:
+                pair = self._second_look(raw, number, error)
+                if self.error is not None:
+                    break
+                if pair is None:
+                    continue
+                record, raw = pair
+            found.append((record, raw))
+        self.line = first + len(lines)
+        return found
+
+    def _exact(self, raw: bytes, record: Record) -> Line:
+        return (_loads_exactly(raw) if _ODD_NUMBER.search(raw) else record), raw
+
+    def _second_look(self, raw: bytes, number: int, error: Exception) -> Line | None:
+        """A line that is no plain record: blank, a bare message, an odd number, or refused."""
+        if not raw.strip():
+            return None
+        try:
+            if isinstance(error, InputError):
+                raise error
+            record = loads(raw)
+            if type(record) is dict:
+                bare = typed(record)
+                if bare is not None:
+                    record, raw = bare, dumps(bare)
+            check_record(record)
+            return record, raw
+        except InputError as refusal:
+            self.error = InputError(refusal.message, line=number, source=self.source)
+            return None

@@ -1,0 +1,298 @@
+"""Conversation to events: the one path to a model.
+
+Rules:
+* A provider says what it has: events, `end`, pauses; or it raises. The `Exchange` makes
+  of that the records of one response, in their order: start, events, error, message, end.
+* What came before a failure is kept: the message is assembled from it, whatever happens.
+* A failure before the first event is an `error` outside any response.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .attachment import verify
+from .conversation import Conversation, unanswered
+from .errors import (
+    CancelledError,
+    FilteredError,
+    InputError,
+    LlmToolsError,
+    NoInputError,
+    NoModelError,
+    PausedError,
+    ProtocolError,
+    RefusedError,
+    TruncatedError,
+    from_record,
+)
+from .fold import Fold
+from .request import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+    from typing import Any
+
+    from .types import Message, Part, Record
+
+    Provider = Callable[[Conversation, Request], Iterator[list[Record] | float]]
+
+BUILT_IN = ("echo", "replay/FILE")
+
+
+def resolve(name: str) -> tuple[str, Provider]:
+    """Return the provider's name and the function that plays the model `name`.
+
+    Raises NoModelError for a name that no one knows.
+    """
+    if name == "echo":
+        from .protocols import echo
+
+        return "echo", echo.reply
+    kind, slash, path = name.partition("/")
+    if kind == "replay" and slash:
+        from . import replay
+
+        return "replay", lambda conversation, request: replay.reply(path, conversation, request)
+    raise NoModelError(f"no model is named {name!r}; there are {' and '.join(BUILT_IN)}")
+
+
+def choose_model(asked: str | None, conversation: Conversation, default: str | None) -> str:
+    """Return the model to use: the one asked for, else that of the last reply, else the default.
+
+    Raises NoModelError where none is named, or where the stream names one that only the
+    user may choose: a file of this machine or an address.
+    """
+    name = asked or conversation.model or default
+    if not name:
+        raise NoModelError("no model: name one with -m or LLMTOOLS_MODEL")
+    if not asked and name == conversation.model and (name.startswith(("replay/", "gguf/")) or "://" in name):
+        raise NoModelError(f"the last reply is from {name}, which is never taken from a stream: name it with -m")
+    return name
+
+
+def notice(code: str, message: str) -> Record:
+    """Return a `notice` record."""
+    return {"type": "notice", "code": code, "message": message}
+
+
+def _without(message: Message, calls: list[Part]) -> Message:
+    dropped = {call["tool_call_id"] for call in calls}
+    parts = [
+        part
+        for place, part in enumerate(message["parts"])
+        if part["type"] != "tool_call" or part.get("tool_call_id", f"~{place}") not in dropped
+    ]
+    return {**message, "parts": parts}
+
+
+def repair(messages: list[Message]) -> tuple[list[Message], list[Record]]:
+    """Return the messages without the unanswered calls of failed replies, and a notice for each."""
+    repaired: list[Message] = []
+    notices: list[Record] = []
+    for place, message in enumerate(messages):
+        if message["role"] == "assistant" and message.get("response", {}).get("status", "ok") != "ok":
+            calls = unanswered(messages, place)
+            notices += [notice("dropped_call", f"dropped the incomplete call of {call['name']}") for call in calls]
+            message = _without(message, calls)
+        repaired.append(message)
+    return repaired, notices
+
+
+def prepare(
+    conversation: Conversation, *, anyway: bool = False, prefill: bool = False
+) -> tuple[Conversation, list[Record]]:
+    """Return the conversation as it is to be sent, and notices of what was changed.
+
+    Raises the stream's own failure unless `anyway`; NoInputError where there is nothing to
+    answer; InputError where it ends with the model's message, unless `prefill`, and where
+    an attachment is not the file it says.
+    """
+    failure = conversation.failure
+    if failure is not None and not anyway:
+        raise from_record(failure)
+    messages, notices = repair(conversation.messages) if anyway else (conversation.messages, [])
+    messages = [message for message in messages if message["parts"]]
+    if not messages:
+        raise NoInputError("no message to answer in the stream")
+    if messages[-1]["role"] == "assistant" and not prefill:
+        raise InputError("the conversation ends with the model's message (--prefill to have it continued)")
+    for message in messages:
+        verify(message)
+    return Conversation([*conversation.tools.values(), *messages]), notices  # type: ignore[list-item]
+
+
+def now() -> str:
+    """Return the time in UTC as RFC 3339 has it, to the millisecond."""
+    seconds = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+class Exchange:
+    """One request and the response to it, as the records of a stream.
+
+    `batches` makes them; then `failure` says how it ended (None where it ended well) and
+    `message` is what came, None where nothing did.
+    """
+
+    def __init__(self, conversation: Conversation, request: Request) -> None:
+        self.provider, self._play = resolve(request.model)
+        self.request = request
+        self.failure: LlmToolsError | None = None
+        self.message: Message | None = None
+        self._conversation = conversation
+        self._fold = Fold()
+        self._start: Record | None = None
+        self._end: Record | None = None
+        self._begun = time.monotonic()
+        self._first: float | None = None
+        self._is_over = False
+
+    def batches(self, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
+        """Yield the records, those that are ready at the same moment together.
+
+        A LlmToolsError raised in here, by `sleep` or by a signal's handler, ends the
+        response as it says; the last records still come.
+        """
+        try:
+            for item in self._play(self._conversation, self.request):
+                if isinstance(item, float):
+                    sleep(item)
+                    continue
+                records = self._take(item)
+                if records:
+                    yield records
+                if self.failure is not None:
+                    break
+        except LlmToolsError as error:
+            self.failure = self.failure or error
+        records = self._finish()
+        if records:
+            yield records
+
+    def cancel(self, error: CancelledError) -> list[Record]:
+        """End the response here, from outside; return its last records, none where it is over."""
+        if self._is_over:
+            return []
+        self.failure = self.failure or error
+        return self._finish()
+
+    def _take(self, events: list[Record]) -> list[Record]:
+        records: list[Record] = []
+        for event in events:
+            kind = event["type"]
+            if kind == "end":
+                self._end = event
+            elif kind == "error":
+                self.failure = from_record(event)  # type: ignore[arg-type]
+                break
+            elif kind == "start":
+                records.append(self._open(event))
+            else:
+                if "part_index" in event and self._first is None:
+                    self._first = time.monotonic()
+                    if self._start is None:
+                        records.append(self._open({}))
+                self._feed(event)
+                records.append(event)
+        return records
+
+    def _feed(self, event: Record) -> None:
+        try:
+            self._fold.feed(event)
+        except InputError as error:
+            raise ProtocolError(f"{self.provider}: {error.message}") from None
+
+    def _open(self, event: Record) -> Record:
+        start = {
+            "type": "start",
+            "response_id": event.get("response_id") or f"resp_{os.urandom(12).hex()}",
+            "model": self.request.model,
+            "provider": self.provider,
+            "created": now(),
+        }
+        if asked := self.request.record():
+            start["request"] = asked
+        rest = {name: value for name, value in event.items() if name not in start}
+        self._start = {**start, **rest}
+        self._fold.feed(self._start)
+        return self._start
+
+    def _finish(self) -> list[Record]:
+        self._is_over = True
+        self.failure = self.failure or self._verdict()
+        records: list[Record] = []
+        if self._start is None and self._end is not None:
+            records.append(self._open({}))
+        if self.failure is not None and (self._start is None or not isinstance(self.failure, CancelledError)):
+            record: Record = dict(self.failure.to_record())
+            records.append(record)
+            self._fold.feed(record)
+        if self._start is None:
+            return records
+        end = self._end_record(self._start["response_id"])
+        if end.get("finish_reason") == "length":
+            records.append(notice("length", "the answer stopped at the length limit"))
+        self._fold.feed(end)
+        self.message = self._fold.message()
+        return [*records, self.message, end]  # type: ignore[list-item]
+
+    def _verdict(self) -> LlmToolsError | None:
+        """What the end that came says of the answer, where nothing failed before."""
+        if self._end is None:
+            return TruncatedError(f"{self.provider}: the reply was cut off before its end")
+        reason = self._end.get("finish_reason")
+        if reason == "refusal":
+            return RefusedError("the model refused")
+        if reason == "content_filter":
+            return FilteredError("a content filter took the answer")
+        if reason == "pause":
+            return PausedError(f"{self.provider}: the model paused and did not go on")
+        return None
+
+    def _end_record(self, response_id: str) -> Record:
+        failure = self.failure
+        end: Record = {"type": "end", "response_id": response_id, "status": "ok"}
+        if failure is not None:
+            end["status"] = failure.code if isinstance(failure, (CancelledError, TruncatedError)) else "error"
+            end["exit_status"] = failure.exit_status
+        end["finish_reason"] = "stop" if failure is None else "error"
+        said = {name: value for name, value in (self._end or {}).items() if name not in ("type", "status")}
+        end.update(said)
+        elapsed = time.monotonic() - self._begun
+        timing = {"total": round(elapsed, 3)}
+        if self._first is not None:
+            timing = {"first": round(self._first - self._begun, 3), **timing}
+        end["timing"] = timing
+        return end
+
+
+def stream(
+    conversation: Conversation | Iterable[Message],
+    model: str | None = None,
+    *,
+    options: dict[str, Any] | None = None,
+    anyway: bool = False,
+    prefill: bool = False,
+) -> Iterator[Record]:
+    """Send a conversation; yield the records of the response as they come.
+
+    `model` is a name such as "echo"; without it the model of the last reply is used.
+    Raises what `prepare` raises and NoModelError before the first record, and after the
+    last one the error with which the response ended.
+
+        for event in llmtools.stream([llmtools.user("hi")], model="echo"):
+            if event["type"] == "text":
+                print(event["chunk"], end="")
+    """
+    if not isinstance(conversation, Conversation):
+        conversation = Conversation({**message, "type": "message"} for message in conversation)
+    prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
+    exchange = Exchange(prepared, Request(choose_model(model, conversation, None), options=options or {}))
+    yield from notices
+    for batch in exchange.batches():
+        yield from batch
+    if exchange.failure is not None:
+        raise exchange.failure

@@ -1,0 +1,237 @@
+"""A reply, printed while it comes.
+
+Rules:
+* The reply is what comes after the last user message. What another user message might
+  still make an old reply waits: a message without events until the end of the stream or
+  the next response, a response that is complete until the next record or a short quiet.
+* A response is shown from its events as they come; from its message where none came.
+* A `reset` takes back what was not printed yet; what was is closed with a newline.
+"""
+
+from __future__ import annotations
+
+from .conversation import Conversation
+from .fold import TEXT_KINDS, events_of
+from .jsonl import dumps
+from .terminal import CYAN, DIM, RED, YELLOW, painted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .jsonl import Line
+    from .types import Record
+
+STDOUT, STDERR = 1, 2
+QUIET = 0.1
+"""Seconds without a record after which a complete response is taken for the reply."""
+
+
+class View:
+    """Takes a stream's records; `take` gives what may be printed of the reply by now.
+
+    kinds: the types of chunks to show on stdout (text, reasoning, refusal).
+    """
+
+    def __init__(self, kinds: tuple[str, ...] = ("text",)) -> None:
+        self.conversation = Conversation()
+        self.kinds = frozenset(kinds)
+        self.printed = ""  # the last piece that went to stdout
+        self._pending: list[tuple[int, str]] = []
+        self._text: list[str] = []  # stdout pieces not yet in _pending, in runs
+        self._hold = ""  # "", "quiet" or "end": what the pending pieces wait for
+        self._shown = False  # whether a chunk of this response was shown
+        self._fast: str | None = None  # the kind whose bare chunks need no more than appending
+        self._muted: set[int] = set()  # parts that are commentary
+        self._break = False  # whether a newline goes before the next piece on stdout
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something waits for a quiet moment to be printed."""
+        return self._hold == "quiet" and bool(self._pending or self._text)
+
+    def feed(self, lines: list[Line]) -> None:
+        """Take the next records."""
+        for record, raw in lines:
+            kind = record["type"]
+            if kind == self._fast and len(record) == 3:
+                self._text.append(record["chunk"])
+            else:
+                self._feed(record, kind, raw)
+
+    def take(self, *, is_quiet: bool = False, is_end: bool = False) -> list[tuple[int, str]]:
+        """Return the (descriptor, text) pieces to print now."""
+        if not (is_end or not self._hold or (is_quiet and self._hold == "quiet")):
+            return []
+        self._settle()
+        pieces, self._pending = self._pending, []
+        for descriptor, text in pieces:
+            if descriptor == STDOUT and text:
+                self.printed = text
+        return pieces
+
+    def _settle(self) -> None:
+        if self._text:
+            self._pending.append((STDOUT, "".join(self._text)))
+            self._text = []
+
+    def _show(self, text: str, descriptor: int = STDOUT) -> None:
+        if descriptor == STDOUT:
+            if self._break and text:
+                self._break = False
+                self._settle()
+                before = next((said for fd, said in reversed(self._pending) if fd == STDOUT and said), self.printed)
+                if before and not before.endswith("\n"):
+                    text = "\n" + text
+            self._text.append(text)
+        else:
+            self._settle()
+            self._pending.append((descriptor, text))
+
+    def _discard(self) -> None:
+        self._pending, self._text = [], []
+
+    def _feed(self, record: Record, kind: str, raw: bytes) -> None:
+        self.conversation.add(record)
+        self.show_line(record, raw)
+        if "part_index" in record:
+            self._hold = ""
+            self._event(record, kind)
+        elif kind == "start":
+            self._new_response()
+            self._hold = ""
+        elif kind == "message":
+            self._fast = None
+            self._message(record)
+        elif kind == "reset":
+            self._reset()
+
+    def _new_response(self) -> None:
+        self._shown = False
+        self._fast = None
+        self._muted = set()
+        self._break = True
+
+    def _event(self, record: Record, kind: str) -> None:
+        if kind in TEXT_KINDS and record.get("phase") == "commentary":
+            self._muted.add(record["part_index"])
+            self._fast = None
+        if kind == "part":
+            self._whole_part(record)
+        elif kind in self.kinds and record["part_index"] not in self._muted:
+            self._shown = True
+            self._show(record["chunk"])
+            self._fast = kind if not self._muted and not self._break else None
+        else:
+            self.show_other(record, kind)
+
+    def _whole_part(self, record: Record) -> None:
+        """Show a part that came whole, unless chunks of its message were shown already."""
+        events = events_of({"type": "message", "role": "assistant", "parts": [record["part"]]})
+        if not self._shown and events[0]["type"] != "part":
+            for event in events:
+                self._event({**event, "part_index": record["part_index"]}, event["type"])
+        else:
+            self.show_other(record, "part")
+
+    def _message(self, message: Record) -> None:
+        if message["role"] == "user":
+            self._discard()
+            self._new_response()
+            self._hold = ""
+            return
+        if message["role"] == "system":
+            return
+        if self._shown:
+            self._hold = "quiet"
+        else:
+            before = self._hold
+            self._new_response()
+            for event in events_of(message):  # type: ignore[arg-type]
+                self._event(event, event["type"])
+            self._hold = "end" if self._pending or self._text else before
+        self._new_response()
+
+    def _reset(self) -> None:
+        was_printed = self._shown and self._hold == "" and not self._text and not self._pending
+        self._discard()
+        if was_printed and self.printed and not self.printed.endswith("\n"):
+            self._pending.append((STDOUT, "\n"))
+        if was_printed:
+            self.show_reset()
+        self._new_response()
+
+    def show_line(self, record: Record, raw: bytes) -> None:
+        """Called with every record; shows nothing here."""
+
+    def show_other(self, record: Record, kind: str) -> None:
+        """Called with a part event that is none of `kinds`; shows nothing here."""
+
+    def show_reset(self) -> None:
+        """Called where text that was printed is taken back."""
+        self._show("the reply starts again: what was printed above is void\n", STDERR)
+
+
+class EventLines(View):
+    """The reply's events and messages, as the lines they came in."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+
+    def show_line(self, record: Record, raw: bytes) -> None:
+        """Show what is told by whole records."""
+        kind = record["type"]
+        if "part_index" in record or kind in ("start", "end", "reset", "notice", "error"):
+            self._show(raw.decode() + "\n")
+            self._shown = True
+
+    def show_reset(self) -> None:
+        """The reset is a line like the others."""
+
+
+class PeopleView(View):
+    """The reply as a person at a terminal wants it: the text on stdout; reasoning, tool
+    calls, results and notices on stderr, in colour where it is wanted."""
+
+    def __init__(self, *, colour: bool, reasoning: bool = True) -> None:
+        super().__init__(("text", "refusal"))
+        self._colour = colour
+        self._reasoning = reasoning
+        self._line_open = False  # whether the terminal's cursor stands behind something
+
+    def _aside(self, text: str, colour: str) -> None:
+        """Show a line of its own on stderr."""
+        self._show(painted(text, colour, self._colour) + "\n", STDERR)
+
+    def show_line(self, record: Record, raw: bytes) -> None:
+        """Show what is told by whole records."""
+        kind = record["type"]
+        if kind == "notice":
+            self._aside(record["message"], YELLOW)
+        elif kind == "message" and record["role"] in ("assistant", "tool"):
+            for part in record["parts"]:
+                self._show_tool(part)
+
+    def _show_tool(self, part: Record) -> None:
+        if part["type"] == "tool_call":
+            self._aside(f"→ {part['name']}({dumps(part['arguments']).decode()})", CYAN)
+        elif part["type"] == "tool_result":
+            failed = part.get("exception")
+            self._aside(f"← {failed or part['output']}", RED if failed else CYAN)
+
+    def show_other(self, record: Record, kind: str) -> None:
+        """Show reasoning, dim."""
+        if kind == "reasoning" and self._reasoning and record["chunk"]:
+            self._show(painted(record["chunk"], DIM, self._colour), STDERR)
+
+    def take(self, *, is_quiet: bool = False, is_end: bool = False) -> list[tuple[int, str]]:
+        """As in View, with a newline wherever text and an aside would share a line."""
+        spaced: list[tuple[int, str]] = []
+        for descriptor, text in super().take(is_quiet=is_quiet, is_end=is_end):
+            if text and self._line_open and descriptor != self._last:
+                spaced.append((STDERR, "\n"))
+            if text:
+                self._last = descriptor
+                self._line_open = not text.endswith("\n")
+            spaced.append((descriptor, text))
+        return spaced
+
+    _last = STDOUT
