@@ -133,7 +133,7 @@ class Appender:
     short_help="Append a message to a conversation",
     context_settings={"max_content_width": 100},
 )
-@click.argument("role", type=click.Choice(("user", "system", "assistant", "tool")))
+@click.argument("role", metavar="ROLE", type=click.Choice(("user", "system", "assistant", "tool")))
 @click.argument("text", required=False)
 @click.option("-f", "--fragment", multiple=True, metavar="FILE|URL|NAME:ARG|-", help="Put a text before TEXT.")
 @click.option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")

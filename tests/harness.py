@@ -1,0 +1,120 @@
+"""Real processes through real pipes: how the tests run the commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+SCRIPTS = sysconfig.get_path("scripts")
+_FILE = Path(__file__).parent.parent / "llmtools" / "stream.schema.json"
+SCHEMA = json.loads(_FILE.read_bytes()) if _FILE.exists() else {}
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+LIMIT = 60
+"""Seconds after which a script that hangs is ended."""
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """What `env -i HOME PATH` leaves, with the commands on PATH."""
+    path = os.pathsep.join([SCRIPTS, os.path.dirname(sys.executable), "/usr/local/bin", "/usr/bin", "/bin"])
+    return {"HOME": str(home), "PATH": path, **more}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A script that has run."""
+
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records on stdout, each held against the published schema."""
+        return valid_records(self.out)
+
+
+def valid_records(data: bytes) -> list[dict[str, Any]]:
+    records = [json.loads(line) for line in data.splitlines()]
+    for record in records:
+        VALIDATOR.validate(record)
+    return records
+
+
+class Shell:
+    """Runs bash scripts in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = environment(folder)
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def close(self) -> None:
+        """End what is still running, by its process group, and close every stream."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None and not stream.closed:
+                    with suppress(BrokenPipeError):
+                        stream.close()
+
+    def start(self, script: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a script in a session of its own, with pipes for its three streams."""
+        streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env={**self.environment, **options.pop("env", {})},
+            start_new_session=True,
+            **{**streams, **options},
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, script: str, stdin: bytes | None = None, **options: Any) -> Done:
+        """Run a script to its end; without `stdin` its stdin is /dev/null. No output
+        of any test may hold a traceback."""
+        if stdin is None:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        process = self.start(script, **options)
+        try:
+            out, err = process.communicate(stdin, timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        words = (err or b"").decode()
+        assert "Traceback" not in words, words
+        return Done(process.returncode, out or b"", words)
+
+    def statuses(self, script: str, **options: Any) -> tuple[Done, list[int]]:
+        """Run one pipe; return also the status of each of its commands."""
+        done = self.run(f'{script}; echo "STATUSES ${{PIPESTATUS[@]}}" >&2', **options)
+        found = re.search(r"STATUSES ([0-9 ]+)\n", done.err)
+        assert found, done.err
+        return done, [int(number) for number in found[1].split()]
+
+
+def texts(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return (role, text) of each message."""
+    return [
+        (record["role"], "".join(part.get("text", "") for part in record["parts"]))
+        for record in records
+        if record["type"] == "message"
+    ]

@@ -1,0 +1,176 @@
+"""Signals, readers that leave, and time: what a pipe does while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from harness import LIMIT, Shell, texts, valid_records
+
+SLOW = json.dumps({"text": "a b c d e f g h i j k l m n o p q r s t u v w x y z", "delay": 0.15})
+
+
+def wait_for(path: Path, text: bytes) -> None:
+    """Wait until a file holds a text."""
+    for _ in range(LIMIT * 20):
+        if path.exists() and text in path.read_bytes():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path.name} never held {text!r}")
+
+
+def end(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
+    out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
+
+
+def test_a_slow_reply_arrives_token_by_token_at_the_end_of_the_pipe(shell: Shell) -> None:
+    slow = json.dumps({"text": "a b c", "delay": 0.5})
+    process = shell.start(f"llm-msg -n user '{slow}' | llm-send -m echo | llm-parts")
+    assert process.stdout
+    pieces = []
+    while piece := os.read(process.stdout.fileno(), 100):
+        pieces.append(piece)
+    assert pieces == [b"a", b" b", b" c", b"\n"]
+    assert end(process)[0] == 0
+
+
+@pytest.mark.parametrize("reader", ["grep -m1 a", "head -c 1", "llm-parts | head -c 1"])
+def test_a_reader_that_leaves_ends_the_sender_silently_by_sigpipe(shell: Shell, reader: str) -> None:
+    script = f"llm-msg user '{SLOW}' | (llm-send -m echo; echo \"status $?\" >&2; date +%s.%N >&2) | {reader}"
+    done = shell.run(script + "; date +%s.%N >&2")
+    lines = done.err.splitlines()
+    assert "status 141" in lines, done.err
+    assert [line for line in lines if "llm-" in line] == []
+    times = sorted(float(line) for line in lines if line[0].isdigit())
+    assert times[1] - times[0] < 0.5, "a promise of the design, not a benchmark"
+
+
+def test_a_reader_that_left_before_costs_nothing(shell: Shell) -> None:
+    done = shell.run(
+        "llm-msg -n user hi > in; exec 3> >(true); sleep 0.3; llm-send -m echo --save saved < in >&3; echo $?"
+    )
+    assert done.text == "141\n"
+    assert texts(
+        valid_records((shell.folder / "saved").read_bytes() if (shell.folder / "saved").exists() else b"")
+    ) in (
+        [],
+        [("user", "hi")],
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_sender_keeps_what_came(shell: Shell, number: signal.Signals) -> None:
+    shell.run(f"llm-msg user '{SLOW}' > in.jsonl")
+    process = shell.start("exec llm-send -m echo --save saved.jsonl < in.jsonl > out.jsonl")
+    wait_for(shell.folder / "out.jsonl", b'" c"')
+    process.send_signal(number)
+    status, _, err = end(process)
+    assert (status, err) == (-number, b"")
+    records = valid_records((shell.folder / "out.jsonl").read_bytes())
+    assert [record["type"] for record in records[-2:]] == ["message", "end"]
+    assert records[-1]["status"] == "cancelled" and records[-1]["exit_status"] == 75
+    assert records[-2]["parts"][0]["text"].startswith("a b c")
+    saved = valid_records((shell.folder / "saved.jsonl").read_bytes())
+    assert saved == [records[0], records[-2]]
+
+
+def test_ctrl_c_on_the_whole_group_leaves_the_partial_message_in_the_file(shell: Shell) -> None:
+    process = shell.start(
+        f"llm-msg -n user '{SLOW}' | llm-send -m echo | llm-msg user more | tee -i talk.jsonl | llm-parts > text"
+    )
+    wait_for(shell.folder / "text", b"a b")
+    os.killpg(process.pid, signal.SIGINT)
+    assert end(process)[0] == -signal.SIGINT
+    records = valid_records((shell.folder / "talk.jsonl").read_bytes())
+    assert [record["type"] for record in records[-2:]] == ["message", "end"]
+    assert records[-1]["status"] == "cancelled"
+    shown = (shell.folder / "text").read_text()
+    assert shown.startswith("a b") and records[-2]["parts"][0]["text"] in shown
+    after = shell.run("llm-msg user go < talk.jsonl | llm-send | llm-parts")
+    assert after.status == 75
+
+
+def test_a_filter_alone_dies_of_its_signal_and_says_so_in_the_stream(shell: Shell) -> None:
+    for command in ("llm-msg user hi", "llm-send -m echo"):
+        process = shell.start(f"exec {command}")
+        assert process.stdin
+        process.stdin.write(b'{"role":"user","content":"x"}\n')
+        process.stdin.flush()
+        assert process.stdout and process.stdout.readline()
+        process.terminate()
+        begun = time.monotonic()
+        status = process.wait(LIMIT)
+        assert status == -signal.SIGTERM
+        assert time.monotonic() - begun < 5
+        rest = process.stdout.read()
+        assert valid_records(rest)[-1]["code"] == "cancelled"
+
+
+def test_a_second_signal_kills_at_once(shell: Shell) -> None:
+    process = shell.start("exec llm-msg user hi")
+    assert process.stdin and process.stdout
+    process.stdin.write(b'{"role":"user","content":"x"}\n')
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    assert process.wait(LIMIT) == -signal.SIGINT
+    assert time.monotonic() - begun < 0.7, "the first one alone takes a second"
+    assert end(process)[1] == b""
+
+
+def test_a_signal_ignored_at_entry_stays_ignored(shell: Shell) -> None:
+    shell.run(f"llm-msg user '{json.dumps({'text': 'a b c d', 'delay': 0.2})}' > in.jsonl")
+    process = shell.start("trap '' HUP INT; exec llm-send -m echo < in.jsonl > out.jsonl")
+    wait_for(shell.folder / "out.jsonl", b'"a"')
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGINT)
+    assert end(process)[0] == 0
+    assert valid_records((shell.folder / "out.jsonl").read_bytes())[-1]["status"] == "ok"
+
+
+def test_a_blocked_stdout_does_not_keep_a_signalled_command_alive(shell: Shell) -> None:
+    shell.run("llm-msg user - > in.jsonl", stdin=b"x" * 1000000)
+    reader, writer = os.pipe()
+    process = shell.start("exec llm-msg user hi < in.jsonl", stdout=writer)
+    os.close(writer)
+    time.sleep(0.5)
+    process.terminate()
+    assert process.wait(LIMIT) == -signal.SIGTERM
+    os.close(reader)
+    end(process)
+
+
+def test_a_killed_reader_ends_everything_before_it(shell: Shell) -> None:
+    process = shell.start(
+        f"llm-msg -n user '{SLOW}' | llm-send -m echo | (llm-parts & echo $! > pid; wait $!) > text;"
+        " echo ${PIPESTATUS[@]}"
+    )
+    wait_for(shell.folder / "text", b"a b")
+    os.kill(int((shell.folder / "pid").read_text()), signal.SIGKILL)
+    begun = time.monotonic()
+    _, out, _ = end(process)
+    assert out == b"0 141 137\n"
+    assert time.monotonic() - begun < 2
+
+
+def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
+    primary, secondary = pty.openpty()
+    process = shell.start("exec llm-msg user hi", stderr=secondary)
+    os.close(secondary)
+    ready, _, _ = select.select([primary], [], [], LIMIT)
+    assert ready
+    assert b"waiting for a stream on stdin (-n" in os.read(primary, 1000)
+    process.kill()
+    end(process)
+    os.close(primary)
