@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 
-# A number outside a string that orjson may round: an exponent, or 15 digits and more.
-_ODD_NUMBER = re.compile(rb"(?:^|[:,\[\s])-?[0-9](?:[0-9.]{14}|[0-9.]*[eE])")
+# A number that orjson may have rounded: an exponent, or 15 digits and more. Integers beyond
+# 64 bits come from it as floats too.
+_ODD_NUMBER = re.compile(rb"(?:^|[:,\[])\s*-?[0-9](?:[0-9.]{14}|[0-9.]*[eE])")
+_CHUNKS = frozenset(("text", "reasoning", "refusal"))
 _HISTORY = frozenset(("message", "tool", "conversation", "part", "annotation"))
 
 
@@ -53,6 +55,20 @@ class Number(float):
 
     def __repr__(self) -> str:
         return f"Number({self.text!r})"
+
+
+def _has_float(value: Any) -> bool:
+    """Whether a number in `value` may have been rounded; our own timings are, and may be."""
+    if type(value) is dict:
+        return any(_has_float(item) for name, item in value.items() if name != "timing")
+    if type(value) is list:
+        return any(map(_has_float, value))
+    return type(value) is float
+
+
+def _exactly(raw: bytes, value: Any) -> Any:
+    """Return what `raw` holds, given what orjson made of it."""
+    return _loads_exactly(raw) if _has_float(value) and _ODD_NUMBER.search(raw) else value
 
 
 def _float(text: str) -> float:
@@ -87,7 +103,7 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
         if "infinity" in error.msg:
             return _loads_exactly(raw)
         raise InputError(f"not JSON: {error.msg} (column {error.colno})") from None
-    return _loads_exactly(raw) if _ODD_NUMBER.search(raw) else value
+    return _exactly(raw, value)
 
 
 def _written(value: Any) -> Any:
@@ -180,48 +196,43 @@ class Decoder:
         return self._records([last])
 
     def _records(self, lines: list[bytes]) -> list[Line]:
-        found: list[Line] = []
-        loads, checks, history = orjson.loads, CHECKS, _HISTORY
-        first = self.line
-        if not first and lines[0].startswith(BOM):
+        if not self.line and lines[0].startswith(BOM):
             lines[0] = lines[0][3:]
+        first, self.line = self.line, self.line + len(lines)
+        try:
+            records = list(map(orjson.loads, lines))
+            for place, record in enumerate(records):
+                kind = record["type"]
+                if (
+                    kind in _CHUNKS
+                    and len(record) == 3
+                    and type(record["chunk"]) is str
+                    and type(record["part_index"]) is int
+                    and record["part_index"] >= 0
+                ):
+                    continue  # what a stream is made of
+                if kind in _HISTORY:
+                    records[place] = record = _exactly(lines[place], record)
+                if kind in CHECKS:
+                    CHECKS[kind](record, kind)
+        except (orjson.JSONDecodeError, InputError, KeyError, TypeError):
+            return self._one_by_one(lines, first)
+        return list(zip(records, lines, strict=True))
+
+    def _one_by_one(self, lines: list[bytes], first: int) -> list[Line]:
+        """As _records, where a line is blank, a bare message, an odd number, or wrong."""
+        found: list[Line] = []
         for number, raw in enumerate(lines, first + 1):
+            if not raw.strip():
+                continue
             try:
                 record = loads(raw)
-                kind = record["type"]
-                if kind in history:
-                    record, raw = self._exact(raw, record)
-                check = checks.get(kind)
-                if check is not None:
-                    check(record, kind)
-            except (orjson.JSONDecodeError, InputError, KeyError, TypeError) as error:
-                pair = self._second_look(raw, number, error)
-                if self.error is not None:
-                    break
-                if pair is None:
-                    continue
-                record, raw = pair
-            found.append((record, raw))
-        self.line = first + len(lines)
-        return found
-
-    def _exact(self, raw: bytes, record: Record) -> Line:
-        return (_loads_exactly(raw) if _ODD_NUMBER.search(raw) else record), raw
-
-    def _second_look(self, raw: bytes, number: int, error: Exception) -> Line | None:
-        """A line that is no plain record: blank, a bare message, an odd number, or refused."""
-        if not raw.strip():
-            return None
-        try:
-            if isinstance(error, InputError):
-                raise error
-            record = loads(raw)
-            if type(record) is dict:
-                bare = typed(record)
+                bare = typed(record) if type(record) is dict else None
                 if bare is not None:
                     record, raw = bare, dumps(bare)
-            check_record(record)
-            return record, raw
-        except InputError as refusal:
-            self.error = InputError(refusal.message, line=number, source=self.source)
-            return None
+                check_record(record)
+            except InputError as refusal:
+                self.error = InputError(refusal.message, line=number, source=self.source)
+                break
+            found.append((record, raw))
+        return found

@@ -28,11 +28,13 @@ QUIET = 0.1
 class View:
     """Takes a stream's records; `take` gives what may be printed of the reply by now.
 
-    kinds: the types of chunks to show on stdout (text, reasoning, refusal).
+    kinds: the types of chunks to show on stdout (text, reasoning, refusal); with `keep`
+    the messages stay in `conversation` whole, else without their parts.
     """
 
-    def __init__(self, kinds: tuple[str, ...] = ("text",)) -> None:
+    def __init__(self, kinds: tuple[str, ...] = ("text",), *, keep: bool = False) -> None:
         self.conversation = Conversation()
+        self._keep = keep
         self.kinds = frozenset(kinds)
         self.printed = ""  # the last piece that went to stdout
         self._pending: list[tuple[int, str]] = []
@@ -101,6 +103,8 @@ class View:
         elif kind == "message":
             self._fast = None
             self._message(record)
+            if not self._keep:
+                self.conversation.messages[-1] = {**record, "parts": []}  # type: ignore[call-overload]
         elif kind == "reset":
             self._reset()
 
@@ -173,8 +177,8 @@ class View:
 class EventLines(View):
     """The reply's events and messages, as the lines they came in."""
 
-    def __init__(self) -> None:
-        super().__init__(())
+    def __init__(self, *, keep: bool = False) -> None:
+        super().__init__((), keep=keep)
 
     def show_line(self, record: Record, raw: bytes) -> None:
         """Show what is told by whole records."""
@@ -191,8 +195,8 @@ class PeopleView(View):
     """The reply as a person at a terminal wants it: the text on stdout; reasoning, tool
     calls, results and notices on stderr, in colour where it is wanted."""
 
-    def __init__(self, *, colour: bool, reasoning: bool = True) -> None:
-        super().__init__(("text", "refusal"))
+    def __init__(self, *, colour: bool, reasoning: bool = True, keep: bool = False) -> None:
+        super().__init__(("text", "refusal"), keep=keep)
         self._colour = colour
         self._reasoning = reasoning
         self._line_open = False  # whether the terminal's cursor stands behind something

@@ -62,12 +62,13 @@ class Printer:
 
     def view(self) -> View:
         """Return what reads the stream."""
+        keep = bool(self.given["save"])
         if self._is_for_people:
             colour = colour_wanted(self.given["color"], self.process.is_terminal(2))
-            return PeopleView(colour=colour, reasoning=not self.given["no_reasoning"])
+            return PeopleView(colour=colour, reasoning=not self.given["no_reasoning"], keep=keep)
         if self._is_gathered:
-            return View(())
-        return EventLines() if self.given["events"] else View(self.types or ("text",))
+            return View((), keep=True)
+        return EventLines(keep=keep) if self.given["events"] else View(self.types or ("text",), keep=keep)
 
     def read(self, view: View) -> None:
         """Print what comes, as it comes; from a regular file, when all of it is known."""
