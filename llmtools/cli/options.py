@@ -25,6 +25,13 @@ class Command(click.Command):
         super().__init__(*args, **{**kwargs, "add_help_option": False})
         self.examples = examples
 
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Have a lone short option found at once: click looks for a long one of its name first,
+        and not finding it costs the import of difflib and locale."""
+        parser = super().make_parser(ctx)
+        parser._long_opt.update(parser._short_opt)
+        return parser
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, then what click writes."""
         with formatter.section("Examples"):

@@ -1,0 +1,90 @@
+"""Large lines and long streams: memory stays in proportion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import SCRIPTS, Shell
+
+MEGABYTE = 1 << 20
+SIZE = 100 * 1000 * 1000
+
+
+MEASURE = """
+import os, resource, subprocess, sys
+source = open(sys.argv[1], "rb")
+target = open(sys.argv[2], "wb")
+feeder = subprocess.Popen(["cat"], stdin=source, stdout=subprocess.PIPE)
+process = subprocess.Popen(sys.argv[3:], stdin=feeder.stdout, stdout=target)
+feeder.stdout.close()
+_, status, usage = os.wait4(process.pid, 0)
+feeder.wait()
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+"""
+
+
+def peak(command: list[str], stdin: Path, stdout: Path, shell: Shell) -> tuple[int, int]:
+    """Run a command behind a pipe; return its status and its largest size in bytes.
+
+    A small process starts it: a child's size counts that of the process it was made from.
+    """
+    measure = [sys.executable, "-I", "-c", MEASURE, str(stdin), str(stdout), *command]
+    done = subprocess.run(measure, env=shell.environment, cwd=shell.folder, capture_output=True, check=True)
+    status, size = done.stdout.split()
+    return int(status), int(size)
+
+
+@pytest.fixture(scope="module")
+def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("huge") / "huge.jsonl"
+    head = '{"type":"message","role":"user","parts":[{"type":"attachment","attachment":{"type":"image/png","content":"'
+    with path.open("w") as file:
+        file.write(head + "QUFB" * (SIZE // 4) + '"}},{"type":"text","text":"hi"}]}\n')
+    return path
+
+
+@pytest.mark.parametrize("command", [["llm-msg", "user", "hi"], ["llm-send", "-m", "echo"], ["llm-parts", "--all"]])
+def test_a_line_of_100_megabytes_passes_in_four_times_its_size(huge: Path, shell: Shell, command: list[str]) -> None:
+    out = shell.folder / "out"
+    status, size = peak([f"{SCRIPTS}/{command[0]}", *command[1:]], huge, out, shell)
+    assert status == 0
+    assert size < 4 * SIZE
+    if command[0] != "llm-parts":
+        with out.open("rb") as written, huge.open("rb") as read:
+            assert written.readline() == read.readline()
+            assert written.read(MEGABYTE).startswith(b'{"type":')
+
+
+def test_a_reply_of_100_megabytes_is_printed(shell: Shell) -> None:
+    with (shell.folder / "text").open("w") as file:
+        file.write("x" * SIZE)
+    shell.run("llm-msg user -f text | llm-send -m echo > reply.jsonl")
+    out = shell.folder / "out"
+    status, size = peak([f"{SCRIPTS}/llm-parts"], shell.folder / "reply.jsonl", out, shell)
+    assert (status, out.stat().st_size) == (0, SIZE + 1)
+    assert size < 5 * SIZE, "a chunk and the message that holds it, each a line of the size"
+
+
+def test_100000_lines_stream_without_growing(shell: Shell) -> None:
+    events = [
+        {"type": "message", "role": "user", "parts": [{"type": "text", "text": "x"}]},
+        {"type": "start", "response_id": "r", "model": "echo"},
+    ]
+    chunk = {"type": "text", "chunk": "a word or two ", "part_index": 0}
+    end = [
+        {"type": "message", "role": "assistant", "parts": [], "response": {"id": "r", "status": "ok"}},
+        {"type": "end", "response_id": "r", "status": "ok"},
+    ]
+    lines = (
+        [json.dumps(event) for event in events] + [json.dumps(chunk)] * 100_000 + [json.dumps(event) for event in end]
+    )
+    (shell.folder / "long.jsonl").write_text("\n".join(lines) + "\n")
+    out = shell.folder / "out"
+    status, size = peak([f"{SCRIPTS}/llm-parts"], shell.folder / "long.jsonl", out, shell)
+    assert status == 0
+    assert out.read_text() == "a word or two " * 100_000 + "\n"
+    assert size < 64 * MEGABYTE

@@ -1,0 +1,56 @@
+"""What a command imports, counted: start-up is paid by every stage of every pipe."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from harness import Shell
+
+COUNT = """
+import os, sys
+import click, orjson
+before = set(sys.modules)
+def leave(status):
+    import json
+    sys.stderr.write(json.dumps([status, sorted(set(sys.modules) - before)]))
+    sys.stderr.flush()
+    os.kill(os.getpid(), 9)
+os._exit = leave
+name, sys.argv = sys.argv[1], sys.argv[1:]
+from importlib import import_module
+sys.path.insert(0, "")
+import_module("llmtools.cli." + name).run()
+"""
+HEAVY = {"httpx", "keyring", "asyncio", "ssl", "sqlite3", "importlib.metadata", "platformdirs", "socket", "subprocess"}
+STREAM = (
+    b'{"role":"user","content":"hi"}\n{"type":"start","response_id":"r","model":"echo"}\n'
+    b'{"type":"text","chunk":"hi","part_index":0}\n'
+    b'{"type":"message","role":"assistant","parts":[{"type":"text","text":"hi"}],"response":{"id":"r","status":"ok"}}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["msg", "user", "hi"], 20),
+        (["parts", "-t", "text"], 20),
+        (["parts"], 20),
+        (["send", "-m", "echo", "--prefill"], 22),
+    ],
+)
+def test_a_command_imports_little_beside_click_and_orjson(arguments: list[str], allowed: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", COUNT, *arguments], input=STREAM, capture_output=True, check=False
+    )
+    status, modules = json.loads(done.stderr)
+    assert status == 0
+    assert len(modules) <= allowed, modules
+    assert HEAVY.isdisjoint(modules), HEAVY & set(modules)
+
+
+def test_the_package_alone_imports_nothing(shell: Shell) -> None:
+    program = "import sys; before=set(sys.modules); import llmtools; print(sorted(set(sys.modules)-before))"
+    assert shell.run(f'python -I -c "{program}"').text == "['llmtools']\n"
