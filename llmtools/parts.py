@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
 from .attachment import data_of
-from .conversation import text_of
 from .errors import CreateError, OutputError
 from .jsonl import dumps
 from .terminal import visible
@@ -25,6 +25,44 @@ TYPES = ("text", "reasoning", "tool_call", "tool_result", "attachment", "refusal
 _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which parts of a conversation are wanted.
+
+    types: part types, all where none is named; roles: only messages of these roles, of the
+    whole conversation; all: of the whole conversation, not only the reply; last: only the
+    final message; whole: only complete messages; reasoning: also reasoning parts.
+    """
+
+    types: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    all: bool = False
+    last: bool = False
+    whole: bool = False
+    reasoning: bool = True
+
+    def messages(self, conversation: Conversation) -> list[Message]:
+        """Return the messages that are meant; a reply holds tool messages where results are asked for."""
+        messages = conversation.messages if self.all or self.roles else turn(conversation)
+        roles = self.roles or (() if self.all or "tool_result" in self.types else ("assistant",))
+        messages = [message for message in messages if not roles or message["role"] in roles]
+        if self.whole:
+            messages = [message for message in messages if is_complete(message)]
+        return messages[-1:] if self.last else messages
+
+    def parts(self, messages: Iterable[Message]) -> list[Part]:
+        """Return the wanted parts of messages, without the commentary among text that is asked for."""
+        return [
+            part
+            for message in messages
+            for part in message["parts"]
+            if self._wants(part["type"]) and not (self.types and part.get("phase") == "commentary")
+        ]
+
+    def _wants(self, kind: str) -> bool:
+        return (not self.types or kind in self.types) and (self.reasoning or kind != "reasoning")
+
+
 def turn(conversation: Conversation) -> list[Message]:
     """Return every message after the last user message: the reply, and the tool messages in it."""
     messages = conversation.messages
@@ -37,19 +75,6 @@ def turn(conversation: Conversation) -> list[Message]:
 def is_complete(message: Message) -> bool:
     """Whether a message is no part of a failed response."""
     return message.get("response", {}).get("status", "ok") == "ok"
-
-
-def select(messages: Iterable[Message], types: tuple[str, ...]) -> list[Part]:
-    """Return the parts of the messages that have one of the types (all, where none is named).
-
-    Text that a vendor marks as commentary is no part of the text that is asked for.
-    """
-    return [
-        part
-        for message in messages
-        for part in message["parts"]
-        if not types or (part["type"] in types and part.get("phase") != "commentary")
-    ]
 
 
 def total_usage(messages: Iterable[Message]) -> Usage:
@@ -71,11 +96,14 @@ def extract(text: str, *, last: bool = False) -> str:
     return blocks[-1 if last else 0] if blocks else text
 
 
-def texts(messages: Iterable[Message]) -> str:
-    """Return the texts of messages, each on a line of its own."""
-    found = [text for text in map(text_of, messages) if text]
-    spaced = [text if text.endswith("\n") else text + "\n" for text in found[:-1]]
-    return "".join([*spaced, *found[-1:]])
+def in_lines(pieces: Iterable[bytes]) -> bytes:
+    """Return the pieces that are not empty, each of them ended by a newline."""
+    return b"".join([piece if piece.endswith(b"\n") else piece + b"\n" for piece in pieces if piece])
+
+
+def text_lines(messages: Iterable[Message], selection: Selection) -> bytes:
+    """Return the selected parts as plain text, those of one message on end, messages in lines."""
+    return in_lines(b"".join(map(plain, selection.parts([message]))) for message in messages)
 
 
 def plain(part: Part) -> bytes:

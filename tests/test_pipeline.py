@@ -79,9 +79,9 @@ def test_nothing_is_sent_and_nothing_added_on_a_failed_stream(shell: Shell) -> N
 
 
 def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
-    slow = json.dumps({"text": "a b c d", "delay": 0.2})
+    slow = json.dumps({"text": "a b c d e f g h i j k l m n o p", "delay": 0.3})
     script = (
-        f"llm-msg user '{slow}' | {{ llm-send -m echo & sleep 0.5; kill -9 $!; wait $! 2>/dev/null; }}"
+        f"llm-msg user '{slow}' | {{ llm-send -m echo & sleep 1.5; kill -9 $!; wait $! 2>/dev/null; }}"
         " | llm-msg user more | llm-send -m echo | llm-parts"
     )
     done, statuses = shell.statuses(script)

@@ -7,7 +7,7 @@ import click
 from ..conversation import Conversation, from_record
 from ..errors import NoInputError
 from ..jsonl import dumps
-from ..parts import TYPES, extract, is_complete, plain, save_attachments, select, texts, total_usage, turn
+from ..parts import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, total_usage, turn
 from ..terminal import colour_wanted, visible
 from ..view import QUIET, EventLines, PeopleView, View
 from .options import Command, common, flag, needs_stream
@@ -30,45 +30,41 @@ ROLES = ("system", "user", "assistant", "tool")
 
 
 class Printer:
-    """Prints what the options ask for."""
+    """Prints what the options ask for: a reply while it comes, or whole messages at the end."""
 
     def __init__(self, process: Process, given: dict[str, Any]) -> None:
         self.process = process
         self.given = given
-        self.types: tuple[str, ...] = _names(given["type"], TYPES, "--type")
-        self.roles: tuple[str, ...] = _names(given["role"], ROLES, "--role")
         self.failure: ErrorRecord | None = None
         self.has_reply = False
-        self._last = b"\n"
+        types = tuple(name.strip() for names in given["type"] for name in names.split(","))
+        roles = tuple(name.strip() for names in given["role"] for name in names.split(","))
+        if unknown := set(roles) - set(ROLES):
+            raise click.UsageError(f"--role {', '.join(unknown)}: the roles are {', '.join(ROLES)}")
+        self.types = types
+        form = any(given[name] for name in ("json", "events", "usage", "extract", "extract_last"))
+        narrowed = any(given[name] for name in ("whole", "last", "all")) or bool(roles)
         self._is_terminal = process.is_terminal(1)
-        if self._is_text and len(self.types) > 1 and not self._is_terminal:
+        if not form and len(types) > 1 and not self._is_terminal:
             raise click.UsageError("several types in one pipe need --json")
-
-    @property
-    def _is_text(self) -> bool:
-        """Whether plain text is asked for, no other form."""
-        return not any(self.given[name] for name in ("json", "events", "usage", "extract", "extract_last"))
-
-    @property
-    def _is_for_people(self) -> bool:
-        return self._is_text and self._is_terminal and not self.types and not self._is_gathered
-
-    @property
-    def _is_gathered(self) -> bool:
-        """Whether whole messages are asked for, which are printed at the end."""
-        given = self.given
-        chosen = any(given[name] for name in ("json", "usage", "extract", "extract_last", "whole", "last", "all"))
-        return chosen or bool(self.roles) or any(kind not in LIVE for kind in self.types)
+        self._is_live = not narrowed and set(types) <= set(LIVE) and (given["events"] or not form)
+        self._is_for_people = self._is_live and self._is_terminal and not types and not form
+        shown = types if types or given["json"] else ("text",)
+        reasoning = not given["no_reasoning"]
+        self.selection = Selection(shown, roles, given["all"], given["last"], given["whole"], reasoning)
+        self._last = b"\n"
 
     def view(self) -> View:
         """Return what reads the stream."""
-        keep = bool(self.given["save"])
+        keep = bool(self.given["save"]) or not self._is_live
+        if not self._is_live:
+            return View((), keep=keep)
+        if self.given["events"]:
+            return EventLines(keep=keep)
         if self._is_for_people:
             colour = colour_wanted(self.given["color"], self.process.is_terminal(2))
-            return PeopleView(colour=colour, reasoning=not self.given["no_reasoning"], keep=keep)
-        if self._is_gathered:
-            return View((), keep=True)
-        return EventLines(keep=keep) if self.given["events"] else View(self.types or ("text",), keep=keep)
+            return PeopleView(colour=colour, reasoning=self.selection.reasoning, keep=keep)
+        return View(self.selection.types, keep=keep)
 
     def read(self, view: View) -> None:
         """Print what comes, as it comes; from a regular file, when all of it is known."""
@@ -78,10 +74,24 @@ class Printer:
             view.feed(lines)
             if not is_file:
                 self._print(view.take(is_quiet=not lines))
-            for record, _ in lines if view.conversation.conversations else ():
-                if record["type"] == "conversation":
-                    self._print_conversation(from_record(record))
+            if view.conversation.conversations:
+                for record, _ in lines:
+                    if record["type"] == "conversation":
+                        self._print_whole(from_record(record))
+
+    def finish(self, view: View) -> None:
+        """Print what had to wait for the end, and close the last line."""
         self._print(view.take(is_end=True))
+        conversation = view.conversation
+        if conversation.conversations and not conversation.has_history:
+            return
+        if self._is_live:
+            self.has_reply = self.has_reply or bool(conversation.reply) or conversation.is_open
+            self.failure = self.failure or conversation.failure
+            self._save(turn(conversation))
+            self._close()
+        else:
+            self._print_whole(conversation)
 
     def _print(self, pieces: list[tuple[int, str]]) -> None:
         for descriptor, text in pieces:
@@ -97,99 +107,53 @@ class Printer:
                 data = visible(data.decode(errors="replace")).encode()
             self.process.write(data)
 
-    def finish(self, view: View) -> None:
-        """Print what had to wait for the end, and close the last line."""
-        conversation = view.conversation
-        if self._is_gathered and (conversation.has_history or not conversation.conversations):
-            self._gather(conversation)
-        else:
-            self._save(turn(conversation))
-            self.has_reply = self.has_reply or bool(conversation.reply) or conversation.is_open
-        if conversation.has_history or conversation.is_open:
-            self._close()
-        self.failure = self.failure or conversation.failure
-
-    def _print_conversation(self, conversation: Conversation) -> None:
-        if self._is_gathered:
-            self._gather(conversation)
-        else:
-            self.has_reply = self.has_reply or bool(conversation.reply)
-            parts = select(conversation.reply, self.types or ("text",))
-            self._write(
-                b"".join(map(plain, parts)) if len(conversation.reply) == 1 else self._texts(conversation.reply)
-            )
-            self._save(turn(conversation))
-        self._close()
-        self.failure = self.failure or conversation.failure
-
-    def _texts(self, messages: list[Message]) -> bytes:
-        return texts(messages).encode()
-
     def _close(self) -> None:
         """End the reply of one conversation: with NUL, or with a newline if it has none."""
         if self.given["null"]:
             self.process.write(b"\0")
             self._last = b"\n"
-        elif self._last != b"\n" and self._is_text_like:
+        elif self._last != b"\n" and (self._is_live or self.types != ("attachment",)):
             self._write(b"\n")
 
-    @property
-    def _is_text_like(self) -> bool:
-        return "attachment" not in self.types or self.given["json"]
-
-    def _chosen(self, conversation: Conversation) -> list[Message]:
-        if self.given["all"] or self.roles:
-            messages = list(conversation.messages)
-            messages = [message for message in messages if not self.roles or message["role"] in self.roles]
-        else:
-            messages = turn(conversation)
-            if "tool_result" not in self.types:
-                messages = [message for message in messages if message["role"] == "assistant"]
-        if self.given["whole"]:
-            messages = [message for message in messages if is_complete(message)]
-        return messages[-1:] if self.given["last"] else messages
-
-    def _gather(self, conversation: Conversation) -> None:
-        given, messages = self.given, self._chosen(conversation)
+    def _print_whole(self, conversation: Conversation) -> None:
+        messages = self.selection.messages(conversation)
         self.has_reply = self.has_reply or bool(messages)
-        if given["usage"]:
-            self._write(dumps(total_usage(messages)) + b"\n")
-        elif given["json"]:
-            parts = [part for part in select(messages, self.types) if not self._is_hidden(part["type"])]
-            self._write(b"".join([dumps(part) + b"\n" for part in parts]))
-        elif given["extract"] or given["extract_last"]:
-            self._write(extract(texts(messages), last=given["extract_last"]).encode())
-        elif any(kind not in LIVE for kind in self.types):
-            self._write_parts(messages)
-        else:
-            self._write(self._joined(messages))
+        self.failure = self.failure or conversation.failure
+        self._write(self._formed(messages))
         self._save(messages)
+        self._close()
 
-    def _is_hidden(self, kind: str) -> bool:
-        return bool(self.given["no_reasoning"]) and kind == "reasoning"
+    def _formed(self, messages: list[Message]) -> bytes:
+        """Return whole messages in the form that is asked for."""
+        given, selection = self.given, self.selection
+        if given["usage"]:
+            return dumps(total_usage(messages)) + b"\n"
+        if given["json"]:
+            return in_lines(map(dumps, selection.parts(messages)))
+        if given["extract"] or given["extract_last"]:
+            text = text_lines(messages, selection).decode()
+            return extract(text, last=given["extract_last"]).encode()
+        if self.types == ("attachment",):
+            return self._attachments(messages)
+        if set(self.types) <= set(LIVE):
+            lines = text_lines(messages, selection)
+            return lines[:-1] if given["null"] else lines
+        return in_lines(map(plain, selection.parts(messages)))
 
-    def _joined(self, messages: list[Message]) -> bytes:
-        kinds = self.types or ("text",)
-        found = [b"".join(map(plain, select([message], kinds))) for message in messages]
-        found = [data for data in found if data]
-        return b"".join([data if data.endswith(b"\n") else data + b"\n" for data in found])
-
-    def _write_parts(self, messages: list[Message]) -> None:
+    def _attachments(self, messages: list[Message]) -> bytes:
         if self.given["save"]:
-            return
-        for part in select(messages, self.types):
-            data = plain(part)
-            is_bytes = part["type"] == "attachment" and "url" not in part.get("attachment", {})
-            if is_bytes and self._is_terminal and not self.given["raw"]:
-                raise click.UsageError("an attachment is not for a terminal: redirect it, or use --save DIR")
-            self._write(data if is_bytes or data.endswith(b"\n") else data + b"\n")
+            return b""
+        if self._is_terminal and not self.given["raw"]:
+            raise click.UsageError("attachments are not for a terminal: redirect them, or use --save DIR")
+        return b"".join(map(plain, self.selection.parts(messages)))
 
     def _save(self, messages: list[Message]) -> None:
         if not self.given["save"]:
             return
         paths = save_attachments(messages, self.given["save"])
         if self.types == ("attachment",):
-            self._write(b"".join([path.encode() + (b"\0" if self.given["null"] else b"\n") for path in paths]))
+            end = b"\0" if self.given["null"] else b"\n"
+            self._write(b"".join([path.encode() + end for path in paths]))
         elif not self.process.quiet:
             for path in paths:
                 self.process.say(f"saved {path}")
@@ -204,15 +168,6 @@ def _shown(text: str) -> bytes:
         is_ours = m and code.isdigit()
         shown.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
     return "".join(shown).encode()
-
-
-def _names(values: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for value in values for name in value.split(",") if name.strip())
-    if option == "--role":
-        for name in names:
-            if name not in known:
-                raise click.UsageError(f"{option}: {name!r} is none of {', '.join(known)}")
-    return names
 
 
 @click.command(
