@@ -82,6 +82,7 @@ class SaveFile:
     def __init__(self, path: str) -> None:
         self.path = os.path.realpath(path)
         self._temporary: str | None = None
+        self._is_broken = False
         flags, mode = os.O_WRONLY | os.O_CLOEXEC, 0o666
         try:
             try:
@@ -104,21 +105,19 @@ class SaveFile:
                 while view:
                     view = view[os.write(self._descriptor, view) :]
         except OSError as error:
+            self._is_broken = True
             raise OutputError(f"{self.path}: {error.strerror}") from None
 
     def close(self) -> None:
-        """Put the file in its place."""
+        """Put the file in its place; after a write that failed, leave what was there before."""
         try:
-            if self._temporary is not None:
+            if self._temporary is not None and not self._is_broken:
                 os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            if self._temporary is not None:
                 os.replace(self._temporary, self.path)
+                self._temporary = None
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror}") from None
-
-    def discard(self) -> None:
-        """Leave what was there before, after a write that failed."""
-        os.close(self._descriptor)
-        if self._temporary is not None:
-            os.unlink(self._temporary)
+        finally:
+            os.close(self._descriptor)
+            if self._temporary is not None:
+                os.unlink(self._temporary)

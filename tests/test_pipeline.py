@@ -259,6 +259,9 @@ def test_save_holds_the_history_however_the_run_ends(shell: Shell) -> None:
         assert saved == [record for record in everything if record["type"] in ("message", "tool")]
     assert shell.run("llm-msg user hi | llm-send -m echo --save no/such/dir").status == 73
     assert sorted(os.listdir(shell.folder)) == ["all.jsonl", "talk.jsonl"]
+    full = shell.run("ulimit -f 1; llm-msg user - | llm-send -m echo --save talk.jsonl", stdin=b"x" * 4000)
+    assert full.status == 74
+    assert shell.run("cat talk.jsonl").records == saved, "a file that cannot be written stays as it was"
     onto_itself = shell.run("llm-msg -n user hi > t; llm-msg user more < t | llm-send -m echo --save t; llm-parts < t")
     assert onto_itself.text.endswith("more\n")
 

@@ -82,7 +82,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in (
         flag("-h", "--help", help="Show this help.", callback=_help, **hidden),
         flag("--version", help="Show the version.", callback=_version, **hidden),
-        flag("-v", "--verbose", help="Say more on stderr.", callback=_verbose, **hidden),
+        flag("-v", "--verbose", help="Say more on stderr: notices, too.", callback=_verbose, **hidden),
         flag("-q", "--quiet", help="Say nothing on stderr but errors.", callback=_quiet, **hidden),
         click.option(
             "--color",

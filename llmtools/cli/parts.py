@@ -37,8 +37,7 @@ class Printer:
         self.given = given
         self.failure: ErrorRecord | None = None
         self.has_reply = False
-        types = tuple(name.strip() for names in given["type"] for name in names.split(","))
-        roles = tuple(name.strip() for names in given["role"] for name in names.split(","))
+        types, roles = _names(given["type"]), _names(given["role"])
         if unknown := set(roles) - set(ROLES):
             raise click.UsageError(f"--role {', '.join(unknown)}: the roles are {', '.join(ROLES)}")
         self.types = types
@@ -157,6 +156,10 @@ class Printer:
         elif not self.process.quiet:
             for path in paths:
                 self.process.say(f"saved {path}")
+
+
+def _names(lists: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for names in lists for name in names.split(",") if name.strip())
 
 
 def _shown(text: str) -> bytes:

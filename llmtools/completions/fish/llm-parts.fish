@@ -1,0 +1,25 @@
+# fish completion for llm-parts
+# Written by tests/completions.py from the options of llm-parts: do not edit.
+
+complete -c llm-parts -f
+complete -c llm-parts -s t -l type -x -a '(__fish_append , text reasoning tool_call tool_result attachment refusal)' -d 'Print parts of these types: text, reasoning, tool_call, tool_result, attachment, refusal'
+complete -c llm-parts -l role -x -a '(__fish_append , system user assistant tool)' -d 'Print messages of these roles of the whole conversation'
+complete -c llm-parts -l last -d 'Only the final message'
+complete -c llm-parts -l all -d 'The whole conversation, not only the reply'
+complete -c llm-parts -l json -d 'Whole parts, as JSON Lines'
+complete -c llm-parts -l events -d 'The events of the reply, as they came'
+complete -c llm-parts -s 0 -l null -d 'End each conversation\'s reply with NUL'
+complete -c llm-parts -s x -l extract -d 'The first fenced code block'
+complete -c llm-parts -l xl -d 'The last fenced code block'
+complete -c llm-parts -l save -x -a '(__fish_complete_directories)' -d 'Write attachments to files in DIR'
+complete -c llm-parts -s R -l no-reasoning -d 'Leave reasoning out'
+complete -c llm-parts -l usage -d 'The tokens used, as a JSON object'
+complete -c llm-parts -l whole -d 'Wait for each message; print only complete ones'
+complete -c llm-parts -l raw -d 'Leave control characters alone on a terminal'
+complete -c llm-parts -s n -l no-stdin -d 'Do not read stdin'
+complete -c llm-parts -l wait -x -d 'How long an idle stdin is waited for; 0 is for ever'
+complete -c llm-parts -l color -x -a 'auto always never' -d 'Colour for people: when stderr is a terminal, always, or never'
+complete -c llm-parts -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c llm-parts -s v -l verbose -d 'Say more on stderr: notices, too'
+complete -c llm-parts -l version -d 'Show the version'
+complete -c llm-parts -s h -l help -d 'Show this help'
