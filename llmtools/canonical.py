@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import orjson
 
+from .errors import InputError
 from .jsonl import Number
 
 TYPE_CHECKING = False
@@ -94,19 +95,25 @@ def _prepared(value: Any) -> Any:
 
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
-    if "attachment" in part:
+    if part["type"] == "attachment" and "attachment" in part:
         part = {**part, "attachment": _identity(part["attachment"])}
-    if "attachments" in part:
+    if part["type"] == "tool_result" and "attachments" in part:
         part = {**part, "attachments": [_identity(attachment) for attachment in part["attachments"]]}
     return part
 
 
 def canonical_json(message: Message) -> bytes:
-    """Return the canonical JSON of a message, in UTF-8."""
-    kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
-    if message.get("provider_metadata"):
-        kept["provider_metadata"] = message["provider_metadata"]
-    return orjson.dumps(_prepared(kept), option=orjson.OPT_SORT_KEYS)
+    """Return the canonical JSON of a message, in UTF-8.
+
+    Raises InputError where it has none: no base64, a lone surrogate, nested too deep.
+    """
+    try:
+        kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
+        if message.get("provider_metadata"):
+            kept["provider_metadata"] = message["provider_metadata"]
+        return orjson.dumps(_prepared(kept), option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"a message without a canonical form: {error}") from None
 
 
 def _sha256(data: bytes) -> bytes:

@@ -85,13 +85,12 @@ _OUTCOME: dict[str, Kind] = {
     "details": OBJECT,
 }
 _ORIGIN: dict[str, Kind] = {
-    "model": TEXT,
     "provider": TEXT,
     "created": TEXT,
     "request": OBJECT,
     "request_id": TEXT,
 }
-RESPONSE = _fields({}, {"id": TEXT, "status": _one_of(STATUSES), "error": OBJECT, **_ORIGIN, **_OUTCOME})
+RESPONSE = _fields({}, {"id": TEXT, "status": _one_of(STATUSES), "error": OBJECT, "model": TEXT, **_ORIGIN, **_OUTCOME})
 MESSAGE = _fields({"role": _one_of(ROLES), "parts": LIST}, {"response": OBJECT, **_META})
 TOOL = _fields({"name": TEXT}, {"description": TEXT, "input_schema": OBJECT, **_META})
 CONVERSATION = _fields(
@@ -104,6 +103,7 @@ _FAILURE: dict[str, Kind] = {
     "retry_after": NUMBER,
     "request_id": TEXT,
 }
+FAILURE = _fields({}, {"code": TEXT, "message": TEXT, "exit_status": COUNT, **_FAILURE})
 EVENTS: dict[str, Fields] = {
     "start": _fields(
         {"response_id": TEXT, "model": TEXT},
@@ -120,7 +120,7 @@ EVENTS: dict[str, Fields] = {
     ),
     "attachment": _fields({"part_index": COUNT}, {"chunk": TEXT, "attachment": OBJECT, **_META}),
     "annotation": _fields({"part_index": COUNT, "annotation": OBJECT}, _META),
-    "part": _fields({"part_index": COUNT, "part": OBJECT}, {}),
+    "part": _fields({"part_index": COUNT, "part": OBJECT}, _META),
     "reset": _fields({"reason": TEXT}, {}),
     "notice": _fields({"code": TEXT, "message": TEXT}, {}),
     "error": _fields({"code": TEXT, "message": TEXT, "exit_status": COUNT}, _FAILURE),
@@ -190,6 +190,7 @@ def check_message(message: Any, place: str = "message") -> None:
     if "response" in message:
         response = message["response"]
         _check_fields(response, RESPONSE, f"{place}.response")
+        _check_nested(response, "error", FAILURE, f"{place}.response")
         _check_outcome(response, f"{place}.response")
 
 
@@ -201,6 +202,7 @@ def _check_conversation(record: Any, place: str) -> None:
     _check_fields(record, CONVERSATION, place)
     _check_each(record["messages"], check_message, f"{place}.messages")
     _check_each(record.get("tools", ()), _check_tool, f"{place}.tools")
+    _check_nested(record, "error", FAILURE, place)
 
 
 def _check_chunk(record: Any, place: str) -> None:

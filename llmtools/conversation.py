@@ -79,9 +79,10 @@ class Conversation:
 
     def _add_message(self, message: Message) -> None:
         self.messages.append(message)
-        self.is_open = False
         response = message.get("response", {})
         role = message["role"]
+        if role in ("assistant", "tool"):
+            self.is_open = False
         if response.get("status", "ok") != "ok":
             self._failed_role = role
             self._fail("response", _failure_of(response, response.get("error")))  # type: ignore[arg-type]

@@ -70,13 +70,13 @@ class _Growing:
     def __init__(self, kind: str) -> None:
         self.type = kind
         self.fields: dict[str, Any] = {}
-        self.chunks: list[str] = []
+        self.chunks: list[Any] = []  # of an attachment its bytes, of others text
         self.arguments: list[str] = []
         self.is_whole = False
 
     def replace(self, part: Part) -> None:
         self.type = part["type"]
-        self.fields = {name: value for name, value in part.items() if name != "type"}
+        self.fields = {name: _own(name, value) for name, value in part.items() if name != "type"}
         self.chunks, self.arguments = [], []
         self.is_whole = True
 
@@ -86,6 +86,9 @@ class _Growing:
                 self.fields[name] = event[name]
         if "tool_name" in event:
             self.fields["name"] = event["tool_name"]
+        self.add_metadata(event)
+
+    def add_metadata(self, event: Record) -> None:
         if "provider_metadata" in event:
             merge_metadata(self.fields.setdefault("provider_metadata", {}), event["provider_metadata"])
 
@@ -96,7 +99,7 @@ class _Growing:
         self.arguments.append(chunk)
 
     def part(self, index: int, is_cut: bool) -> Part:
-        fields = dict(self.fields)
+        fields = {name: _own(name, value) for name, value in self.fields.items()}
         if self.type == "attachment":
             if self.chunks:
                 fields["attachment"] = _with_chunks(fields.get("attachment", {}), self.chunks)
@@ -116,14 +119,28 @@ class _Growing:
             return
         text = "".join(self.arguments)
         fields.update(parse_arguments(text))
-        if is_cut and not text:
+        if is_cut and not text.strip():
             fields["exception"] = "invalid arguments: cut off"
 
 
-def _with_chunks(attachment: dict[str, Any], chunks: list[str]) -> dict[str, Any]:
-    from binascii import a2b_base64, b2a_base64
+def _own(name: str, value: Any) -> Any:
+    """Return a copy of what later events change; the caller's records stay as they are."""
+    return value.copy() if name in ("annotations", "provider_metadata") and type(value) in (list, dict) else value
 
-    content = b"".join([a2b_base64(chunk) for chunk in [attachment.get("content", ""), *chunks]])
+
+def _decoded(text: str) -> bytes:
+    from binascii import a2b_base64
+
+    try:
+        return a2b_base64(text)
+    except ValueError as error:
+        raise InputError(f"attachment: not base64: {error}") from None
+
+
+def _with_chunks(attachment: dict[str, Any], chunks: list[bytes]) -> dict[str, Any]:
+    from binascii import b2a_base64
+
+    content = b"".join([_decoded(attachment.get("content", "")), *chunks])
     return {**attachment, "content": b2a_base64(content, newline=False).decode()}
 
 
@@ -183,12 +200,13 @@ class Fold:
         return part
 
     def _feed_part(self, event: Record, kind: str) -> None:
-        if kind == "annotation":
-            self._part(event, "text").fields.setdefault("annotations", []).append(event["annotation"])
-            return
         part = self._part(event, _PART_TYPE.get(kind, kind))
-        if kind == "part":
-            part.replace(event["part"])
+        if kind in ("annotation", "part"):
+            if kind == "part":
+                part.replace(event["part"])
+            else:
+                part.fields.setdefault("annotations", []).append(event["annotation"])
+            part.add_metadata(event)
             return
         if kind == "tool_call_args":
             part.add_arguments(event["chunk"])
@@ -196,7 +214,7 @@ class Fold:
             part.fields["attachment"] = event["attachment"]
             part.chunks = []
         if kind != "tool_call_args" and "chunk" in event:
-            part.chunks.append(event["chunk"])
+            part.chunks.append(_decoded(event["chunk"]) if kind == "attachment" else event["chunk"])
         part.add_fields(event)
 
     def _feed_bracket(self, event: Record, kind: str) -> None:
@@ -212,7 +230,7 @@ class Fold:
         parts = [self._parts[index].part(index, is_cut) for index in sorted(self._parts)]
         message: Message = {"type": "message", "role": self._start.get("role", "assistant"), "parts": parts}
         if self._metadata:
-            message["provider_metadata"] = self._metadata
+            message["provider_metadata"] = dict(self._metadata)
         if self._start or self._end:
             message["response"] = self._response()
         return message
@@ -237,6 +255,9 @@ def _events_of_part(part: Part, index: int) -> list[Record]:
         return [{"type": kind, "chunk": part["text"], "part_index": index, **rest}]
     if kind == "tool_call" and rest.keys() <= _SAYABLE and "tool_call_id" in rest:
         text = part.get("arguments_raw", dumps(part["arguments"]).decode())
+        said = {name: part[name] for name in ("arguments", "arguments_raw") if name in part}
+        if dumps(parse_arguments(text)) != dumps(said):
+            return [{"type": "part", "part_index": index, "part": part}]
         name = {"type": "tool_call_name", "chunk": part["name"], "part_index": index, **rest}
         call_id = rest["tool_call_id"]
         return [name, {"type": "tool_call_args", "chunk": text, "part_index": index, "tool_call_id": call_id}]

@@ -32,7 +32,7 @@ BOM = b"\xef\xbb\xbf"
 # 64 bits come from it as floats too.
 _ODD_NUMBER = re.compile(rb"(?:^|[:,\[])\s*-?[0-9](?:[0-9.]{14}|[0-9.]*[eE])")
 _CHUNKS = frozenset(("text", "reasoning", "refusal"))
-_HISTORY = frozenset(("message", "tool", "conversation", "part", "annotation"))
+_HISTORY = frozenset(("message", "tool", "conversation"))
 
 
 class Number(float):
@@ -50,6 +50,9 @@ class Number(float):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Number) and self.text == other.text
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.text)
 
@@ -58,17 +61,27 @@ class Number(float):
 
 
 def _has_float(value: Any) -> bool:
-    """Whether a number in `value` may have been rounded; our own timings are, and may be."""
     if type(value) is dict:
-        return any(_has_float(item) for name, item in value.items() if name != "timing")
+        return any(map(_has_float, value.values()))
     if type(value) is list:
         return any(map(_has_float, value))
     return type(value) is float
 
 
+def _may_be_rounded(value: Any) -> bool:
+    """Whether a number in `value` may have been rounded; our own timings are, and may be."""
+    response = value.get("response") if type(value) is dict else None
+    if type(response) is dict and "timing" in response:
+        value = {**value, "response": {**response, "timing": None}}
+    try:
+        return _has_float(value)
+    except RecursionError:
+        return True
+
+
 def _exactly(raw: bytes, value: Any) -> Any:
     """Return what `raw` holds, given what orjson made of it."""
-    return _loads_exactly(raw) if _has_float(value) and _ODD_NUMBER.search(raw) else value
+    return _loads_exactly(raw) if _may_be_rounded(value) and _ODD_NUMBER.search(raw) else value
 
 
 def _float(text: str) -> float:
@@ -89,14 +102,14 @@ def _loads_exactly(data: bytes) -> Any:
     try:
         value = json.loads(data, parse_float=_float, parse_constant=_refuse_constant)
         orjson.dumps(_plain(value), default=_written)  # refuses the lone surrogates that json takes
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
     return value
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> Any:
     """Return the JSON value in `data`, no number rounded. Raises InputError."""
-    raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -104,6 +117,11 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
             return _loads_exactly(raw)
         raise InputError(f"not JSON: {error.msg} (column {error.colno})") from None
     return _exactly(raw, value)
+
+
+def _may_be_deep(raw: bytes) -> bool:
+    """Whether a line may nest deeper than can be written: orjson reads 1,024 levels and writes 254."""
+    return raw.count(b"[") + raw.count(b"{") > 250
 
 
 def _written(value: Any) -> Any:
@@ -123,19 +141,31 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _refuse_infinite(value: Any) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            _refuse_infinite(item)
+    elif type(value) is float and value - value != 0:
+        raise InputError(f"not JSON: {value}")
+
+
 def dumps(value: Any) -> bytes:
     """Return `value` as compact JSON in UTF-8.
 
-    Raises InputError for what is not JSON: a lone surrogate, another type of object.
+    Raises InputError for what is not JSON: a lone surrogate, NaN, another type of object.
     """
     try:
-        return orjson.dumps(value, default=_written)
+        data = orjson.dumps(value, default=_written)
     except TypeError:
-        pass
-    try:
-        return orjson.dumps(_plain(value), default=_written)
-    except (TypeError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}") from None
+        try:
+            data = orjson.dumps(_plain(value), default=_written)
+        except (TypeError, RecursionError) as error:
+            raise InputError(f"not JSON: {error}") from None
+    if b"null" in data:  # which orjson writes for NaN and infinity too
+        _refuse_infinite(value)
+    return data
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -211,10 +241,14 @@ class Decoder:
                     and record["part_index"] >= 0
                 ):
                     continue  # what a stream is made of
-                if kind in _HISTORY:
+                if kind != "tool_call_args" or len(record) != 4 or "tool_call_id" not in record:
                     records[place] = record = _exactly(lines[place], record)
                 if kind in CHECKS:
                     CHECKS[kind](record, kind)
+                elif type(kind) is not str:
+                    raise TypeError
+                if kind in _HISTORY and _may_be_deep(lines[place]):
+                    dumps(record)
         except (orjson.JSONDecodeError, InputError, KeyError, TypeError):
             return self._one_by_one(lines, first)
         return list(zip(records, lines, strict=True))
@@ -231,6 +265,8 @@ class Decoder:
                 if bare is not None:
                     record, raw = bare, dumps(bare)
                 check_record(record)
+                if record["type"] in _HISTORY and _may_be_deep(raw):
+                    dumps(record)
             except InputError as refusal:
                 self.error = InputError(refusal.message, line=number, source=self.source)
                 break

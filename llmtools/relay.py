@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 
-from .check import PART_EVENTS
 from .conversation import Conversation, text_of
 from .errors import CreateError, OutputError
 from .jsonl import dumps
@@ -21,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .types import Message, Record
 
-_DROPPED = PART_EVENTS | {"start", "reset", "end"}
+_DROPPED = frozenset(("event", "start", "reset", "end"))
 
 
 class Relay:
@@ -41,7 +40,7 @@ class Relay:
         kind = record["type"]
         lines = self._instruct(record) if kind == "message" else []
         self.conversation.add(record)
-        self._held.append((kind, raw))
+        self._held.append(("event" if "part_index" in record else kind, raw))
         return lines if self.conversation.is_failing else lines + self.release(events=False)
 
     def _instruct(self, message: Record | None) -> list[bytes]:

@@ -54,25 +54,34 @@ class _Sorter:
         self.replies: list[_Saved] = []
         self._current: _Saved | None = None
         self._is_open = False
+        self._was_reset = False
 
     def add(self, record: Record) -> None:
         kind = record["type"]
-        if kind == "start":
+        if kind == "start" and self._was_reset and self._current is not None:
+            self._current.start = record  # the same reply, begun again
+            self._was_reset = False
+        elif kind == "start":
             self._open(None if record.get("role") == "tool" else _Saved(record))
         elif kind == "message":
             self._add_message(record)
         elif self._current is None:
-            return
+            if kind == "error":  # the reply never began
+                self._open(_Saved({}))
+                self.replies[-1].error, self._current = record, None
         elif kind == "end":
             self._current.end = record
             self._current = None
-        elif self._is_open and ("part_index" in record or kind == "reset"):
+        elif self._is_open and kind == "reset":
+            self._current.events.clear()
+            self._was_reset = True
+        elif self._is_open and "part_index" in record:
             self._current.events.append(record)
         elif self._is_open and kind == "error":
             self._current.error = record
 
     def _open(self, saved: _Saved | None) -> None:
-        self._current, self._is_open = saved, saved is not None
+        self._current, self._is_open, self._was_reset = saved, saved is not None, False
         if saved is not None:
             self.replies.append(saved)
 
@@ -124,6 +133,8 @@ def reply(path: str, conversation: Conversation, request: Request) -> Iterator[l
         held = f"{len(replies)} " + ("reply" if len(replies) == 1 else "replies")
         raise NoInputError(f"replay/{path} holds {held}, none for place {place + 1} of the conversation")
     saved = replies[place]
+    if saved.error is not None and saved.message is None and not saved.start:
+        raise from_record(saved.error)  # type: ignore[arg-type]
     yield [{"type": "start", **saved.metadata} | _named(saved.start, "response_id")]
     yield from _play(saved, _is_timed(request.options))
     _fail_again(saved)
@@ -159,8 +170,13 @@ def _play(saved: _Saved, is_timed: bool) -> Iterator[list[Record] | float]:
         yield events
         return
     timing = (saved.outcome or {}).get("timing", {})
-    pause = first = float(timing.get("first", 0))
+    pause = first = _seconds(timing.get("first", 0))
     for event in events:
         yield pause
         yield [event]
-        pause = max(float(timing.get("total", 0)) - first, 0) / len(events)
+        pause = max(_seconds(timing.get("total", 0)) - first, 0) / len(events)
+
+
+def _seconds(value: float) -> float:
+    """Return a time of the file as a pause that can be slept: at most a day."""
+    return float(min(max(value, 0), 86400))

@@ -1,4 +1,4 @@
-"""What is asked of a model beside the conversation, and the HTTP request that asks it."""
+"""What is asked of a model beside the conversation, and where and how it is asked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Request:
 
     schema: a JSON Schema for the answer; tool_choice: auto, none, required or a tool's
     name; reasoning: none, minimal, low, medium, high, xhigh or max; quirks: what is known
-    of the server, by name (see `providers`).
+    of the server, by name.
     """
 
     model: str
@@ -37,8 +37,59 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST: `path` goes behind the provider's base URL; headers carry no key."""
+    """A POST: `path` goes behind the endpoint's base URL; headers carry no key."""
 
     path: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class Secret:
+    """A key. Nothing shows it but `reveal`: not repr, not a traceback, not JSON."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take, in seconds, and how often they are tried.
+
+    total: the whole response with all its tries (None: no limit); connect: one connection;
+    idle: without an event; progress: without content, though events come; retries: further
+    tries; retry_stream: also after the first event, which is taken back by a `reset`.
+    """
+
+    total: float | None = None
+    connect: float = 10.0
+    idle: float = 300.0
+    progress: float = 600.0
+    retries: int = 2
+    retry_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is asked. `name` is the issuer of what it signs: the provider's name in
+    the catalogue, or the origin of a bare base URL; `protocol` is one of `PROTOCOLS`."""
+
+    name: str
+    base_url: str
+    protocol: str
+    key: Secret | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    quirks: frozenset[str] = frozenset()
+
+
+READ = object()
+"""What a provider that speaks HTTP yields to have the next bytes of the answer: bytes, b"" at
+its end, or a LlmToolsError are sent back to it (see `attempt`)."""

@@ -25,38 +25,55 @@ from .errors import (
     ProtocolError,
     RefusedError,
     TruncatedError,
+    UsageError,
     from_record,
 )
 from .fold import Fold
-from .request import Request
+from .jsonl import dumps, loads
+from .request import READ, Limits, Request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
     from typing import Any
 
+    from .request import Endpoint
     from .types import Message, Part, Record
 
-    Provider = Callable[[Conversation, Request], Iterator[list[Record] | float]]
+    Provider = Callable[[Conversation, Request], Iterator[Any]]
 
 BUILT_IN = ("echo", "replay/FILE")
 
 
-def resolve(name: str) -> tuple[str, Provider]:
-    """Return the provider's name and the function that plays the model `name`.
+def resolve(model: str) -> tuple[str, Provider]:
+    """Return the provider's name and the function that plays the model `model`.
 
     Raises NoModelError for a name that no one knows.
     """
-    if name == "echo":
+    if model == "echo":
         from .protocols import echo
 
         return "echo", echo.reply
-    kind, slash, path = name.partition("/")
+    kind, slash, path = model.partition("/")
     if kind == "replay" and slash:
         from . import replay
 
         return "replay", lambda conversation, request: replay.reply(path, conversation, request)
-    raise NoModelError(f"no model is named {name!r}; there are {' and '.join(BUILT_IN)}")
+    known = " and ".join(BUILT_IN)
+    raise NoModelError(f"no model is named {model!r}; there are {known}, and --base-url for any server")
+
+
+def over_http(endpoint: Endpoint, limits: Limits) -> Provider:
+    """Return the function that asks an endpoint."""
+    import random
+
+    from .attempt import converse
+    from .providers import protocol_module
+
+    module = protocol_module(endpoint.protocol)
+    return lambda conversation, request: converse(
+        conversation, request, module, (endpoint, limits), monotonic=time.monotonic, random=random.random
+    )
 
 
 def choose_model(asked: str | None, conversation: Conversation, default: str | None) -> str:
@@ -133,16 +150,26 @@ def now() -> str:
 class Exchange:
     """One request and the response to it, as the records of a stream.
 
-    `batches` makes them; then `failure` says how it ended (None where it ended well) and
-    `message` is what came, None where nothing did.
+    `batches` (or `abatches`) makes them; then `failure` says how it ended (None where it
+    ended well) and `message` is what came, None where nothing did.
     """
 
-    def __init__(self, conversation: Conversation, request: Request) -> None:
-        self.provider, self._play = resolve(request.model)
+    def __init__(
+        self,
+        conversation: Conversation,
+        request: Request,
+        endpoint: Endpoint | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if endpoint is None:
+            self.provider, play = resolve(request.model)
+        else:
+            self.provider, play = endpoint.name, over_http(endpoint, limits or Limits())
         self.request = request
         self.failure: LlmToolsError | None = None
         self.message: Message | None = None
-        self._conversation = conversation
+        self._steps: Any = play(conversation, request)
+        self._connection: Any = None
         self._fold = Fold()
         self._start: Record | None = None
         self._end: Record | None = None
@@ -156,21 +183,84 @@ class Exchange:
         A LlmToolsError raised in here, by `sleep` or by a signal's handler, ends the
         response as it says; the last records still come.
         """
+        answer: Any = None
         try:
-            for item in self._play(self._conversation, self.request):
-                if isinstance(item, float):
-                    sleep(item)
-                    continue
-                records = self._take(item)
-                if records:
-                    yield records
-                if self.failure is not None:
-                    break
+            while (want := self._next(answer)) is not None:
+                answer = None
+                if type(want) is list:
+                    if records := self._take(want):
+                        yield records
+                elif type(want) is float:
+                    sleep(want)
+                else:
+                    answer = self._connected(want).read() if want is READ else self._connected(want).open(want)
         except LlmToolsError as error:
             self.failure = self.failure or error
-        records = self._finish()
-        if records:
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+        if records := self._finish():
             yield records
+
+    def dry_run(self) -> bytes:
+        """Return the HTTP request that would be sent, as a JSON object of method, url, headers
+        and body, the key masked.
+
+        Raises UsageError for a model that is not asked over HTTP.
+        """
+        want = self._next(None)
+        while type(want) is list:
+            want = self._next(None)
+        if want is None or type(want) is float:
+            raise UsageError(f"--dry-run: {self.request.model} is not asked over HTTP")
+        from .providers import key_header
+
+        endpoint, request = want.endpoint, want.request
+        masked = {} if endpoint.key is None else key_header(endpoint, "***")
+        shown = {"method": "POST", "url": endpoint.base_url + request.path}
+        headers = {**request.headers, **endpoint.headers, **masked}
+        return dumps({**shown, "headers": headers, "body": loads(request.body)})
+
+    async def abatches(self) -> AsyncGenerator[list[Record], None]:
+        """As `batches`, for asyncio; a task that is cancelled closes its connection."""
+        from asyncio import sleep
+
+        answer: Any = None
+        try:
+            while (want := self._next(answer)) is not None:
+                answer = None
+                if type(want) is list:
+                    if records := self._take(want):
+                        yield records
+                elif type(want) is float:
+                    await sleep(want)
+                elif want is READ:
+                    answer = await self._connection.read()
+                else:
+                    answer = await self._connected(want, is_async=True).open(want)
+        except LlmToolsError as error:
+            self.failure = self.failure or error
+        finally:
+            if self._connection is not None:
+                await self._connection.close()
+        if records := self._finish():
+            yield records
+
+    def _next(self, answer: Any) -> Any:
+        """Return what the provider wants next, None where it is done."""
+        if self.failure is not None:
+            return None
+        try:
+            return self._steps.send(answer)
+        except StopIteration:
+            return None
+
+    def _connected(self, want: Any, *, is_async: bool = False) -> Any:
+        if self._connection is None:
+            from . import transport
+
+            self._connection = transport.AsyncConnection() if is_async else transport.Connection()
+        return self._connection
 
     def cancel(self, error: CancelledError) -> list[Record]:
         """End the response here, from outside; return its last records, none where it is over."""
@@ -273,13 +363,15 @@ def stream(
     conversation: Conversation | Iterable[Message],
     model: str | None = None,
     *,
+    endpoint: Endpoint | None = None,
     options: dict[str, Any] | None = None,
     anyway: bool = False,
     prefill: bool = False,
 ) -> Iterator[Record]:
     """Send a conversation; yield the records of the response as they come.
 
-    `model` is a name such as "echo"; without it the model of the last reply is used.
+    `model` is a name such as "echo"; without it the model of the last reply is used. At an
+    `endpoint` (see `llmtools.providers.at`) it is what the server calls it.
     Raises what `prepare` raises and NoModelError before the first record, and after the
     last one the error with which the response ended.
 
@@ -290,7 +382,9 @@ def stream(
     if not isinstance(conversation, Conversation):
         conversation = Conversation({**message, "type": "message"} for message in conversation)
     prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
-    exchange = Exchange(prepared, Request(choose_model(model, conversation, None), options=options or {}))
+    name = choose_model(model, conversation, None)
+    request = Request(name, served_name=name, issuer=endpoint.name if endpoint else "", options=options or {})
+    exchange = Exchange(prepared, request, endpoint)
     yield from notices
     for batch in exchange.batches():
         yield from batch

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from .conversation import Conversation
-from .fold import TEXT_KINDS, events_of
+from .fold import TEXT_KINDS
 from .jsonl import dumps
 from .terminal import CYAN, DIM, RED, YELLOW, painted
 
@@ -42,7 +42,11 @@ class View:
         self._hold = ""  # "", "quiet" or "end": what the pending pieces wait for
         self._shown = False  # whether a chunk of this response was shown
         self._fast: str | None = None  # the kind whose bare chunks need no more than appending
+        self._place = -1  # the part that _fast is of
+        self._begun: set[int] = set()  # parts of which a chunk was shown
         self._muted: set[int] = set()  # parts that are commentary
+        self._mark = 0  # how many of the pending pieces are older than this response
+        self._out = False  # whether text of this response was printed
         self._break = False  # whether a newline goes before the next piece on stdout
 
     @property
@@ -54,7 +58,7 @@ class View:
         """Take the next records."""
         for record, raw in lines:
             kind = record["type"]
-            if kind == self._fast and len(record) == 3:
+            if kind == self._fast and len(record) == 3 and record["part_index"] == self._place:
                 self._text.append(record["chunk"])
             else:
                 self._feed(record, kind, raw)
@@ -65,6 +69,7 @@ class View:
             return []
         self._settle()
         pieces, self._pending = self._pending, []
+        self._mark, self._out = 0, self._shown
         for descriptor, text in pieces:
             if descriptor == STDOUT and text:
                 self.printed = text
@@ -93,13 +98,13 @@ class View:
 
     def _feed(self, record: Record, kind: str, raw: bytes) -> None:
         self.conversation.add(record)
+        if kind == "start":
+            self._new_response()
+            self._hold = ""
         self.show_line(record, raw)
         if "part_index" in record:
             self._hold = ""
             self._event(record, kind)
-        elif kind == "start":
-            self._new_response()
-            self._hold = ""
         elif kind == "message":
             self._fast = None
             self._message(record)
@@ -109,9 +114,11 @@ class View:
             self._reset()
 
     def _new_response(self) -> None:
-        self._shown = False
+        self._settle()
+        self._mark = len(self._pending)
+        self._shown = self._out = False
         self._fast = None
-        self._muted = set()
+        self._begun, self._muted = set(), set()
         self._break = True
 
     def _event(self, record: Record, kind: str) -> None:
@@ -123,16 +130,19 @@ class View:
         elif kind in self.kinds and record["part_index"] not in self._muted:
             self._shown = True
             self._show(record["chunk"])
+            self._place = record["part_index"]
+            self._begun.add(self._place)
             self._fast = kind if not self._muted and not self._break else None
         else:
             self.show_other(record, kind)
 
     def _whole_part(self, record: Record) -> None:
-        """Show a part that came whole, unless chunks of its message were shown already."""
-        events = events_of({"type": "message", "role": "assistant", "parts": [record["part"]]})
-        if not self._shown and events[0]["type"] != "part":
-            for event in events:
-                self._event({**event, "part_index": record["part_index"]}, event["type"])
+        """Show a part that came whole, unless chunks of it were shown already."""
+        part, place = record["part"], record["part_index"]
+        kind = part["type"]
+        if kind in TEXT_KINDS and place not in self._begun:
+            phase = {"phase": part["phase"]} if "phase" in part else {}
+            self._event({"type": kind, "chunk": part["text"], "part_index": place, **phase}, kind)
         else:
             self.show_other(record, "part")
 
@@ -149,14 +159,15 @@ class View:
         else:
             before = self._hold
             self._new_response()
-            for event in events_of(message):  # type: ignore[arg-type]
-                self._event(event, event["type"])
+            for place, part in enumerate(message["parts"]):
+                self._whole_part({"type": "part", "part_index": place, "part": part})
             self._hold = "end" if self._pending or self._text else before
         self._new_response()
 
     def _reset(self) -> None:
-        was_printed = self._shown and self._hold == "" and not self._text and not self._pending
-        self._discard()
+        was_printed = self._out
+        self._text = []
+        del self._pending[self._mark :]
         if was_printed and self.printed and not self.printed.endswith("\n"):
             self._pending.append((STDOUT, "\n"))
         if was_printed:

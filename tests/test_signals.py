@@ -38,7 +38,7 @@ def test_a_slow_reply_arrives_token_by_token_at_the_end_of_the_pipe(shell: Shell
     pieces = []
     while piece := os.read(process.stdout.fileno(), 100):
         pieces.append(piece)
-    assert pieces == [b"a", b" b", b" c", b"\n"]
+    assert pieces[:2] == [b"a", b" b"] and b"".join(pieces) == b"a b c\n"
     assert end(process)[0] == 0
 
 

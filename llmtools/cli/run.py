@@ -18,6 +18,7 @@ import signal
 import stat
 import sys
 import time
+from contextlib import contextmanager
 
 from ..errors import (
     CancelledError,
@@ -47,6 +48,8 @@ TELL = 5.0
 """Seconds after which a person at a terminal is told what is waited for."""
 GRACE = 1.0
 """Seconds for which a filter reads on after a signal."""
+TICK = 0.2
+"""Seconds between two looks at what no system call tells while another one blocks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -62,10 +65,6 @@ class Stuck(BaseException):
     """A signal came, and what was left to do did not end in time."""
 
 
-def _on_alarm(number: int, frame: FrameType | None) -> NoReturn:
-    raise Stuck
-
-
 class Process:
     """The streams and signals of one command. `quiet` and `verbose` follow -q and -v;
     `writes_records` says whether a failure is told on stdout too."""
@@ -76,7 +75,7 @@ class Process:
         self.quiet = False
         self.verbose = False
         self.signal: int | None = None
-        self.raises = False  # whether a signal is an exception right now
+        self._raises = False  # whether a signal is an exception right now
         self.is_cut = False  # whether a signal ended the reading before the end
         self._deadline: float | None = None
         self._closed = [descriptor for descriptor in (0, 1, 2) if _open_on_null(descriptor)]
@@ -94,6 +93,7 @@ class Process:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._awake = reader
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGALRM, self._on_alarm)
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
@@ -103,10 +103,36 @@ class Process:
             self.die(number)
         self.signal = number
         self._deadline = time.monotonic() + GRACE
-        signal.signal(signal.SIGALRM, _on_alarm)  # stdout may take no more
-        signal.setitimer(signal.ITIMER_REAL, 2 * GRACE)
-        if self.raises:
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        if self._raises:
             raise self.cancelled()
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        """A tick of the clock: stdout may take no more after a signal, or have lost its reader."""
+        if self._deadline is not None and time.monotonic() >= self._deadline + GRACE:
+            raise Stuck
+        if self._raises and self._has_lost_reader():
+            self._raises = False
+            raise CancelledError("the reader left")
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """While this is open, a signal, or stdout's reader leaving, raises CancelledError."""
+        self._raises = True
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        try:
+            if self.signal is not None:
+                raise self.cancelled()
+            yield
+        finally:
+            self._raises = False
+            if self.signal is None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _has_lost_reader(self) -> bool:
+        poll = select.poll()
+        poll.register(1, 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
     def cancelled(self) -> CancelledError:
         """Return the error that stands for the signal that came."""

@@ -11,7 +11,7 @@ from ..errors import CancelledError, InputError, LlmToolsError, OutputError
 from ..jsonl import dumps, loads
 from ..message import system
 from ..relay import Relay, SaveFile, starts_with
-from ..request import Request
+from ..request import Limits, Request
 from ..send import Exchange, choose_model, prepare
 from .options import Command, common, flag, needs_stream
 from .run import Process, StreamFailure, main
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
+    from ..request import Endpoint
     from ..types import Record
 
 EXAMPLES = """
@@ -28,7 +29,11 @@ llm-msg user 'hi' | llm-send -m echo | llm-parts
 llm-msg user 'hi' | llm-send -m echo --save talk.jsonl | llm-parts
 llm-msg user 'shorter' < talk.jsonl | llm-send | llm-parts
 llm-msg user 'hi' | llm-send -m replay/talk.jsonl | llm-parts
+llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-parts
 """
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+PROTOCOL_NAMES = ("openai-chat",)
+SECONDS = click.FloatRange(min=0, min_open=True)
 WITHOUT_EVENTS = HISTORY | {"error", "notice"}
 
 
@@ -40,8 +45,17 @@ class Sender:
         self.given = given
         self.options = {name: _value(value) for name, value in given["option"]}
         self.relay = Relay(given["system"])
+        self.endpoint = _endpoint(given)
+        self.limits = Limits(
+            total=given["timeout"],
+            idle=given["idle_timeout"],
+            retries=given["retries"],
+            retry_stream=given["retry_stream"],
+        )
+        self.schema = _schema(given)
         self.status = 0
         self._save = save
+        self._cancelled = CancelledError("the reader left")
 
     # What comes in
 
@@ -60,7 +74,8 @@ class Sender:
         self._pass_on(self.relay.eof())
 
     def _pass_on(self, lines: list[bytes]) -> None:
-        self.process.write_lines(lines)
+        if not self.given["dry_run"]:
+            self.process.write_lines(lines)
 
     def _keep(self, line: bytes) -> None:
         if self._save is not None:
@@ -81,14 +96,30 @@ class Sender:
         if self.process.signal is not None:
             raise self.process.cancelled()
         prepared, notices = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
+        if self.given["dry_run"]:
+            return self._show_request(prepared, conversation)
         self._emit(notices)
-        exchange = Exchange(prepared, self._request(conversation, self.options))
+        exchange = self._exchange(prepared, conversation, self.options)
         self._run(exchange)
         self._end(exchange)
 
-    def _request(self, conversation: Conversation, options: dict[str, Any]) -> Request:
-        model = choose_model(self.given["model"], conversation, os.environ.get("LLMTOOLS_MODEL"))
-        return Request(model, options=options)
+    def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
+        given, endpoint = self.given, self.endpoint
+        model = choose_model(given["model"], conversation, os.environ.get("LLMTOOLS_MODEL"))
+        request = Request(
+            model,
+            served_name=model,
+            issuer=endpoint.name if endpoint else "",
+            options=options,
+            schema=self.schema,
+            tool_choice=given["tool_choice"],
+            reasoning=given["reasoning"],
+            stream=not given["no_stream"],
+        )
+        return Exchange(prepared, request, endpoint, self.limits)
+
+    def _show_request(self, prepared: Conversation, conversation: Conversation) -> None:
+        self.process.write_lines([self._exchange(prepared, conversation, self.options).dry_run()])
 
     def _run(self, exchange: Exchange) -> None:
         """Write the records of the reply; keep its message, however the run ends."""
@@ -96,27 +127,25 @@ class Sender:
         try:
             for records in self._interruptible(batches):
                 self._emit(records)
-            if self.process.signal is not None:
-                self._emit(exchange.cancel(self.process.cancelled()))
+            self._emit(exchange.cancel(self._cancelled))
         finally:
-            exchange.cancel(CancelledError("the reader left"))
+            exchange.cancel(self._cancelled)
+            batches.close()
             if exchange.message is not None:
                 self._keep(dumps(exchange.message))
 
     def _interruptible(self, batches: Generator[list[Record], None, None]) -> Generator[list[Record], None, None]:
         """Yield the batches; a signal ends the wait for the next one."""
-        while self.process.signal is None:
-            self.process.raises = True
+        while True:
             try:
-                records = next(batches, None)
-            except CancelledError:
+                with self.process.interruptible():
+                    records = next(batches, None)
+            except CancelledError as error:
+                self._cancelled = error
                 return
-            finally:
-                self.process.raises = False
             if records is None:
                 return
             yield records
-        yield from batches
 
     def _emit(self, records: list[Record]) -> None:
         if self.given["no_events"]:
@@ -151,11 +180,10 @@ class Sender:
     def _answered(self, record: Record, conversation: Conversation) -> Record:
         prepared, _ = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
         options = {**record.get("options", {}), **self.options}
-        exchange = Exchange(prepared, self._request(conversation, options))
+        exchange = self._exchange(prepared, conversation, options)
         for _ in self._interruptible(exchange.batches(self.process.sleep)):
             pass
-        if self.process.signal is not None:
-            exchange.cancel(self.process.cancelled())
+        exchange.cancel(self._cancelled)
         rest = {name: value for name, value in record.items() if name != "error"}
         if exchange.message is not None:
             rest["messages"] = [*record["messages"], exchange.message]
@@ -167,6 +195,37 @@ class Sender:
         self.status = self.status or error.exit_status
         failure = {name: value for name, value in error.to_record().items() if name != "type"}
         return {**record, "error": failure}
+
+
+def _endpoint(given: dict[str, Any]) -> Endpoint | None:
+    """Return the endpoint that --base-url names, with its key."""
+    sources = [name for name in ("key_file", "key_fd", "key_env") if given[name] is not None]
+    if given["base_url"] is None:
+        if sources or given["protocol"]:
+            raise click.UsageError("--protocol and the --key options go with --base-url")
+        return None
+    if len(sources) > 1:
+        raise click.UsageError("one of --key-file, --key-fd and --key-env is enough")
+    from .. import keys
+    from ..providers import at
+
+    readers: dict[str, Any] = {
+        "key_file": keys.from_file,
+        "key_fd": keys.from_descriptor,
+        "key_env": keys.from_variable,
+    }
+    key = readers[sources[0]](given[sources[0]]) if sources else None
+    return at(given["base_url"], given["protocol"], key)
+
+
+def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
+    if given["schema"] is None and given["schema_multi"] is None:
+        return None
+    from ..schema import from_text, many
+
+    if given["schema_multi"] is not None:
+        return many(from_text(given["schema_multi"]))
+    return from_text(given["schema"])
 
 
 def _value(text: str) -> Any:
@@ -190,6 +249,32 @@ def _value(text: str) -> Any:
     "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
 )
 @click.option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
+@click.option("--schema", metavar="SCHEMA", help="Have JSON: a JSON Schema, a file of it, or 'name, age int'.")
+@click.option("--schema-multi", metavar="SCHEMA", help="Have a list of such objects, as items.")
+@click.option(
+    "--reasoning", type=click.Choice(EFFORTS), metavar="EFFORT", help=f"How much to think: {'|'.join(EFFORTS)}."
+)
+@click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or the name of a tool.")
+@click.option("--base-url", metavar="URL", help="Ask the server at URL.")
+@click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOL_NAMES),
+    metavar="NAME",
+    help=f"The protocol of --base-url: {', '.join(PROTOCOL_NAMES)}.",
+)
+@click.option("--key-file", metavar="FILE", help="The key for --base-url is in FILE, which only you may read.")
+@click.option("--key-fd", type=int, metavar="N", help="It is read from the descriptor N.")
+@click.option("--key-env", metavar="NAME", help="It is in the environment variable NAME.")
+@click.option(
+    "--timeout", type=SECONDS, metavar="SECONDS", help="The most that the reply may take, all tries together."
+)
+@click.option(
+    "--idle-timeout", type=SECONDS, metavar="SECONDS", default=300, help="The most without an event.  [default: 300]"
+)
+@click.option("--retries", type=click.IntRange(min=0), metavar="N", default=2, help="Further tries.  [default: 2]")
+@flag("--retry-stream", help="Try again also after the first event, behind a reset.")
+@flag("--no-stream", help="Ask for the answer in one piece.")
+@flag("--dry-run", help="Show the HTTP request, the key masked, and send nothing.")
 @flag("--anyway", help="Go on from a stream that has failed.")
 @flag("--prefill", help="Have a last message of the model's continued.")
 @flag("--no-events", help="Write the message only, no events.")

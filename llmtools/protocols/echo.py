@@ -43,6 +43,9 @@ KEYS = (
 BATCH = 512
 """How many events go out together where the script has no delay."""
 
+MAX_DELAY = 86400
+"""Seconds; no script sleeps longer between two events."""
+
 _WORD = re.compile(r"\s*\S+|\s+")
 
 
@@ -131,7 +134,10 @@ def reply(conversation: Conversation, request: Request) -> Iterator[list[Record]
 
 
 def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[list[Record] | float]:
-    delay = float(script.get("delay", 0))
+    delay = script.get("delay", 0)
+    if not 0 <= delay <= MAX_DELAY:
+        raise InputError(f"delay must be a number from 0 to {MAX_DELAY}")
+    delay = float(delay)
     ready: list[Record] = []
     if "error" not in script or set(script) - {"error", "delay"}:
         ready.append({"type": "start"})
@@ -149,4 +155,6 @@ def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[list[R
         raise _error(script["error"])
     if script.get("cut"):
         raise TruncatedError("echo: the script cuts the reply off")
-    yield [_end(script, conversation, words)]
+    end = _end(script, conversation, words)
+    check_record({**end, "response_id": ""})
+    yield [end]

@@ -1,0 +1,65 @@
+"""Where models are: protocols by name, and the endpoints that speak them. Plain data."""
+
+from __future__ import annotations
+
+from .errors import UsageError
+from .request import Endpoint, Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PROTOCOLS = {
+    "openai-chat": ("openai_chat", "authorization", "Bearer "),
+}
+"""Name -> (module in `protocols`, header that carries the key, what stands before it)."""
+
+DEFAULT_PROTOCOL = "openai-chat"
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def protocol_module(name: str) -> ModuleType:
+    """Return the module of a protocol: `encode`, `Decoder`, `error_of`."""
+    from importlib import import_module
+
+    return import_module(f".protocols.{PROTOCOLS[name][0]}", __package__)
+
+
+def key_header(endpoint: Endpoint, key: str) -> dict[str, str]:
+    """Return the header that carries a key to an endpoint."""
+    _, header, before = PROTOCOLS[endpoint.protocol]
+    return {header: before + key}
+
+
+def split_url(url: str) -> tuple[str, str, str]:
+    """Return (scheme, host, origin) of a base URL. Raises UsageError for what is none."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError as error:
+        raise UsageError(f"{url}: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{url!r} is no base URL: http://… or https://… is meant")
+    if parts.username or parts.password:
+        raise UsageError("a base URL with a user or password in it: use --key-file, --key-fd or --key-env")
+    host = parts.hostname
+    shown = f"[{host}]" if ":" in host else host
+    return parts.scheme, host, f"{parts.scheme}://{shown}{port}"
+
+
+def is_local(host: str) -> bool:
+    """Whether a host name is this machine's, as plain http may carry a key to."""
+    return host in LOCAL_HOSTS or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def at(base_url: str, protocol: str | None = None, key: Secret | None = None) -> Endpoint:
+    """Return the endpoint at a bare base URL; its origin is the issuer of what it signs.
+
+    Raises UsageError for a URL that is none, and for plain http to another machine with a key.
+    """
+    scheme, host, origin = split_url(base_url)
+    if scheme == "http" and key is not None and not is_local(host):
+        raise UsageError(f"a key is not sent to {host} over plain http: use https")
+    return Endpoint(origin, base_url.rstrip("/"), protocol or DEFAULT_PROTOCOL, key)
