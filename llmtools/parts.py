@@ -10,13 +10,15 @@ import re
 from dataclasses import dataclass
 
 from .attachment import data_of
+from .conversation import text_of
 from .errors import CreateError, OutputError
 from .jsonl import dumps
 from .terminal import visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from .conversation import Conversation
     from .types import Attachment, Message, Part, Usage
@@ -94,6 +96,23 @@ def extract(text: str, *, last: bool = False) -> str:
     """Return the code in the first (or last) fenced block of a text; all of it where there is none."""
     blocks = [match["code"] for match in _FENCE.finditer(text)]
     return blocks[-1 if last else 0] if blocks else text
+
+
+def values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
+    """Yield what stands for each message in JSON: the selected parts or, where a schema was
+    asked for and no types are selected, the object that the answer is.
+
+    Raises InputError for an answer that is no JSON or does not fit its schema.
+    """
+    for message in messages:
+        schema = message.get("response", {}).get("request", {}).get("schema")
+        text = text_of(message)
+        if schema and text and not selection.types and is_complete(message):
+            from .schema import parsed
+
+            yield parsed(text, schema)
+        else:
+            yield from selection.parts([message])
 
 
 def in_lines(pieces: Iterable[bytes]) -> bytes:

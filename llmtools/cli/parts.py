@@ -7,7 +7,7 @@ import click
 from ..conversation import Conversation, from_record
 from ..errors import NoInputError
 from ..jsonl import dumps
-from ..parts import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, total_usage, turn
+from ..parts import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, total_usage, turn, values
 from ..terminal import colour_wanted, visible
 from ..view import QUIET, EventLines, PeopleView, View
 from .options import Command, common, flag, needs_stream
@@ -118,7 +118,11 @@ class Printer:
         messages = self.selection.messages(conversation)
         self.has_reply = self.has_reply or bool(messages)
         self.failure = self.failure or conversation.failure
-        self._write(self._formed(messages))
+        if self.given["json"] and not self.given["usage"]:
+            for value in values(messages, self.selection):
+                self._write(dumps(value) + b"\n")
+        else:
+            self._write(self._formed(messages))
         self._save(messages)
         self._close()
 
@@ -127,8 +131,6 @@ class Printer:
         given, selection = self.given, self.selection
         if given["usage"]:
             return dumps(total_usage(messages)) + b"\n"
-        if given["json"]:
-            return in_lines(map(dumps, selection.parts(messages)))
         if given["extract"] or given["extract_last"]:
             text = text_lines(messages, selection).decode()
             return extract(text, last=given["extract_last"]).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -302,4 +303,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
 def run() -> None:
     """The entry point."""
+    # The HTTP client imports its own command line, and with it rich where that is installed:
+    # a fifth of our start-up, for nothing.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     main(command, writes_records=True)
