@@ -223,7 +223,7 @@ class Exchange:
 
     async def abatches(self) -> AsyncGenerator[list[Record], None]:
         """As `batches`, for asyncio; a task that is cancelled closes its connection."""
-        from asyncio import sleep
+        from .transport import async_sleep
 
         answer: Any = None
         try:
@@ -233,7 +233,7 @@ class Exchange:
                     if records := self._take(want):
                         yield records
                 elif type(want) is float:
-                    await sleep(want)
+                    await async_sleep(want)
                 elif want is READ:
                     answer = await self._connection.read()
                 else:

@@ -176,6 +176,13 @@ class AsyncConnection:
             self._client = None
 
 
+async def async_sleep(seconds: float) -> None:
+    """Wait, in asyncio."""
+    from asyncio import sleep
+
+    await sleep(seconds)
+
+
 def fetch(url: str, timeout: float = 60) -> bytes:
     """Return what a URL holds. Redirects are followed, as for any download without a key.
 
