@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from . import retry
 from .errors import CancelledError, LlmToolsError, ProtocolError, TimedOutError, TruncatedError, from_record
+from .failure import rate_limits, request_id
 from .request import READ
 
 TYPE_CHECKING = False
@@ -155,9 +156,19 @@ class Attempt:
             records = records[:-1]
         if records:
             self.has_content = True
+            records[0], records[-1] = self._with_headers(records[0]), self._with_headers(records[-1])
             yield records
             self._clock.restart()
         return self.failure is not None or last["type"] == "end"
+
+    def _with_headers(self, record: Record) -> Record:
+        """Return a `start` with the request's id, an `end` with the rate limits, others as they are."""
+        if record["type"] == "start" and (name := request_id(self.headers)):
+            return {**record, "request_id": name}
+        if record["type"] == "end" and (limits := rate_limits(self.headers)):
+            details, issuer = record.get("details", {}), self._opening.endpoint.name
+            return {**record, "details": {**details, issuer: {**details.get(issuer, {}), "rate_limits": limits}}}
+        return record
 
     def _body(self, longest: int) -> Generator[Any, Any, bytes]:
         body = bytearray()
@@ -227,7 +238,7 @@ def _wait(
     """Return the seconds until the next try, None to give up."""
     if isinstance(failure, (CancelledError, ProtocolError)) or (attempt.has_content and not limits.retry_stream):
         return None
-    if attempt.status is None and not failure.details.get("retryable", isinstance(failure, _TRANSIENT)):
+    if not failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT)):
         return None
     budget = retry.BUDGET if limits.total is None else min(retry.BUDGET, limits.total)
     return retry.delay(

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from .types import ErrorRecord, Message, Part, Record, ToolRecord
 
 HISTORY = frozenset(("message", "tool", "conversation"))
-_STATUS_CODE = {"cancelled": ("cancelled", 75), "truncated": ("truncated", 75), "error": ("failed", 1)}
+_STATUS_CODE = {
+    "cancelled": ("cancelled", "the reply was cancelled", 75),
+    "truncated": ("truncated", "the reply was cut off", 75),
+    "error": ("failed", "the reply failed", 1),
+}
 
 
 def text_of(message: Message) -> str:
@@ -33,8 +37,8 @@ def text_of(message: Message) -> str:
 def _failure_of(outcome: Record, error: Record | None) -> ErrorRecord:
     """Return the `error` record that an `end` or a message's `response` stands for."""
     status = outcome["status"]
-    code, exit_status = _STATUS_CODE[status]
-    said = {**{"code": code, "message": f"the reply ended with status {status}"}, **(error or {})}
+    code, message, exit_status = _STATUS_CODE[status]
+    said = {"code": code, "message": message, **(error or {})}
     said["exit_status"] = outcome.get("exit_status", exit_status)
     return {"type": "error", **said}  # type: ignore[typeddict-item]
 
@@ -92,6 +96,8 @@ class Conversation:
             self._failures.pop("response", None)
 
     def _fail(self, where: str, failure: ErrorRecord) -> None:
+        if not 0 < failure["exit_status"] < 256:  # no status of a process, or none that says failure
+            failure = {**failure, "exit_status": 1}
         self._failures.setdefault(where, failure)
 
     @property

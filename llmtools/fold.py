@@ -51,9 +51,11 @@ def parse_arguments(text: str) -> dict[str, Any]:
         return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
     if type(arguments) is not dict:
         return {"arguments": {}, "arguments_raw": text, "exception": "invalid arguments: not a JSON object"}
-    if dumps(arguments).decode() == text:
-        return {"arguments": arguments}
-    return {"arguments": arguments, "arguments_raw": text}
+    try:
+        is_compact = dumps(arguments).decode() == text
+    except InputError as error:  # nested deeper than can be written
+        return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
+    return {"arguments": arguments} if is_compact else {"arguments": arguments, "arguments_raw": text}
 
 
 def merge_metadata(into: Metadata, new: Metadata) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import UsageError
+from .errors import ConfigError, UsageError
 from .request import Endpoint, Secret
 
 TYPE_CHECKING = False
@@ -57,9 +57,9 @@ def is_local(host: str) -> bool:
 def at(base_url: str, protocol: str | None = None, key: Secret | None = None) -> Endpoint:
     """Return the endpoint at a bare base URL; its origin is the issuer of what it signs.
 
-    Raises UsageError for a URL that is none, and for plain http to another machine with a key.
+    Raises UsageError for a URL that is none, ConfigError for plain http to another machine with a key.
     """
     scheme, host, origin = split_url(base_url)
     if scheme == "http" and key is not None and not is_local(host):
-        raise UsageError(f"a key is not sent to {host} over plain http: use https")
+        raise ConfigError(f"a key is not sent to {host} over plain http: use https")
     return Endpoint(origin, base_url.rstrip("/"), protocol or DEFAULT_PROTOCOL, key)

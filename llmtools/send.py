@@ -287,6 +287,8 @@ class Exchange:
                         records.append(self._open({}))
                 self._feed(event)
                 records.append(event)
+                if kind == "reset":
+                    self._start = None
         return records
 
     def _feed(self, event: Record) -> None:

@@ -1,0 +1,503 @@
+"""The Chat Completions decoder and encoder against recorded traffic, where it lies.
+
+LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
+beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
+says otherwise than we do stands in JUSTIFIED, each with the line that decides it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmtools.check import check_record
+from llmtools.conversation import Conversation
+from llmtools.errors import LlmToolsError, TruncatedError
+from llmtools.fold import message_of
+from llmtools.protocols.openai_chat import Decoder, encode, error_of
+from llmtools.request import Request
+
+Object = dict[str, Any]
+
+ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
+ISSUER = "recorded"
+INDEX_STATUS = 6
+
+NO_FINISH = ("snowflake",)
+"""Servers that send no finish_reason (wire-protocols 0.8)."""
+
+_XAI = "DESIGN: output is all it wrote; xAI leaves the reasoning out, its total_tokens counts it"
+_NO_FINISH = "wire-protocols 0.8: no finish_reason on some servers; ours is inferred, there is no raw word"
+_REASONING_DETAILS = "wire-protocols 1: reasoning.text items are reasoning; the oracle reads only strings"
+_ARGUMENTS = "DESIGN: arguments that are null are {}"
+_CITATIONS = "wire-protocols 1, delta.annotations and top-level citations: the oracle counts none for Chat"
+JUSTIFIED: dict[tuple[str, str], str] = {
+    ("chat/ai__xai-text.chunks.jsonl", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatObjectGeneration-xai-grok-4-fast-complex_object_streaming.sse", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatObjectGeneration-xai-grok-4-fast-simple_object_streaming.sse", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatibleCommon-xai-grok-4-fast-multi_tool_streaming.sse", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatibleCommon-xai-grok-4-fast-tool_streaming.sse", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatibleCommon-xai-grok-code-fast-simple_streaming.sse", "output"): _XAI,
+    ("chat/fantasy__TestOpenAICompatibleCommon-xai-grok-code-fast-tool_streaming.sse", "output"): _XAI,
+    (
+        "chat/fantasy__TestVercelThinking-gemini-3-pro-preview-thinking-streaming--1.sse",
+        "output",
+    ): "DESIGN: output is all it wrote; 43 reasoning tokens cannot be among 14",
+    (
+        "chat/rig__mistral-multimodal_content-streaming_agent_sends_audio.sse",
+        "input",
+    ): "DESIGN: input is all it read; 375 tokens of sound are in total_tokens only",
+    ("chat/llm__test_tools_streaming_variant_a.sse", "finish"): _NO_FINISH,
+    ("chat/llm__test_tools_streaming_variant_b.sse", "finish"): _NO_FINISH,
+    ("chat/pydantic-ai__test_snowflake_model_streaming.sse", "finish"): _NO_FINISH,
+    ("chat/pydantic-ai__test_snowflake_thinking_streaming.sse", "finish"): _NO_FINISH,
+    ("chat/pydantic-ai__test_snowflake_thinking_streaming.sse", "reasoning"): _REASONING_DETAILS,
+    (
+        "chat/pydantic-ai__test_groq_model_web_search_tool_stream.sse",
+        "calls",
+    ): "wire-protocols 1, delta.executed_tools: a tool the server ran is a call, marked so",
+    ("chat/rig__groq-agent_tool_sessions-parallel_tool_calls_single_turn_streaming.sse", "calls"): _ARGUMENTS,
+    ("chat/pydantic-ai__test_openrouter_web_search_annotations_stream.sse", "annotations"): _CITATIONS,
+    (
+        "chat/rig__perplexity-raw_stream_capture_matrix-stream_raw_exposes_terminal_usage_and_object.sse",
+        "annotations",
+    ): _CITATIONS,
+    (
+        "synthetic/chat__audio_delta.sse",
+        "text",
+    ): "wire-protocols 1, delta.audio.transcript: what a sound says is text for people",
+}
+
+
+def _lines(name: str) -> list[Object]:
+    path = ROOT / name
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _names(*patterns: str) -> list[str]:
+    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
+    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
+
+
+EXPECTED = {line["file"]: line for line in _lines("EXPECTED.jsonl")}
+HEADERS = {line["file"]: line for line in _lines("HEADERS.jsonl")}
+STREAMS = _names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
+BODIES = _names("chat/unary/*.json")
+REPLIES = [name for name in BODIES if json.loads((ROOT / name).read_bytes()).get("choices")]
+ERRORS = _names("chat/errors/*.json")
+
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+
+
+def read(name: str) -> bytes:
+    data = (ROOT / name).read_bytes()
+    if name.endswith(".chunks.jsonl"):  # the payloads, whose framing was taken off
+        return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
+    return data
+
+
+def decoder(name: str) -> Decoder:
+    return Decoder(ISSUER, frozenset({"no_finish"}) if any(word in name for word in NO_FINISH) else frozenset())
+
+
+def end_of(machine: Decoder) -> list[Object]:
+    """The last records, with the error that `eof` raises as a record."""
+    try:
+        return machine.eof()
+    except LlmToolsError as error:
+        return [dict(error.to_record())]
+
+
+def decode(name: str, *pieces: bytes) -> list[Object]:
+    machine = decoder(name)
+    records = [record for piece in pieces for record in machine.feed(piece)]
+    return records + end_of(machine)
+
+
+def whole(records: list[Object]) -> Object:
+    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
+    added = {
+        "start": {"response_id": "r", "model": "m", "provider": ISSUER},
+        "end": {"response_id": "r"},
+    }
+    said = [{**added.get(record["type"], {}), **record} for record in records]
+    for record in said:
+        check_record(record)
+    message = message_of(said)
+    check_record(message)
+    return dict(message)
+
+
+def reply_of(records: list[Object]) -> Object:
+    """What EXPECTED.jsonl tells of a stream."""
+    message = whole(records)
+    end: Object = next((record for record in records if record["type"] == "end"), {})
+    parts = message["parts"]
+    text = "".join(part["text"] for part in parts if part["type"] == "text")
+    calls = [part for part in parts if part["type"] == "tool_call"]
+    return {
+        "text": (len(text), hashlib.sha256(text.encode()).hexdigest()),
+        "reasoning": sum(len(part["text"]) for part in parts if part["type"] == "reasoning"),
+        "calls": [(call["name"], call["arguments"]) for call in calls],
+        "finish": end.get("finish_reason_raw", end.get("finish_reason")),
+        "input": end.get("usage", {}).get("input"),
+        "output": end.get("usage", {}).get("output"),
+        "annotations": sum(len(part.get("annotations", ())) for part in parts),
+        "error": next((record["message"] for record in records if record["type"] == "error"), None),
+    }
+
+
+def oracle(name: str) -> Object:
+    line = EXPECTED[name]
+    return {
+        "text": (line["text_len"], line["text_sha256"]),
+        "reasoning": line["reasoning_len"],
+        "calls": [(call["name"], json.loads(call["args"] or "{}")) for call in line["tool_calls"]],
+        "finish": line["finish"],
+        "input": line["input_tokens"],
+        "output": line["output_tokens"],
+        "annotations": line["n_citations"],
+        "error": line["error"] and line["error"]["message"],
+    }
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_says_what_the_oracle_read(name: str) -> None:
+    ours, theirs = reply_of(decode(name, read(name))), oracle(name)
+    wrong = {field for field in ours if ours[field] != theirs[field]}
+    assert wrong == {field for file, field in JUSTIFIED if file == name}, (ours, theirs)
+
+
+def test_every_justified_difference_is_one() -> None:
+    assert {name for name, _ in JUSTIFIED} <= set(STREAMS)
+
+
+# The vendor's own final message, put together here without the code under test.
+
+_OUTPUT_ONLY = (
+    "annotations",
+    "provider_metadata",
+    "channel",
+    "token_id",
+    "name",
+    "executed_tools",
+    "thought_signature",
+)
+
+
+def _merged_details(items: list[Object]) -> list[Object]:
+    merged: list[Object] = []
+    for item in items:
+        last = merged[-1] if merged else {}
+        if (last.get("type"), last.get("index")) == (item["type"], item.get("index")) and "data" not in item:
+            for name, value in item.items():
+                last[name] = last.get(name, "") + value if name in ("text", "summary") else value
+        else:
+            merged.append(dict(item))
+    return merged
+
+
+def _merged_calls(deltas: list[Object]) -> list[Object]:
+    calls: list[Object] = []
+    for delta in deltas:
+        last = next((call for call in reversed(calls) if call["index"] == delta.get("index")), None)
+        if last is None or (delta.get("id") and delta["id"] != last["id"]):
+            function = {"name": "", "arguments": ""}
+            last = {"index": delta.get("index"), "id": delta.get("id"), "type": "function", "function": function}
+            calls.append(last)
+        said = delta.get("function", {})
+        last["function"]["name"] = last["function"]["name"] or said.get("name")
+        last["function"]["arguments"] += said.get("arguments") or ""
+    return calls
+
+
+def _merged_content(deltas: list[Any]) -> Any:
+    blocks = [block for content in deltas if isinstance(content, list) for block in content]
+    if not blocks:
+        return "".join([content for content in deltas if content])
+    merged: list[Object] = []
+    for block in copy.deepcopy(blocks):
+        last = merged[-1] if merged else {}
+        if last.get("type") != block["type"]:
+            merged.append(block)
+        elif block["type"] == "text":
+            last["text"] += block["text"]
+        else:
+            last["thinking"][0]["text"] += block["thinking"][0]["text"]
+    return merged
+
+
+def final_message(data: bytes) -> Object:
+    """The message that a stream's deltas make."""
+    payloads = [line[5:].strip() for line in data.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data:")]
+    chunks = [json.loads(payload) for payload in payloads if payload != b"[DONE]"]
+    choices = [choice for chunk in chunks for choice in chunk.get("choices") or () if choice["index"] == 0]
+    deltas = [choice["delta"] for choice in choices]
+    message: Object = {"role": "assistant", "content": _merged_content([delta.get("content") for delta in deltas])}
+    for field in ("reasoning", "reasoning_content", "refusal"):
+        message[field] = "".join([delta.get(field) or "" for delta in deltas])
+    message["tool_calls"] = _merged_calls([call for delta in deltas for call in delta.get("tool_calls") or ()])
+    message["reasoning_details"] = _merged_details(
+        [item for delta in deltas for item in delta.get("reasoning_details") or ()]
+    )
+    message["images"] = [image for delta in deltas for image in delta.get("images") or ()]
+    audio = [delta["audio"]["id"] for delta in deltas if delta.get("audio", {}).get("id")]
+    message["audio"] = {"id": audio[0]} if audio else None
+    return message
+
+
+def less_output_only(message: Object) -> Object:
+    """A message as it may be sent back: without what no request has, and without empty fields."""
+    kept = {name: value for name, value in message.items() if name not in _OUTPUT_ONLY}
+    if kept.get("reasoning_details") or kept.get("reasoning_content"):
+        kept.pop("reasoning", None)  # wire-protocols 1: both carry the same text, one is enough
+    if kept.get("reasoning_details"):
+        kept.pop("reasoning_content", None)
+    calls = [_less_output_only_call(call) for call in kept.get("tool_calls") or ()]
+    legacy = kept.pop("function_call", None)
+    if legacy and legacy.get("name"):  # wire-protocols 1: `function_call` is deprecated
+        calls.append(_less_output_only_call({"function": legacy}))
+    kept["tool_calls"] = calls
+    if isinstance(kept.get("audio"), dict):
+        kept["audio"] = {"id": kept["audio"]["id"]} if kept["audio"].get("id") else None
+    content = kept.get("content")
+    if isinstance(content, list) and all(block.keys() == {"type", "text"} for block in content):
+        kept["content"] = "".join([block["text"] for block in content])
+    return {name: value for name, value in kept.items() if value}
+
+
+def _less_output_only_call(call: Object) -> Object:
+    kept = {name: value for name, value in call.items() if name != "index"}
+    kept.setdefault("type", "function")
+    if "function" in kept:
+        kept.pop("custom", None)  # Snowflake: an empty object
+        arguments = kept["function"].get("arguments")
+        # DESIGN: empty or null is {}.
+        kept["function"] = {**kept["function"], "arguments": "{}" if arguments in ("", "null", None) else arguments}
+    if not kept.get("id") or kept["id"].startswith("call000"):
+        kept.pop("id", None)  # ours: the vendor gave none
+    return kept
+
+
+def sent_back(records: list[Object], quirks: frozenset[str] = frozenset()) -> Object:
+    """The assistant message that the encoder makes of what the decoder made."""
+    conversation = Conversation([whole(records)])
+    request, notices = encode(conversation, Request("m", "m", ISSUER, quirks=quirks))
+    assert notices == []
+    messages = json.loads(request.body)["messages"]
+    return dict(messages[0]) if messages else {"role": "assistant"}  # a reply that says nothing is not sent
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_second_law_of_a_stream(name: str) -> None:
+    data = read(name)
+    assert less_output_only(sent_back(decode(name, data))) == less_output_only(final_message(data))
+
+
+def choices_of(body: bytes) -> list[Object]:
+    found: list[Object] = json.loads(body).get("choices", [])
+    return found
+
+
+@pytest.mark.parametrize("name", REPLIES)
+def test_second_law_of_a_body(name: str) -> None:
+    data = read(name)
+    assert less_output_only(sent_back(decoder(name).body(data))) == less_output_only(choices_of(data)[0]["message"])
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_says_what_is_in_it(name: str) -> None:
+    data = read(name)
+    body = json.loads(data)
+    records = decoder(name).body(data)
+    reply = reply_of(records)
+    if not choices_of(data):
+        assert [record["type"] for record in records] == ["error"]
+        assert reply["error"] == body["error"]["message"]
+        return
+    choice, usage = body["choices"][0], body["usage"]
+    message = choice["message"]
+    content = message.get("content") or ""
+    blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    text = "".join([block["text"] for block in blocks if block["type"] == "text"])
+    assert reply["text"] == (len(text), hashlib.sha256(text.encode()).hexdigest())
+    reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    assert bool(reply["reasoning"]) == bool(reasoning or message.get("reasoning_details") or len(blocks) > 1)
+    called = [call.get("function") or call["custom"] for call in message.get("tool_calls") or ()]
+    called += (
+        [message["function_call"]] if message.get("function_call", None) and message["function_call"]["name"] else []
+    )
+    assert [name for name, _ in reply["calls"]] == [call["name"] for call in called]
+    assert reply["finish"] == (choice["finish_reason"] or ("tool_calls" if called else "stop"))
+    assert reply["input"] == usage["prompt_tokens"]
+    assert usage["completion_tokens"] <= reply["output"] <= usage["total_tokens"] - usage["prompt_tokens"]
+    assert records[-1]["details"][ISSUER]["usage"] == usage
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_in_the_place_of_events(name: str) -> None:
+    data = read(name)
+    expected = decoder(name).body(data)
+    assert decode(name, data) == expected
+    assert decode(name, *[data[i : i + 1] for i in range(len(data))]) == expected
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_cuts_make_no_difference(name: str) -> None:
+    data = read(name)
+    expected = decode(name, data)
+    assert decode(name, *[data[i : i + 1] for i in range(len(data))]) == expected
+    source = random.Random(name)
+    for _ in range(5):
+        cuts = sorted(source.randrange(len(data)) for _ in range(30))
+        pieces = [data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+        assert decode(name, *pieces) == expected
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_ends_of_lines_make_no_difference(name: str) -> None:
+    data = read(name)
+    if b"\r" not in data:
+        assert decode(name, data.replace(b"\n", b"\r\n")) == decode(name, data)
+
+
+def terminal(name: str, data: bytes) -> int:
+    """How many bytes make the terminal event: those up to the end of its JSON."""
+    at = 0
+    for line in data.split(b"\n"):
+        if line.startswith(b"data:"):
+            payload = line[5:].strip()
+            if payload == b"[DONE]":
+                return at + len(line)
+            choices = json.loads(payload).get("choices") or ()
+            if any(choice["index"] == 0 and choice.get("finish_reason") for choice in choices):
+                return at + len(line.rstrip())
+        at += len(line) + 1
+    return len(data) + 1
+
+
+def check_prefixes(name: str, positions: list[int]) -> None:
+    data = read(name)
+    least, machine, fed, has_error = terminal(name, data), decoder(name), 0, False
+    for position in positions:
+        has_error |= any(record["type"] == "error" for record in machine.feed(data[fed:position]))
+        fed = position
+        if has_error:
+            return
+        try:
+            records = pickle.loads(pickle.dumps(machine)).eof()  # a copy, in half the time of deepcopy
+        except TruncatedError:
+            assert position < least, position
+            continue
+        except LlmToolsError:  # what came was no event yet
+            assert position < least, position
+            continue
+        kinds = [record["type"] for record in records]
+        if position < least:
+            assert kinds[-1] == "error", position
+            assert "end" not in kinds, position
+        else:
+            assert "error" not in kinds, position
+
+
+def sampled(name: str) -> list[int]:
+    data = read(name)
+    least = min(terminal(name, data), len(data))
+    source = random.Random(name)
+    near = [least + step for step in (-3, -2, -1, 0, 1, 2, 3)]
+    boundaries = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
+    some = [source.randrange(len(data)) for _ in range(60)]
+    return sorted({at for at in [0, *near, *boundaries, *some, len(data)] if 0 <= at <= len(data)})
+
+
+CUT_OFF = [name for name in STREAMS if not any(word in name for word in NO_FINISH)]
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_a_prefix_is_cut_off(name: str) -> None:
+    check_prefixes(name, sampled(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_every_prefix_is_cut_off(name: str) -> None:
+    check_prefixes(name, list(range(len(read(name)) + 1)))
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_tells_its_message_and_status(name: str) -> None:
+    data = read(name)
+    status = next(
+        int(line.split("\t")[INDEX_STATUS])
+        for line in (ROOT / "INDEX.tsv").read_text().splitlines()
+        if line.startswith(name + "\t")
+    )
+    headers = HEADERS.get(name, {}).get("headers", {})
+    failure = error_of(status, headers, data)
+    body = json.loads(data)
+    inner = body.get("error")
+    said = inner.get("message") if isinstance(inner, dict) else inner
+    assert failure.message.startswith(said or body.get("message") or body.get("detail"))
+    assert failure.details["http_status"] == status
+    assert failure.exit_status in {400: (65, 78), 401: (77,), 404: (78,), 429: (75,), 500: (69,)}[status]
+    assert failure.details["retryable"] is (status in (429, 500))
+    if "context" in name:
+        assert failure.code == ("rate_limited" if status == 429 else "context_too_long")
+    if "x-request-id" in headers or "apim-request-id" in headers:
+        assert failure.details["request_id"]
+    if "retry-after" in headers:
+        assert failure.details["retry_after"] == float(headers["retry-after"])
+
+
+# What real clients sent next.
+
+_REPLAYED = {
+    # A later request whose last reply is one that was recorded, and why its messages differ.
+    "chat/llm__test_tools_streaming_variant_a--1.request.json": "chat/llm__test_tools_streaming_variant_a.sse",
+    "chat/llm__test_tools_streaming_variant_c--1.request.json": "chat/llm__test_tools_streaming_variant_c.sse",
+    "chat/llm__test_tools_streaming_variant_d--1.request.json": "chat/llm__test_tools_streaming_variant_d.sse",
+    "chat/unary/pydantic-ai__test_snowflake_thinking--1.request.json": (
+        "chat/unary/pydantic-ai__test_snowflake_thinking.json"
+    ),
+}
+_OTHER_ID = "chat/llm__test_tools_streaming_variant_c--1.request.json"
+"""That project made one request for all variants: the id is that of variant a, `0`."""
+
+
+@pytest.mark.parametrize("name", _REPLAYED)
+def test_the_next_request_sends_the_same_reply(name: str) -> None:
+    said = [message for message in json.loads(read_request(name))["messages"] if message["role"] == "assistant"]
+    # llm writes a message of its own, and an empty one, for the text before the calls.
+    [theirs] = [less_output_only(message) for message in said if len(less_output_only(message)) > 1]
+    reply = _REPLAYED[name]
+    data = read(reply)
+    records = decoder(reply).body(data) if reply.endswith(".json") else decode(reply, data)
+    ours = less_output_only(sent_back(records))
+    if name == _OTHER_ID:
+        ours["tool_calls"][0]["id"] = theirs["tool_calls"][0]["id"]
+    assert ours == theirs
+
+
+def read_request(name: str) -> bytes:
+    return (ROOT / name).read_bytes()
+
+
+REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("chat/**/*.request.json"))
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if b'"assistant"' in read_request(name)])
+def test_a_recorded_reply_survives_our_format(name: str) -> None:
+    """Each assistant message in any request, taken for a reply, is sent back as it was."""
+    for message in json.loads(read_request(name))["messages"]:
+        if message["role"] == "assistant" and len(less_output_only(message)) > 1:
+            body = {"id": "r", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+            records = Decoder(ISSUER).body(json.dumps(body).encode())
+            assert less_output_only(sent_back(records)) == less_output_only(message)
