@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import stat
 
-from .conversation import Conversation, text_of
+from .conversation import HISTORY, Conversation, text_of
 from .errors import CreateError, OutputError
 from .jsonl import dumps
 from .message import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .types import Message, Record
 
 _DROPPED = frozenset(("event", "start", "reset", "end"))
@@ -27,11 +29,12 @@ class Relay:
     """Takes the records of the stream and says which lines go on.
 
     With `instructions`, a system message of that text becomes the stream's first message,
-    unless it is that already.
+    unless it is that already. `keep` gets each line of history, in order.
     """
 
-    def __init__(self, instructions: str | None = None) -> None:
+    def __init__(self, instructions: str | None = None, keep: Callable[[bytes], None] | None = None) -> None:
         self.conversation = Conversation()
+        self._keep = keep or (lambda line: None)
         self._instructions = instructions
         self._held: list[tuple[str, bytes]] = []
 
@@ -40,6 +43,8 @@ class Relay:
         kind = record["type"]
         lines = self._instruct(record) if kind == "message" else []
         self.conversation.add(record)
+        if kind in HISTORY:
+            self._keep(raw)
         self._held.append(("event" if "part_index" in record else kind, raw))
         return lines if self.conversation.is_failing else lines + self.release(events=False)
 
@@ -53,7 +58,9 @@ class Relay:
         if is_there:
             return []
         self.conversation.add(instructions)  # type: ignore[arg-type]
-        return [dumps(instructions)]
+        line = dumps(instructions)
+        self._keep(line)
+        return [line]
 
     def eof(self) -> list[bytes]:
         """Return the system message of a stream that has no other message."""

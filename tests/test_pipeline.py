@@ -257,6 +257,10 @@ def test_save_holds_the_history_however_the_run_ends(shell: Shell) -> None:
         everything = shell.run("cat all.jsonl").records
         saved = shell.run("cat talk.jsonl").records
         assert saved == [record for record in everything if record["type"] in ("message", "tool")]
+    shell.run("llm-msg user hi | llm-send -m echo -s 'Be brief' --save talk.jsonl")
+    said = [("system", "Be brief"), ("user", "hi"), ("assistant", "hi")]
+    assert texts(shell.run("cat talk.jsonl").records) == said
+    saved = shell.run("cat talk.jsonl").records
     assert shell.run("llm-msg user hi | llm-send -m echo --save no/such/dir").status == 73
     assert sorted(os.listdir(shell.folder)) == ["all.jsonl", "talk.jsonl"]
     full = shell.run("ulimit -f 1; llm-msg user - | llm-send -m echo --save talk.jsonl", stdin=b"x" * 4000)

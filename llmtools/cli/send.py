@@ -45,7 +45,7 @@ class Sender:
         self.process = process
         self.given = given
         self.options = {name: _value(value) for name, value in given["option"]}
-        self.relay = Relay(given["system"])
+        self.relay = Relay(given["system"], self._keep)
         self.endpoint = _endpoint(given)
         self.limits = Limits(
             total=given["timeout"],
@@ -68,8 +68,6 @@ class Sender:
                 if record["type"] == "conversation":
                     self._pass_on(out)
                     out, raw = [], self._answer_record(record)
-                if record["type"] in HISTORY:
-                    self._keep(raw)
                 out += self.relay.feed(record, raw)
             self._pass_on(out)
         self._pass_on(self.relay.eof())
@@ -96,13 +94,16 @@ class Sender:
         self._pass_on(relay.release(events=False))
         if self.process.signal is not None:
             raise self.process.cancelled()
-        prepared, notices = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
+        prepared, notices = self._prepared(conversation)
         if self.given["dry_run"]:
             return self._show_request(prepared, conversation)
         self._emit(notices)
         exchange = self._exchange(prepared, conversation, self.options)
         self._run(exchange)
         self._end(exchange)
+
+    def _prepared(self, conversation: Conversation) -> tuple[Conversation, list[Record]]:
+        return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
 
     def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
         given, endpoint = self.given, self.endpoint
@@ -172,6 +173,9 @@ class Sender:
             self.status = self.status or conversation.failure["exit_status"]
             return dumps(record)
         try:
+            if self.given["dry_run"]:
+                self._show_request(self._prepared(conversation)[0], conversation)
+                return dumps(record)
             return dumps(self._answered(record, conversation))
         except OutputError:
             raise
@@ -179,7 +183,7 @@ class Sender:
             return dumps(self._failed(record, error))
 
     def _answered(self, record: Record, conversation: Conversation) -> Record:
-        prepared, _ = prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
+        prepared, _ = self._prepared(conversation)
         options = {**record.get("options", {}), **self.options}
         exchange = self._exchange(prepared, conversation, options)
         for _ in self._interruptible(exchange.batches(self.process.sleep)):
