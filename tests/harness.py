@@ -20,6 +20,8 @@ SCRIPTS = sysconfig.get_path("scripts")
 _FILE = Path(__file__).parent.parent / "llmtools" / "stream.schema.json"
 SCHEMA = json.loads(_FILE.read_bytes()) if _FILE.exists() else {}
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+WRITES_RECORDS = re.compile(r"(^|[|(])\s*llm-(msg|send)\b(?![^|;&]*--(help|version|dry-run))[^|;&>()]*$")
+"""A script whose stdout is a stream: every record of it is held against the schema."""
 LIMIT = 60
 """Seconds after which a script that hangs is ended."""
 
@@ -89,7 +91,7 @@ class Shell:
 
     def run(self, script: str, stdin: bytes | None = None, **options: Any) -> Done:
         """Run a script to its end; without `stdin` its stdin is /dev/null. No output
-        of any test may hold a traceback."""
+        of any test may hold a traceback, and every stream must be one."""
         if stdin is None:
             options.setdefault("stdin", subprocess.DEVNULL)
         process = self.start(script, **options)
@@ -101,6 +103,8 @@ class Shell:
             raise
         words = (err or b"").decode()
         assert "Traceback" not in words, words
+        if WRITES_RECORDS.search(script) and len(out or b"") < 1 << 20:
+            valid_records(out or b"")
         return Done(process.returncode, out or b"", words)
 
     def statuses(self, script: str, **options: Any) -> tuple[Done, list[int]]:
