@@ -154,9 +154,24 @@ def data_of(attachment: Attachment) -> bytes | None:
     return data
 
 
-def verify(message: Message) -> None:
-    """Refuse a message with a path whose file is gone or not the one it says."""
+def _inlined(attachment: Attachment) -> Attachment:
+    if "content" in attachment or "path" not in attachment:
+        return attachment
+    data = data_of(attachment) or b""
+    kept = {name: value for name, value in attachment.items() if name not in ("path", "sha256")}
+    return {**kept, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
+
+
+def inlined(message: Message) -> Message:
+    """Return a message as it can be sent, with the files that its attachments name in it.
+
+    Raises what `data_of` raises for a file that is gone or is not the one it was.
+    """
+    parts = []
     for part in message["parts"]:
-        for attachment in [part.get("attachment", {}), *part.get("attachments", ())]:
-            if "content" not in attachment and "path" in attachment:
-                data_of(attachment)
+        if part["type"] == "attachment" and "attachment" in part:
+            part = {**part, "attachment": _inlined(part["attachment"])}
+        elif part["type"] == "tool_result" and "attachments" in part:
+            part = {**part, "attachments": [_inlined(attachment) for attachment in part["attachments"]]}
+        parts.append(part)
+    return {**message, "parts": parts}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 
-from .attachment import verify
+from .attachment import inlined
 from .conversation import Conversation, unanswered
 from .errors import (
     CancelledError,
@@ -136,8 +136,7 @@ def prepare(
         raise NoInputError("no message to answer in the stream")
     if messages[-1]["role"] == "assistant" and not prefill:
         raise InputError("the conversation ends with the model's message (--prefill to have it continued)")
-    for message in messages:
-        verify(message)
+    messages = [inlined(message) for message in messages]
     return Conversation([*conversation.tools.values(), *messages]), notices  # type: ignore[list-item]
 
 

@@ -104,6 +104,8 @@ def test_a_reference_is_a_path_and_a_sha256(shell: Shell) -> None:
     assert attachment["sha256"] == hashlib.sha256(PNG).hexdigest()
     assert "content" not in attachment
     assert shell.run("llm-send -m echo < ref.jsonl | llm-parts").status == 0
+    asked = shell.run("llm-send --base-url http://127.0.0.1:1/v1 -m m --dry-run < ref.jsonl").text
+    assert base64.b64encode(PNG).decode() in asked and str(shell.folder) not in asked
     (shell.folder / "pic").write_bytes(b"changed")
     changed = shell.run("llm-send -m echo < ref.jsonl | llm-parts")
     assert changed.status == 65 and "sha256 differs" in changed.err

@@ -98,6 +98,7 @@ class Sender:
         if self.given["dry_run"]:
             return self._show_request(prepared, conversation)
         self._emit(notices)
+        self.process.check_stdout()
         exchange = self._exchange(prepared, conversation, self.options)
         self._run(exchange)
         self._end(exchange)
