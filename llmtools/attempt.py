@@ -106,15 +106,16 @@ class Attempt:
             return
         self.headers = answer.headers
         self._clock.restart()
+        encoding = answer.headers.get("content-encoding", "").lower()
         if answer.status < 300 and answer.status not in (200, 201):
             self.failure = ProtocolError(f"the server answered with status {answer.status} and nothing to read")
             return
         if answer.status >= 300:
             body = yield from self._body(ERROR_BODY)
             self.status = answer.status
+            body = body if encoding in ("identity", "") else b""
             self.failure = self._protocol.error_of(answer.status, answer.headers, body)
             return
-        encoding = answer.headers.get("content-encoding", "identity")
         if encoding not in ("identity", ""):
             self.failure = ProtocolError(f"the answer is compressed ({encoding}), which was not asked for")
         elif self._request.stream:
@@ -214,6 +215,9 @@ def converse(
         failure = attempt.failure
         if failure is None:
             return
+        if endpoint.key is not None:  # a server that repeats it
+            failure.message = failure.message.replace(endpoint.key.reveal(), "***")
+            failure.args = (failure.message,)
         wait = _wait(attempt, failure, tries, clock.elapsed(), random(), limits)
         if wait is None:
             raise _told(failure)
@@ -227,8 +231,8 @@ def converse(
 def _told(failure: LlmToolsError) -> LlmToolsError:
     """Return the failure with the wait that the server asks for in its words."""
     asked = failure.details.get("retry_after")
-    if asked and "retry" not in failure.message.lower():
-        failure.message += f" (the server asks to wait {asked:g} s)"
+    if asked and f"{asked:.10g}" not in failure.message:
+        failure.message += f" (the server asks to wait {asked:.10g} s)"
     return failure
 
 
@@ -238,7 +242,9 @@ def _wait(
     """Return the seconds until the next try, None to give up."""
     if isinstance(failure, (CancelledError, ProtocolError)) or (attempt.has_content and not limits.retry_stream):
         return None
-    if not failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT)):
+    is_told = attempt.headers.get("x-should-retry") == "true"
+    is_worth = failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT))
+    if not (is_told or is_worth):
         return None
     budget = retry.BUDGET if limits.total is None else min(retry.BUDGET, limits.total)
     return retry.delay(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .errors import ConfigError, UsageError
 from .request import Endpoint, Secret
 
@@ -15,6 +17,7 @@ PROTOCOLS = {
 """Name -> (module in `protocols`, header that carries the key, what stands before it)."""
 
 DEFAULT_PROTOCOL = "openai-chat"
+_SPACE = re.compile(r"[\s\x00-\x20\x7f]")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -37,13 +40,13 @@ def split_url(url: str) -> tuple[str, str, str]:
 
     try:
         parts = urlsplit(url)
+        if parts.username or parts.password or parts.query:
+            raise UsageError("a base URL with a user, password or query in it: use --key-file, --key-fd or --key-env")
         port = f":{parts.port}" if parts.port else ""
     except ValueError as error:
-        raise UsageError(f"{url}: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"no base URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or _SPACE.search(url):
         raise UsageError(f"{url!r} is no base URL: http://… or https://… is meant")
-    if parts.username or parts.password:
-        raise UsageError("a base URL with a user or password in it: use --key-file, --key-fd or --key-env")
     host = parts.hostname
     shown = f"[{host}]" if ":" in host else host
     return parts.scheme, host, f"{parts.scheme}://{shown}{port}"

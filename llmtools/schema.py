@@ -95,7 +95,10 @@ def parsed(text: str, schema: dict[str, Any]) -> Any:
         value = loads(text)
     except InputError as error:
         raise InputError(f"the answer is {error.message}") from None
-    check(value, schema, schema, "the answer")
+    try:
+        check(value, schema, schema, "the answer")
+    except (TypeError, AttributeError, RecursionError):
+        raise InputError("the answer: its schema is none that can be checked") from None
     return value
 
 
@@ -176,8 +179,16 @@ def _check_bounds(value: Any, schema: dict[str, Any], place: str) -> None:
     for name, (kind, holds_length) in _LENGTHS.items():
         if name in schema and isinstance(value, kind) and not holds_length(len(value), schema[name]):
             raise InputError(f"{place}: breaks {name} {schema[name]}")
-    if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
+    if isinstance(value, str) and "pattern" in schema and not _matches(schema["pattern"], value):
         raise InputError(f"{place}: does not match {schema['pattern']}")
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Return whether a text matches; a pattern that Python has no word for (`\\p{L}`) is passed over."""
+    try:
+        return bool(re.search(pattern, text))
+    except re.error:
+        return True
 
 
 def _check_choices(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str) -> None:

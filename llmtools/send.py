@@ -261,7 +261,7 @@ class Exchange:
             self._connection = transport.AsyncConnection() if is_async else transport.Connection()
         return self._connection
 
-    def cancel(self, error: CancelledError) -> list[Record]:
+    def cancel(self, error: LlmToolsError) -> list[Record]:
         """End the response here, from outside; return its last records, none where it is over."""
         if self._is_over:
             return []

@@ -10,11 +10,20 @@ Rules:
 from __future__ import annotations
 
 import os
+import re
 
 from . import __version__
 from .attempt import Opened
-from .errors import InputError, LlmToolsError, TimedOutError, TruncatedError, UnavailableError
-from .providers import key_header, split_url
+from .errors import (
+    ConfigError,
+    InputError,
+    LlmToolsError,
+    ProtocolError,
+    TimedOutError,
+    TruncatedError,
+    UnavailableError,
+)
+from .providers import is_local, key_header, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .attempt import Open
+    from .request import Limits
 
 FETCH_LIMIT = 256 << 20
 """The most that is fetched from a URL, in bytes."""
@@ -33,19 +43,54 @@ def _tls(url: str) -> Any:
 
     import httpx
 
-    if url.startswith("http://") and not any(name.lower() in ("https_proxy", "all_proxy") for name in os.environ):
+    if url.startswith("http://"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the default would load every CA
-    return httpx.create_ssl_context()
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        named = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        raise ConfigError(f"the CAs of {' and '.join(named) or 'certifi'} cannot be loaded: {error}") from None
 
 
-def _client_options(opening: Open, tls: Any) -> dict[str, Any]:
+def _waits(limits: Limits) -> tuple[float, float]:
+    """Return the most that is waited for a connection, and for bytes."""
+    idle = limits.idle if limits.total is None else min(limits.idle, limits.total)
+    return min(limits.connect, idle), idle
+
+
+def _client(kind: Any, opening: Open) -> Any:
+    """Return a client of httpx's, sync or async. Raises ConfigError for proxies and CAs that cannot be used."""
     import httpx
 
-    limits = opening.limits
-    idle = limits.idle if limits.total is None else min(limits.idle, limits.total)
+    try:
+        return kind(**_client_options(opening))
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        raise ConfigError(f"a proxy that the environment names cannot be used: {error}") from None
+
+
+def _ways(opening: Open) -> dict[str, None]:
+    """Return the addresses that are reached without a proxy: this machine's where a key
+    goes there over plain http, which a proxy on another machine would see."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies
+
+    scheme, _, origin = split_url(opening.endpoint.base_url)
+    proxies = getproxies()
+    proxy = proxies.get("http") or proxies.get("all")
+    if scheme == "https" or opening.endpoint.key is None or not proxy:
+        return {}
+    named = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
+    return {} if is_local(named or "") else {origin: None}
+
+
+def _client_options(opening: Open) -> dict[str, Any]:
+    import httpx
+
+    connect, idle = _waits(opening.limits)
     return {
-        "timeout": httpx.Timeout(idle, connect=min(limits.connect, idle)),
-        "verify": tls,
+        "timeout": httpx.Timeout(idle, connect=connect),
+        "verify": _tls(opening.endpoint.base_url),
+        "mounts": _ways(opening),
         "follow_redirects": False,
         "headers": {"accept-encoding": "identity", "user-agent": f"llmtools/{__version__}"},
     }
@@ -69,15 +114,27 @@ def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
     import httpx
 
     host = split_url(opening.endpoint.base_url)[2]
+    connect, silent = _waits(opening.limits)
     if isinstance(error, httpx.ConnectTimeout):
-        return UnavailableError(f"{host}: no connection within {opening.limits.connect:g} s", retryable=True)
+        return UnavailableError(f"{host}: no connection within {connect:g} s", retryable=True)
     if isinstance(error, httpx.TimeoutException):
-        silent = opening.limits.idle if opening.limits.total is None else min(opening.limits.idle, opening.limits.total)
         return TimedOutError(f"{host}: nothing came for {silent:g} s", retryable=not has_head)
-    cause = str(error) or type(error).__name__
+    cause = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    if _is_no_http(error):
+        return ProtocolError(f"{host}: no HTTP: {cause}")
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return UnavailableError(f"{host}: {cause}", retryable=False)
     if has_head:
         return TruncatedError(f"{host}: the connection broke: {cause}", retryable=True)
     return UnavailableError(f"{host}: {cause}", retryable=isinstance(error, (httpx.NetworkError, httpx.ProtocolError)))
+
+
+def _is_no_http(error: Exception) -> bool:
+    """Return whether what came was no HTTP, and not merely too little of it."""
+    import httpx
+
+    too_little = ("Server disconnected", "peer closed connection")
+    return isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(too_little)
 
 
 class Connection:
@@ -97,9 +154,11 @@ class Connection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = httpx.Client(**_client_options(opening, _tls(opening.endpoint.base_url)))
+                self._client = _client(httpx.Client, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = self._client.send(request, stream=True)
+        except ConfigError as error:
+            return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _failure(error, opening, has_head=False)
         self._bytes = self._response.iter_raw()
@@ -145,9 +204,11 @@ class AsyncConnection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = httpx.AsyncClient(**_client_options(opening, _tls(opening.endpoint.base_url)))
+                self._client = _client(httpx.AsyncClient, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = await self._client.send(request, stream=True)
+        except ConfigError as error:
+            return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _failure(error, opening, has_head=False)
         self._bytes = self._response.aiter_raw()

@@ -20,7 +20,7 @@ SCRIPTS = sysconfig.get_path("scripts")
 _FILE = Path(__file__).parent.parent / "llmtools" / "stream.schema.json"
 SCHEMA = json.loads(_FILE.read_bytes()) if _FILE.exists() else {}
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
-WRITES_RECORDS = re.compile(r"(^|[|(])\s*llm-(msg|send)\b(?![^|;&]*--(help|version|dry-run))[^|;&>()]*$")
+WRITES_RECORDS = re.compile(r"(^|[|(])\s*llm-(msg|send)\b(?![^|;&]*(--(help|version|dry-run)|-h\b))[^|;&>()]*$")
 """A script whose stdout is a stream: every record of it is held against the schema."""
 LIMIT = 60
 """Seconds after which a script that hangs is ended."""

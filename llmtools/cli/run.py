@@ -26,6 +26,7 @@ from ..errors import (
     LlmToolsError,
     NoInputError,
     OutputError,
+    TimedOutError,
     UsageError,
 )
 from ..jsonl import Decoder, dumps
@@ -76,6 +77,7 @@ class Process:
         self.verbose = False
         self.signal: int | None = None
         self._raises = False  # whether a signal is an exception right now
+        self._until: float | None = None  # when what may be interrupted must be over
         self.is_cut = False  # whether a signal ended the reading before the end
         self._deadline: float | None = None
         self._closed = [descriptor for descriptor in (0, 1, 2) if _open_on_null(descriptor)]
@@ -114,11 +116,15 @@ class Process:
         if self._raises and self._has_lost_reader():
             self._raises = False
             raise CancelledError("the reader left")
+        if self._raises and self._until is not None and time.monotonic() >= self._until:
+            self._raises = False
+            raise TimedOutError("the reply took longer than --timeout allows")
 
     @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """While this is open, a signal, or stdout's reader leaving, raises CancelledError."""
-        self._raises = True
+    def interruptible(self, until: float | None = None) -> Iterator[None]:
+        """While this is open, a signal, or stdout's reader leaving, raises CancelledError, and
+        the moment `until` of time.monotonic() TimedOutError."""
+        self._raises, self._until = True, until
         signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         try:
             if self.signal is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import click
 
 from ..conversation import HISTORY, Conversation, from_record
-from ..errors import CancelledError, InputError, LlmToolsError, OutputError
+from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError
 from ..jsonl import dumps, loads
 from ..message import system
 from ..relay import Relay, SaveFile, starts_with
@@ -56,7 +57,7 @@ class Sender:
         self.schema = _schema(given)
         self.status = 0
         self._save = save
-        self._cancelled = CancelledError("the reader left")
+        self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
 
     # What comes in
 
@@ -138,12 +139,13 @@ class Sender:
                 self._keep(dumps(exchange.message))
 
     def _interruptible(self, batches: Generator[list[Record], None, None]) -> Generator[list[Record], None, None]:
-        """Yield the batches; a signal ends the wait for the next one."""
+        """Yield the batches; a signal, or the end of --timeout, ends the wait for the next one."""
+        until = None if self.limits.total is None else time.monotonic() + self.limits.total
         while True:
             try:
-                with self.process.interruptible():
+                with self.process.interruptible(until):
                     records = next(batches, None)
-            except CancelledError as error:
+            except (CancelledError, TimedOutError) as error:
                 self._cancelled = error
                 return
             if records is None:
@@ -269,7 +271,7 @@ def _value(text: str) -> Any:
     help=f"The protocol of --base-url: {', '.join(PROTOCOL_NAMES)}.",
 )
 @click.option("--key-file", metavar="FILE", help="The key for --base-url is in FILE, which only you may read.")
-@click.option("--key-fd", type=int, metavar="N", help="It is read from the descriptor N.")
+@click.option("--key-fd", type=click.IntRange(min=0), metavar="N", help="It is read from the descriptor N.")
 @click.option("--key-env", metavar="NAME", help="It is in the environment variable NAME.")
 @click.option(
     "--timeout", type=SECONDS, metavar="SECONDS", help="The most that the reply may take, all tries together."
