@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 RETRIED = frozenset((408, 409, 425, 429))
 """The statuses below 500 after which the same request may work."""
 
+LONGEST = 2000
+"""The most characters of a vendor's message that are told."""
+
 REQUEST_IDS = (
     "x-request-id",
     "request-id",
@@ -170,6 +173,7 @@ def failure_of(body: Any, status: int | None = None, headers: Mapping[str, str] 
     message = message_of(body) or (f"the provider answered with status {status}" if status else "the provider failed")
     message = message.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # no half a character
     cls = _class_of(status or 0, _words_of(body), message)
+    message = message if len(message) <= LONGEST else message[:LONGEST] + "…"
     is_temporary = issubclass(cls, (errors.TryLaterError, errors.UnavailableError))
     return cls(
         message,

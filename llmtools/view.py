@@ -36,7 +36,7 @@ class View:
         self.conversation = Conversation()
         self._keep = keep
         self.kinds = frozenset(kinds)
-        self.printed = ""  # the last piece that went to stdout
+        self.printed = ""  # the last character that went to stdout
         self._pending: list[tuple[int, str]] = []
         self._text: list[str] = []  # stdout pieces not yet in _pending, in runs
         self._hold = ""  # "", "quiet" or "end": what the pending pieces wait for
@@ -72,7 +72,7 @@ class View:
         self._mark, self._out = 0, self._shown
         for descriptor, text in pieces:
             if descriptor == STDOUT and text:
-                self.printed = text
+                self.printed = text[-1]
         return pieces
 
     def _settle(self) -> None:
@@ -182,7 +182,7 @@ class View:
 
     def show_reset(self) -> None:
         """Called where text that was printed is taken back."""
-        self._show("the reply starts again: what was printed above is void\n", STDERR)
+        self._show("the reply starts again: what was printed is void\n", STDERR)
 
 
 class EventLines(View):

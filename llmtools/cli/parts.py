@@ -96,8 +96,10 @@ class Printer:
         for descriptor, text in pieces:
             if descriptor == 1:
                 self._write(text.encode())
-            elif not self.process.quiet:
+            elif self._is_for_people and not self.process.quiet:
                 self.process.write(_shown(text), 2)
+            elif not self.process.quiet:
+                self.process.say(text)
 
     def _write(self, data: bytes) -> None:
         if data:

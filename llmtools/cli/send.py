@@ -229,6 +229,8 @@ def _endpoint(given: dict[str, Any]) -> Endpoint | None:
 def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
     if given["schema"] is None and given["schema_multi"] is None:
         return None
+    if given["schema"] is not None and given["schema_multi"] is not None:
+        raise click.UsageError("--schema or --schema-multi, not both")
     from ..schema import from_text, many
 
     if given["schema_multi"] is not None:
