@@ -52,7 +52,7 @@ class Option:
 def commands() -> dict[str, click.Command]:
     """Return the executables of the project by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return {name: import_module(place.partition(":")[0]).command for name, place in project["scripts"].items()}
+    return {name: import_module(f"llmtools.cli.{name.removeprefix('llm-')}").command for name in project["scripts"]}
 
 
 def options(command: click.Command) -> list[Option]:

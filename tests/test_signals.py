@@ -174,3 +174,18 @@ def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
     process.kill()
     end(process)
     os.close(primary)
+
+
+def test_a_signal_while_a_command_imports_is_silent(shell: Shell) -> None:
+    """Death by the signal, and no traceback from the midst of an import of ours."""
+    for milliseconds in range(15, 90, 5):
+        process = shell.start("exec llm-msg user hi")
+        time.sleep(milliseconds / 1000)
+        process.send_signal(signal.SIGINT)
+        assert process.stdin
+        process.stdin.close()
+        process.stdin = None
+        status, _, err = end(process)
+        assert status == -signal.SIGINT
+        # what comes before our first line is the interpreter's own
+        assert b"click" not in err and b"cli/msg" not in err and b"orjson" not in err, (milliseconds, err)

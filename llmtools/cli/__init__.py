@@ -1,1 +1,38 @@
-"""The executables: one file each, and what they share."""
+"""The executables: one file each, and what they share. Here is where they begin.
+
+Until a command has its own handlers, a Ctrl-C ends it without a word: the default of
+Python is a traceback from the midst of an import.
+"""
+
+from __future__ import annotations
+
+
+def _begin() -> None:
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def llm_msg() -> None:
+    """Run llm-msg."""
+    _begin()
+    from .msg import run
+
+    run()
+
+
+def llm_send() -> None:
+    """Run llm-send."""
+    _begin()
+    from .send import run
+
+    run()
+
+
+def llm_parts() -> None:
+    """Run llm-parts."""
+    _begin()
+    from .parts import run
+
+    run()
