@@ -12,6 +12,7 @@ from ..conversation import HISTORY, Conversation, from_record
 from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError
 from ..jsonl import dumps, loads
 from ..message import system
+from ..providers import PROTOCOLS, at
 from ..relay import Relay, SaveFile, starts_with
 from ..request import Limits, Request
 from ..send import Exchange, choose_model, prepare
@@ -34,7 +35,6 @@ llm-msg user 'hi' | llm-send -m replay/talk.jsonl | llm-parts
 llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-parts
 """
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-PROTOCOL_NAMES = ("openai-chat",)
 SECONDS = click.FloatRange(min=0, min_open=True)
 WITHOUT_EVENTS = HISTORY | {"error", "notice"}
 
@@ -215,7 +215,6 @@ def _endpoint(given: dict[str, Any]) -> Endpoint | None:
     if len(sources) > 1:
         raise click.UsageError("one of --key-file, --key-fd and --key-env is enough")
     from .. import keys
-    from ..providers import at
 
     readers: dict[str, Any] = {
         "key_file": keys.from_file,
@@ -268,9 +267,9 @@ def _value(text: str) -> Any:
 @click.option("--base-url", metavar="URL", help="Ask the server at URL.")
 @click.option(
     "--protocol",
-    type=click.Choice(PROTOCOL_NAMES),
+    type=click.Choice(tuple(PROTOCOLS)),
     metavar="NAME",
-    help=f"The protocol of --base-url: {', '.join(PROTOCOL_NAMES)}.",
+    help=f"The protocol of --base-url: {', '.join(PROTOCOLS)}.",
 )
 @click.option("--key-file", metavar="FILE", help="The key for --base-url is in FILE, which only you may read.")
 @click.option("--key-fd", type=click.IntRange(min=0), metavar="N", help="It is read from the descriptor N.")
