@@ -38,7 +38,7 @@ STREAM = (
         (["msg", "user", "hi"], 20),
         (["parts", "-t", "text"], 20),
         (["parts"], 20),
-        (["send", "-m", "echo", "--prefill"], 22),
+        (["send", "-m", "echo", "--prefill"], 24),
     ],
 )
 def test_a_command_imports_little_beside_click_and_orjson(arguments: list[str], allowed: int) -> None:
