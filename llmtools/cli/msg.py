@@ -159,7 +159,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         try:
             appender.copy(options["wait"])
         except InputError as error:
-            error.message += ": no stream (-f - takes stdin as the text, -n leaves it alone)"
+            if error.line:
+                error.message += ": no stream (-f - takes stdin as the text, -n leaves it alone)"
             raise
     appender.append()
     if appender.status:
