@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from . import retry
 from .errors import CancelledError, LlmToolsError, ProtocolError, TimedOutError, TruncatedError, from_record
-from .failure import rate_limits, request_id
+from .failure import rate_limits, request_id, retry_after
 from .request import READ
 
 TYPE_CHECKING = False
@@ -246,9 +246,12 @@ def _wait(
     is_worth = failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT))
     if not (is_told or is_worth):
         return None
+    headers, asked = attempt.headers, failure.details.get("retry_after")
+    if asked and retry_after(headers) is None:  # a vendor that says it in the body
+        headers = {**headers, "retry-after": f"{asked:g}"}
     budget = retry.BUDGET if limits.total is None else min(retry.BUDGET, limits.total)
     return retry.delay(
-        tries, attempt.status, attempt.headers, elapsed=elapsed, random=chance, retries=limits.retries, budget=budget
+        tries, attempt.status, headers, elapsed=elapsed, random=chance, retries=limits.retries, budget=budget
     )
 
 

@@ -46,7 +46,10 @@ REQUEST_IDS = (
 
 _WORDS: tuple[tuple[str, type[LlmToolsError]], ...] = (
     (r"content_?filter|content_policy|responsibleaipolicy", errors.FilteredError),
-    (r"insufficient_(quota|balance|credits|funds)|billing|quota_exceeded|no_credits", errors.QuotaError),
+    (
+        r"insufficient_(quota|balance|credits|funds)|billing|quota_exceeded|no_credits|spend_limit_reached",
+        errors.QuotaError,
+    ),
     (r"context_length|exceed_context_size|too_many_prompt_tokens|context_window", errors.ContextError),
     (r"model_not_found|deploymentnotfound|unknown_model|invalid_model|model_not_exist", errors.NoModelError),
     (r"invalid_api_key|authentication|unauthori[sz]ed|permission_denied|api_key_invalid", errors.KeyRefusedError),
@@ -117,9 +120,9 @@ def _words_of(body: Any, depth: int = 0) -> str:
         body = body[0]
     if not isinstance(body, dict) or depth > _DEEPEST:
         return ""
-    found = [body.get(name) for name in ("code", "type", "status")]
+    found = [body.get(name) for name in ("code", "error_code", "type", "status")]
     words = " ".join([word.lower() for word in found if isinstance(word, str)])
-    inner = [_words_of(body.get(name), depth + 1) for name in ("error", "innererror")]
+    inner = [_words_of(body.get(name), depth + 1) for name in ("error", "innererror", "details")]
     return " ".join([word for word in [words, *inner] if word])
 
 
@@ -290,7 +293,10 @@ def rate_limits(headers: Mapping[str, str]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for name, text in headers.items():
         match = re.fullmatch(r"(?:x-)?ratelimit-(limit|remaining|reset)(?:-([a-z0-9-]+))?", name)
+        kind, what = (match[1], match[2] or "requests") if match else ("", "")
+        if match is None and (match := re.fullmatch(r"anthropic-ratelimit-([a-z-]+)-(limit|remaining|reset)", name)):
+            kind, what = match[2], match[1]
         value = _seconds(text) if match else None
-        if match and value is not None and not (match[1] == "reset" and value > 1e8):
-            found.setdefault(match[2] or "requests", {})[match[1]] = value
+        if value is not None and not (kind == "reset" and value > 1e8):
+            found.setdefault(what, {})[kind] = value
     return found

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 PROTOCOLS = {
     "openai-chat": ("openai_chat", "authorization", "Bearer "),
+    "anthropic": ("anthropic", "x-api-key", ""),
+    "gemini": ("gemini", "x-goog-api-key", ""),
+    "ollama": ("ollama", "authorization", "Bearer "),
 }
 """Name -> (module in `protocols`, header that carries the key, what stands before it)."""
 

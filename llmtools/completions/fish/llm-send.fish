@@ -11,7 +11,7 @@ complete -c llm-send -l schema-multi -x -d 'Have a list of such objects, as item
 complete -c llm-send -l reasoning -x -a 'none minimal low medium high xhigh max' -d 'How much to think: none|minimal|low|medium|high|xhigh|max'
 complete -c llm-send -l tool-choice -x -d 'auto, none, required, or the name of a tool'
 complete -c llm-send -l base-url -x -d 'Ask the server at URL'
-complete -c llm-send -l protocol -x -a 'openai-chat' -d 'The protocol of --base-url: openai-chat'
+complete -c llm-send -l protocol -x -a 'openai-chat anthropic gemini ollama' -d 'The protocol of --base-url: openai-chat, anthropic, gemini, ollama'
 complete -c llm-send -l key-file -r -F -d 'The key for --base-url is in FILE, which only you may read'
 complete -c llm-send -l key-fd -x -d 'It is read from the descriptor N'
 complete -c llm-send -l key-env -x -d 'It is in the environment variable NAME'

@@ -1,0 +1,217 @@
+"""Anthropic Messages: the protocol of Anthropic, and of servers that speak it too.
+
+`encode` makes the request; `Decoder` makes events of the response; `error_of` makes an
+exception of an error response.
+
+Rules of the request:
+* Options go as they are, laid over what stands here, but for `stop` (stop_sequences),
+  `betas` (the header anthropic-beta) and `anthropic_version` (its header); one that is
+  null takes the field away. max_tokens is required by the vendor: without the option it
+  is the most that the model is known to write, or MAX_TOKENS.
+* The version is 2026-10-21, and 2023-06-01 where the request has what the newer one
+  refuses: temperature, top_p, top_k, a document in the model's message, citations in
+  the user's.
+* Reasoning is adaptive with an effort; models from before that get a budget of tokens,
+  below max_tokens.
+* Every object of a schema is closed: the vendor takes no other.
+
+Quirks of the request: `budget_tokens` (a budget in the place of an effort), `no_schema`;
+those of the messages stand in `anthropic_messages`.
+
+Facts: wire-protocols.md sections 0 and 3.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import UsageError
+from ..failure import error_of
+from ..jsonl import dumps
+from ..request import HttpRequest
+from .anthropic_decode import Decoder
+from .anthropic_messages import Messages, overlay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..conversation import Conversation
+    from ..request import Request
+    from ..types import Record, ToolRecord
+
+    Wire = dict[str, Any]
+
+__all__ = ["Decoder", "encode", "error_of"]
+
+PATH = "/v1/messages"
+VERSION = "2026-10-21"
+OLD_VERSION = "2023-06-01"
+
+MAX_TOKENS = 32000
+"""The max_tokens of a request that names none."""
+
+_SHORTER = ((r"claude-(instant|2|3-(opus|sonnet|haiku))", 4096), (r"claude-3-5", 8192))
+"""Models that write less, and how much."""
+
+_BUDGETED = re.compile(r"claude-(?:3[-.]7|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?:-2\d{7})?$)")
+"""Models that know no adaptive thinking."""
+
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 31999}
+"""The tokens of thinking for an effort, where a model wants a budget."""
+
+_LEAST_BUDGET = 1024
+_SAMPLING = ("temperature", "top_p", "top_k")
+_UNNAMED_TOOLS = ("mcp_toolset",)
+_HEADERS = ("betas", "anthropic_version")
+
+
+def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
+    """Return the request that asks for an answer, and a notice for what it cannot say.
+
+    Raises UsageError for more than one answer, InputError for an attachment whose bytes
+    were not read and for what nests too deep to be written.
+    """
+    if request.options.get("n", 1) not in (1, "1"):
+        raise UsageError("-o n: only one answer can be asked for")
+    messages = Messages(request)
+    said = messages.encode(conversation.messages)
+    options = _options(request)
+    body: Wire = {"model": request.served_name, "max_tokens": _max_tokens(request), "messages": said}
+    if messages.system:
+        body["system"] = _system(messages.system)
+    tools = _tools(conversation, messages)
+    if tools:
+        body["tools"] = tools
+    if request.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if messages.container:
+        body["container"] = messages.container
+    if request.reasoning is not None:
+        body.update(_reasoning(request, options, body, messages))
+    if request.schema is not None:
+        body = overlay(body, _output_format(request, messages))
+    body = {name: value for name, value in overlay(body, options).items() if value is not None}
+    if request.stream:
+        body["stream"] = True
+    return HttpRequest(PATH, dumps(body), _headers(request, body)), list(messages.notices.values())
+
+
+def _options(request: Request) -> Wire:
+    options = {name: value for name, value in request.options.items() if name not in (*_HEADERS, "n")}
+    stop = options.pop("stop", None)
+    if stop is not None:
+        options["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    return options
+
+
+def _headers(request: Request, body: Wire) -> dict[str, str]:
+    accept = "text/event-stream" if request.stream else "application/json"
+    headers = {"content-type": "application/json", "accept": accept}
+    headers["anthropic-version"] = str(request.options.get("anthropic_version") or _version(body))
+    betas = request.options.get("betas")
+    if betas:
+        headers["anthropic-beta"] = betas if isinstance(betas, str) else ",".join(map(str, betas))
+    return headers
+
+
+def _version(body: Wire) -> str:
+    """Return the newest version that allows what the body has."""
+    if any(name in body for name in _SAMPLING):
+        return OLD_VERSION
+    for message in body["messages"]:
+        for block in message["content"]:
+            if message["role"] == "assistant" and block.get("type") == "document":
+                return OLD_VERSION
+            if message["role"] == "user" and block.get("type") == "text" and block.get("citations"):
+                return OLD_VERSION
+    return VERSION
+
+
+def _max_tokens(request: Request) -> Any:
+    given = request.options.get("max_tokens")
+    if given is not None:
+        return given
+    name = request.served_name.lower()
+    return next((count for pattern, count in _SHORTER if re.search(pattern, name)), MAX_TOKENS)
+
+
+def _system(blocks: list[Wire]) -> str | list[Wire]:
+    """Return the text of a lone plain block, several blocks as they are."""
+    is_plain = len(blocks) == 1 and blocks[0].keys() == {"type", "text"}
+    return str(blocks[0]["text"]) if is_plain else blocks
+
+
+def _tools(conversation: Conversation, messages: Messages) -> list[Wire]:
+    tools = []
+    for tool in conversation.tools.values():
+        own = messages.own(tool)
+        if "input_schema" in tool or not tool.get("provider_metadata"):
+            tools.append(overlay(_function(tool), own))
+        elif own:
+            named = {} if own.get("type") in _UNNAMED_TOOLS else {"name": tool["name"]}
+            tools.append(overlay(named, own))
+        else:
+            messages.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
+    return tools
+
+
+def _function(tool: ToolRecord) -> Wire:
+    function: Wire = {"name": tool["name"]}
+    if "description" in tool:
+        function["description"] = tool["description"]
+    function["input_schema"] = tool.get("input_schema", {"type": "object", "properties": {}})
+    return function
+
+
+def _tool_choice(choice: str) -> Wire:
+    if choice in ("auto", "none"):
+        return {"type": choice}
+    return {"type": "any"} if choice == "required" else {"type": "tool", "name": choice}
+
+
+def _reasoning(request: Request, options: Wire, body: Wire, messages: Messages) -> Wire:
+    effort = request.reasoning or "none"
+    if effort == "none":
+        return {"thinking": {"type": "disabled"}}
+    if "budget_tokens" in request.quirks or _BUDGETED.search(request.served_name.lower()):
+        return _budget(effort, body, messages, is_fixed="max_tokens" in options)
+    said = {"type": "adaptive", "display": "summarized"}
+    return {"thinking": said, "output_config": {"effort": "low" if effort == "minimal" else effort}}
+
+
+def _budget(effort: str, body: Wire, messages: Messages, *, is_fixed: bool) -> Wire:
+    """Return the thinking of a model that wants a budget; it is part of max_tokens, so it
+    is taken from those that were asked for, and added to those that were not."""
+    budget, longest = BUDGETS.get(effort, BUDGETS["medium"]), body["max_tokens"]
+    if is_fixed and isinstance(longest, int):
+        budget = min(budget, longest - 1)
+    if budget < _LEAST_BUDGET:
+        messages.drop("dropped_reasoning", f"reasoning was not asked for: max_tokens {longest} leaves it no room")
+        return {}
+    if not is_fixed:
+        budget = min(budget, longest // 2)
+    return {"thinking": {"type": "enabled", "budget_tokens": budget, "display": "summarized"}}
+
+
+def _output_format(request: Request, messages: Messages) -> Wire:
+    if "no_schema" in request.quirks:
+        messages.drop("dropped_schema", "the schema was not sent: this provider takes none")
+        return {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": closed(request.schema)}}}
+
+
+def closed(schema: Any) -> Any:
+    """Return a JSON Schema in which every object that does not say otherwise allows no
+    further properties."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = ("enum", "const", "default", "examples")
+    said = {name: value if name in kept else closed(value) for name, value in schema.items() if name != "properties"}
+    if isinstance(schema.get("properties"), dict):
+        said["properties"] = {name: closed(value) for name, value in schema["properties"].items()}
+    if schema.get("type") == "object" or "properties" in said:
+        said.setdefault("additionalProperties", False)
+    return said

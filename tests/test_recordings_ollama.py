@@ -1,0 +1,229 @@
+"""The Ollama decoder and encoder against recorded traffic, where it lies.
+
+LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
+beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
+says otherwise than we do would stand in JUSTIFIED; for Ollama it says nothing otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmtools.check import check_record
+from llmtools.conversation import Conversation
+from llmtools.errors import LlmToolsError, TruncatedError
+from llmtools.fold import message_of
+from llmtools.protocols.ollama import Decoder, encode, error_of
+from llmtools.request import Request
+
+Object = dict[str, Any]
+
+ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
+ISSUER = "recorded"
+
+
+def _names(*patterns: str) -> list[str]:
+    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
+    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
+
+
+def _expected() -> dict[str, Object]:
+    path = ROOT / "EXPECTED.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return {line["file"]: line for line in lines}
+
+
+EXPECTED = _expected()
+STREAMS = _names("ollama/*.ndjson", "synthetic/ollama__*")
+WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
+BODIES = _names("ollama/unary/*.json")
+ERRORS = _names("ollama/errors/*.json")
+REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("ollama/**/*.request.json"))
+
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+
+
+def read(name: str) -> bytes:
+    return (ROOT / name).read_bytes()
+
+
+def end_of(machine: Decoder) -> list[Object]:
+    """The last records, with the error that `eof` raises as a record."""
+    try:
+        return machine.eof()
+    except LlmToolsError as error:
+        return [dict(error.to_record())]
+
+
+def decode(*pieces: bytes) -> list[Object]:
+    machine = Decoder(ISSUER)
+    records = [record for piece in pieces for record in machine.feed(piece)]
+    return records + end_of(machine)
+
+
+def whole(records: list[Object]) -> Object:
+    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
+    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
+    said = [{**added.get(record["type"], {}), **record} for record in records]
+    for record in said:
+        check_record(record)
+    message = message_of(said)
+    check_record(message)
+    return dict(message)
+
+
+def reply_of(records: list[Object]) -> Object:
+    """What EXPECTED.jsonl tells of a stream."""
+    parts = whole(records)["parts"]
+    end: Object = next((record for record in records if record["type"] == "end"), {})
+    text = "".join(part["text"] for part in parts if part["type"] == "text")
+    return {
+        "text": (len(text), hashlib.sha256(text.encode()).hexdigest()),
+        "reasoning": sum(len(part["text"]) for part in parts if part["type"] == "reasoning"),
+        "calls": [(part["name"], part["arguments"]) for part in parts if part["type"] == "tool_call"],
+        "finish": end.get("finish_reason_raw", end.get("finish_reason")),
+        "input": end.get("usage", {}).get("input"),
+        "output": end.get("usage", {}).get("output"),
+        "error": next((record["message"] for record in records if record["type"] == "error"), None),
+    }
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_says_what_the_oracle_read(name: str) -> None:
+    line = EXPECTED[name]
+    assert reply_of(decode(read(name))) == {
+        "text": (line["text_len"], line["text_sha256"]),
+        "reasoning": line["reasoning_len"],
+        "calls": [(call["name"], json.loads(call["args"] or "{}")) for call in line["tool_calls"]],
+        "finish": line["finish"],
+        "input": line["input_tokens"],
+        "output": line["output_tokens"],
+        "error": line["error"],
+    }
+
+
+def final_message(data: bytes) -> Object:
+    """The message that the lines of a stream make, without the code under test."""
+    said = [json.loads(line).get("message", {}) for line in data.splitlines() if line.strip()]
+    message: Object = {"role": "assistant"}
+    for field in ("content", "thinking"):
+        message[field] = "".join([item.get(field) or "" for item in said])
+    message["tool_calls"] = [call for item in said for call in item.get("tool_calls") or ()]
+    return message
+
+
+def compared(message: Object) -> Object:
+    """A message without empty fields and without the `type` of calls, which no reply has."""
+    kept = {name: value for name, value in message.items() if value}
+    if "tool_calls" in kept:
+        kept["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "type"} for call in kept["tool_calls"]
+        ]
+    return kept
+
+
+def sent_back(records: list[Object]) -> Object:
+    """The assistant message that the encoder makes of what the decoder made."""
+    request, notices = encode(Conversation([whole(records)]), Request("m", "m", ISSUER))
+    assert notices == []
+    messages = json.loads(request.body)["messages"]
+    return dict(messages[0]) if messages else {"role": "assistant"}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_second_law_of_a_stream(name: str) -> None:
+    assert compared(sent_back(decode(read(name)))) == compared(final_message(read(name)))
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_second_law_of_a_body(name: str) -> None:
+    assert compared(sent_back(Decoder(ISSUER).body(read(name)))) == compared(json.loads(read(name))["message"])
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_says_what_is_in_it(name: str) -> None:
+    body = json.loads(read(name))
+    records = Decoder(ISSUER).body(read(name))
+    reply, message = reply_of(records), body["message"]
+    assert reply["text"][0] == len(message["content"])
+    assert reply["reasoning"] == len(message.get("thinking", ""))
+    assert len(reply["calls"]) == len(message.get("tool_calls", ()))
+    assert (reply["input"], reply["output"]) == (body["prompt_eval_count"], body["eval_count"])
+    assert reply["finish"] == body["done_reason"]
+    assert records[-1]["details"][ISSUER]["usage"]["total_duration"] == body["total_duration"]
+    assert decode(read(name)) == records
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_cuts_make_no_difference(name: str) -> None:
+    data = read(name)
+    expected = decode(data)
+    assert decode(*[data[i : i + 1] for i in range(len(data))]) == expected
+    source = random.Random(name)
+    for _ in range(5):
+        cuts = sorted(source.randrange(len(data)) for _ in range(30))
+        assert decode(*[data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]) == expected
+    assert decode(data.replace(b"\n", b"\r\n")) == expected
+
+
+def check_prefixes(name: str, positions: list[int]) -> None:
+    data = read(name)
+    least, machine, fed = len(data.rstrip()), Decoder(ISSUER), 0  # the terminal event is the last line
+    for position in positions:
+        machine.feed(data[fed:position])
+        fed = position
+        try:
+            kinds = [record["type"] for record in pickle.loads(pickle.dumps(machine)).eof()]
+        except TruncatedError:
+            assert position < least, position
+            continue
+        is_whole = position >= least
+        assert ("error" not in kinds) if is_whole else (kinds[-1] == "error" and "end" not in kinds), position
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_prefix_is_cut_off(name: str) -> None:
+    data = read(name)
+    source = random.Random(name)
+    ends = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
+    near = [len(data.rstrip()) + step for step in (-2, -1, 0, 1)]
+    some = [source.randrange(len(data)) for _ in range(60)]
+    check_prefixes(name, sorted({at for at in [0, *ends, *near, *some, len(data)] if 0 <= at <= len(data)}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_prefix_is_cut_off(name: str) -> None:
+    check_prefixes(name, list(range(len(read(name)) + 1)))
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_tells_its_message(name: str) -> None:
+    failure = error_of(404, {}, read(name))
+    assert failure.message == json.loads(read(name))["error"]
+    assert (failure.code, failure.exit_status) == ("no_model", 78)
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if b'"assistant"' in read(name)])
+def test_a_recorded_next_request_is_reproduced(name: str) -> None:
+    """Each assistant message in a request, taken for a reply, is sent back as it was."""
+    for message in json.loads(read(name))["messages"]:
+        if message["role"] == "assistant":
+            body = {"model": "m", "message": message, "done": True, "done_reason": "stop"}
+            assert compared(sent_back(Decoder(ISSUER).body(json.dumps(body).encode()))) == compared(message)
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if b'"tool"' in read(name)])
+def test_recorded_results_are_reproduced(name: str) -> None:
+    theirs = [message for message in json.loads(read(name))["messages"] if message["role"] == "tool"]
+    results = [{"type": "tool_result", "name": said["tool_name"], "output": said["content"]} for said in theirs]
+    http, _ = encode(Conversation([{"type": "message", "role": "tool", "parts": results}]), Request("m", "m", ISSUER))
+    assert json.loads(http.body)["messages"] == theirs
