@@ -324,6 +324,15 @@ def test_a_wrong_line_is_refused_with_its_number_after_what_was_before_it(shell:
             assert [record["type"] for record in done.records] == ["message", "error"]
 
 
+def test_events_before_a_wrong_line_go_out_too(shell: Shell) -> None:
+    before = b'{"type":"start","response_id":"r","model":"echo"}\n{"type":"text","chunk":"paid for","part_index":0}\n'
+    for command in ("llm-msg user x", "llm-send -m echo"):
+        done = shell.run(command, stdin=before + b"nonsense\n")
+        assert done.status == 65
+        assert done.out.startswith(before), command
+        assert [record["type"] for record in done.records] == ["start", "text", "error"]
+
+
 def test_arguments_that_are_no_utf8_are_named(shell: Shell) -> None:
     done = shell.run("llm-msg user $'\\xff'")
     assert done.status == 2

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
+    from ..jsonl import Line
     from ..request import Endpoint
     from ..types import Record
 
@@ -63,15 +64,22 @@ class Sender:
 
     def read(self) -> None:
         """Pass the stream on; answer each conversation record as it comes."""
-        for lines in self.process.batches(self.given["wait"]):
-            out: list[bytes] = []
-            for record, raw in lines:
-                if record["type"] == "conversation":
-                    self._pass_on(out)
-                    out, raw = [], self._answer_record(record)
-                out += self.relay.feed(record, raw)
-            self._pass_on(out)
+        try:
+            for lines in self.process.batches(self.given["wait"]):
+                self._take(lines)
+        except InputError:  # what came before the wrong line goes out first
+            self._pass_on(self.relay.release(events=True))
+            raise
         self._pass_on(self.relay.eof())
+
+    def _take(self, lines: list[Line]) -> None:
+        out: list[bytes] = []
+        for record, raw in lines:
+            if record["type"] == "conversation":
+                self._pass_on(out)
+                out, raw = [], self._answer_record(record)
+            out += self.relay.feed(record, raw)
+        self._pass_on(out)
 
     def _pass_on(self, lines: list[bytes]) -> None:
         if not self.given["dry_run"]:

@@ -29,8 +29,9 @@ from ..errors import UsageError
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
+from ..wire import overlay
 from .anthropic_decode import Decoder
-from .anthropic_messages import Messages, overlay
+from .anthropic_messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError
+from ..wire import overlay
 from .anthropic_results import cited_fields
 
 TYPE_CHECKING = False
@@ -41,15 +42,6 @@ _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
 _NO_LATE_SYSTEM = re.compile(r"claude-(?:[0-3]|instant|(?:opus|sonnet|haiku)-4(?:[-.][0-7])?(?:-2\d{7})?$)")
 """Models from before messages of the system were allowed behind others."""
-
-
-def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
-    """Return `block` with `metadata` laid over it, object by object."""
-    laid = dict(block)
-    for name, value in metadata.items():
-        below = laid.get(name)
-        laid[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return laid
 
 
 class Messages:

@@ -21,7 +21,8 @@ import re
 from ..errors import UsageError
 from ..jsonl import dumps
 from ..request import HttpRequest
-from .gemini_contents import Contents, overlay
+from ..wire import overlay
+from .gemini_contents import Contents
 from .gemini_decode import Decoder, error_of
 
 TYPE_CHECKING = False

@@ -21,6 +21,7 @@ import re
 
 from ..errors import InputError
 from ..jsonl import loads
+from ..wire import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,15 +37,6 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 
 _SIGNED = re.compile(r"gemini-([3-9]|[1-9]\d)|gemini-(pro|flash|flash-lite)-latest")
 _READABLE = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
-
-
-def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
-    """Return `block` with `metadata` laid over it, object by object."""
-    laid = dict(block)
-    for name, value in metadata.items():
-        below = laid.get(name)
-        laid[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return laid
 
 
 class Contents:

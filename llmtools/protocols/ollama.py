@@ -18,8 +18,9 @@ from ..errors import UsageError
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
+from ..wire import overlay
 from .ollama_decode import Decoder
-from .ollama_messages import Messages, overlay
+from .ollama_messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ Facts: wire-protocols.md section 5.
 from __future__ import annotations
 
 from ..errors import InputError
+from ..wire import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
 _BETWEEN = "\n\n"
 """What stands between two parts of the user's side, which are one string on the wire."""
-
-
-def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
-    """Return `block` with `metadata` laid over it, object by object."""
-    laid = dict(block)
-    for name, value in metadata.items():
-        below = laid.get(name)
-        laid[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return laid
 
 
 def _id_of(part: Part) -> dict[str, str]:

@@ -25,8 +25,9 @@ from ..errors import UsageError
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
+from ..wire import overlay
 from .openai_chat_decode import Decoder
-from .openai_chat_messages import Messages, overlay
+from .openai_chat_messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

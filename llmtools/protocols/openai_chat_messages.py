@@ -24,6 +24,7 @@ import re
 from ..errors import InputError
 from ..fold import parse_arguments
 from ..jsonl import dumps
+from ..wire import overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,6 @@ _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _SOUNDS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav"}
 _REASONING = ("reasoning_content", "reasoning")
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
-
-
-def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
-    """Return `block` with `metadata` laid over it, object by object."""
-    laid = dict(block)
-    for name, value in metadata.items():
-        below = laid.get(name)
-        laid[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return laid
 
 
 def arguments_of(part: Part) -> str:
