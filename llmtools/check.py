@@ -39,7 +39,6 @@ COUNTS: Kind = (
     lambda v: type(v) is dict and all(type(n) is int and n >= 0 for n in v.values()),
     "an object of whole numbers",
 )
-TEXTS: Kind = (lambda v: type(v) is list and all(type(text) is str for text in v), "a list of strings")
 
 
 def _one_of(values: tuple[str, ...]) -> Kind:
@@ -126,7 +125,6 @@ EVENTS: dict[str, Fields] = {
     "error": _fields({"code": TEXT, "message": TEXT, "exit_status": COUNT}, _FAILURE),
     "end": _fields({"response_id": TEXT, "status": _one_of(STATUSES)}, {**_OUTCOME, **_META}),
 }
-PART_EVENTS = frozenset(name for name, fields in EVENTS.items() if "part_index" in fields)
 
 
 def _check_fields(value: dict[str, Any], fields: Fields, place: str) -> None:

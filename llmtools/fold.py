@@ -168,11 +168,6 @@ class Fold:
         self._error: Record = {}
         self._end: Record = {}
 
-    @property
-    def part_count(self) -> int:
-        """The number of parts so far: the place of the next one."""
-        return len(self._parts)
-
     def feed(self, event: Record) -> None:
         """Take the next event."""
         kind = event["type"]
