@@ -88,7 +88,8 @@ def test_ctrl_c_on_the_whole_group_leaves_the_partial_message_in_the_file(shell:
     )
     wait_for(shell.folder / "text", b"a b")
     os.killpg(process.pid, signal.SIGINT)
-    assert end(process)[0] == -signal.SIGINT
+    # bash is in the group too: it dies of the signal, or tells that llm-parts did, as it was first
+    assert end(process)[0] in (-signal.SIGINT, 128 + signal.SIGINT)
     records = valid_records((shell.folder / "talk.jsonl").read_bytes())
     assert [record["type"] for record in records[-2:]] == ["message", "end"]
     assert records[-1]["status"] == "cancelled"
