@@ -17,11 +17,11 @@ from __future__ import annotations
 import re
 
 from .. import failure
+from ..decoder import NO_USAGE, EventDecoder
 from ..draft import objects_in, text_in
 from ..errors import InputError, LlmToolsError, ProtocolError, TruncatedError
 from ..jsonl import loads
 from ..sse import BODY
-from ..sse import Decoder as SseDecoder
 from .gemini_reply import Reply
 
 TYPE_CHECKING = False
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ..sse import Event
     from ..types import Record
 
 _OF_REPLY = frozenset(("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"))
@@ -55,87 +54,23 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsEr
         return error
 
 
-class Decoder:
-    """Turns the bytes of one response, cut anywhere, into draft records: `start`, part
-    events, notices, `end`, or an `error` as the last.
+class Decoder(EventDecoder):
+    """Turns the bytes of one response into draft records (see `decoder`).
 
-    issuer: the key of the provider_metadata that is made; quirks: none. `seen` counts the
-    events and comments of the wire, those too that hold nothing.
+    issuer: the key of the provider_metadata that is made; quirks: none.
     """
 
+    _reply: Reply
+
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        self.seen = 0
-        self._event_count = 0
-        self._sse = SseDecoder()
-        self._reply = Reply(issuer)
-        self._is_over = False
+        super().__init__(Reply(issuer))
 
-    def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete.
-
-        After an `error` nothing more comes.
-        """
-        if self._is_over:
-            return []
-        try:
-            events = self._sse.feed(data)
-        except ProtocolError as error:
-            return self._fail(error)
-        self._event_count += len(events)
-        self.seen = self._event_count + self._sse.comments
-        return self._records(events)
-
-    def eof(self) -> list[Record]:
-        """Say that no more bytes come; return the last records.
-
-        Raises TruncatedError where the stream ended before its terminal event; where
-        records were still to come, they come with that error as the last one.
-        """
-        if self._is_over:
-            return []
-        try:
-            records = self._records(self._sse.eof(), is_last=True)
-        except ProtocolError as error:
-            return self._fail(error)
-        if self._is_over:
-            return records
-        self._is_over = True
-        if self._reply.finish:
-            return [*records, *([] if self._reply.has_usage() else [_no_usage()]), *self._reply.end()]
-        missing = self._missing_end()
-        if not records:
-            raise missing
-        return [*records, dict(missing.to_record())]
-
-    def body(self, data: bytes) -> list[Record]:
-        """Return the records of a whole body: the response to a request for no stream."""
-        try:
-            records = self._body(self._reply.loads(data))
-        except ProtocolError as error:
-            records = self._fail(error)
-        self._is_over = True
-        return records
-
-    def _missing_end(self) -> LlmToolsError:
-        if not self._reply.is_begun and self._sse.head.strip():
-            said = failure.visible_text(self._sse.head)
-            return ProtocolError(f"the answer is no event stream: {said}")
-        return TruncatedError("the stream ended before the reply did")
-
-    def _records(self, events: list[Event], is_last: bool = False) -> list[Record]:
-        found: list[Record] = []
-        for name, payload in events:
-            try:
-                found += self._take(name, payload)
-            except ProtocolError as error:
-                is_cut = is_last and payload is events[-1][1]
-                return found if is_cut else found + self._fail(error)
-            if self._is_over:
-                break
-        return found
+    def _last(self) -> list[Record] | None:
+        if not self._reply.finish:
+            return None
+        return [*([] if self._reply.has_usage() else [dict(NO_USAGE)]), *self._reply.end()]
 
     def _take(self, name: str, payload: bytes) -> list[Record]:
-        """Return the records of one event. Raises ProtocolError for what is no JSON."""
         stripped = payload.strip()
         if not stripped or stripped.startswith(b"[DONE]"):  # which Gemini does not send, but proxies do
             return []
@@ -169,12 +104,3 @@ class Decoder:
         if self._reply.finish:
             return [*records, *self._reply.end()]
         return [*records, dict(TruncatedError("the reply has no end").to_record())]
-
-    def _fail(self, error: LlmToolsError) -> list[Record]:
-        self._is_over = True
-        return [dict(error.to_record())]
-
-
-def _no_usage() -> Record:
-    message = "the stream ended before it told the usage"
-    return {"type": "notice", "code": "no_usage", "message": message}

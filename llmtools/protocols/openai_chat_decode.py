@@ -4,8 +4,6 @@ Rules:
 * The terminal event is a finish_reason, or `[DONE]`; where a server sends neither (quirk
   `no_finish`) the end of the body is. What stands behind it (usage, mostly) still counts,
   so `end` comes at `[DONE]` or at the end of the body.
-* An error in the stream ends it: an `error` record, the last, behind the events before it.
-* A body of JSON in the place of events, whole or an error, is read the same way.
 * JSON that orjson refuses (half a surrogate pair, invalid UTF-8, NaN) does not lose the
   reply: it is read leniently.
 
@@ -17,10 +15,10 @@ from __future__ import annotations
 from orjson import JSONDecodeError
 from orjson import loads as parse
 
-from ..errors import LlmToolsError, ProtocolError, TruncatedError
+from ..decoder import NO_USAGE, EventDecoder
+from ..errors import ProtocolError
 from ..failure import failure_of, message_of, visible_text
 from ..sse import BODY
-from ..sse import Decoder as SseDecoder
 from .openai_chat_reply import Reply
 
 TYPE_CHECKING = False
@@ -43,21 +41,17 @@ def _is_error(name: str, chunk: dict[str, Any]) -> bool:
     return "choices" not in chunk and not chunk.keys().isdisjoint(("detail", "message"))
 
 
-class Decoder:
-    """Turns the bytes of one response, cut anywhere, into draft records: `start`, part
-    events, notices, `end`, or an `error` as the last.
+class Decoder(EventDecoder):
+    """Turns the bytes of one response into draft records (see `decoder`).
 
-    issuer: the key of the provider_metadata that is made; quirks: `no_finish`. `seen`
-    counts the events and comments of the wire, those too that hold nothing.
+    issuer: the key of the provider_metadata that is made; quirks: `no_finish`.
     """
 
+    _reply: Reply
+
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        self.seen = 0
-        self._event_count = 0
-        self._sse = SseDecoder()
-        self._reply = Reply(issuer)
+        super().__init__(Reply(issuer))
         self._has_finish = "no_finish" not in quirks
-        self._is_over = False
         # A chunk that says one piece of text and nothing else, and where in it that stands:
         # one that equals it but for the text needs no second look.
         self._plain: dict[str, Any] | None = None
@@ -67,62 +61,11 @@ class Decoder:
         self._plain_index = 0
         self._volatile: str | None = None
 
-    def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete.
-
-        After an `error` or the end nothing more comes.
-        """
-        if self._is_over:
-            return []
-        try:
-            events = self._sse.feed(data)
-            self._event_count += len(events)
-            self.seen = self._event_count + self._sse.comments
-            return self._records(events)
-        except ProtocolError as error:
-            return self._fail(error)
-
-    def eof(self) -> list[Record]:
-        """Say that no more bytes come; return the last records.
-
-        Raises TruncatedError where the stream ended before its terminal event; where
-        records were still to come, they come with that error as the last one.
-        """
-        if self._is_over:
-            return []
-        try:
-            records = self._records(self._sse.eof(), is_last=True)
-        except ProtocolError as error:
-            return self._fail(error)
-        if self._is_over:
-            return records
-        self._is_over = True
-        missing = self._missing_end()
-        if missing is None:
-            if self._reply.usage is None:
-                records.append(_no_usage())
-            return [*records, *self._reply.end()]
-        if not records:
-            raise missing
-        return [*records, dict(missing.to_record())]
-
-    def body(self, data: bytes) -> list[Record]:
-        """Return the records of a whole body: the response to a request for no stream."""
-        try:
-            records = self._body(self._reply.loads(data))
-        except ProtocolError as error:
-            records = self._fail(error)
-        self._is_over = True
-        return records
-
-    def _missing_end(self) -> LlmToolsError | None:
+    def _last(self) -> list[Record] | None:
         reply = self._reply
-        if reply.finish or (not self._has_finish and reply.is_begun):
+        if not reply.finish and (self._has_finish or not reply.is_begun):
             return None
-        if not reply.is_begun and self._sse.head.strip():
-            said = visible_text(self._sse.head)
-            return ProtocolError(f"the answer is no event stream: {said}")
-        return TruncatedError("the stream ended before the reply did")
+        return [*([] if reply.usage is not None else [dict(NO_USAGE)]), *reply.end()]
 
     def _records(self, events: list[Event], is_last: bool = False) -> list[Record]:
         found: list[Record] = []
@@ -143,7 +86,7 @@ class Decoder:
             except (JSONDecodeError, LookupError, TypeError, AttributeError):
                 pass
             try:
-                found += self._take(name, payload, chunk)
+                found += self._chunk(name, payload, chunk)
             except ProtocolError as error:
                 is_cut = is_last and payload is events[-1][1]
                 return found if is_cut else found + self._fail(error)
@@ -153,7 +96,7 @@ class Decoder:
             plain, plain_delta = self._plain, self._plain_delta
         return found
 
-    def _take(self, name: str, payload: bytes, chunk: Any) -> list[Record]:
+    def _chunk(self, name: str, payload: bytes, chunk: Any) -> list[Record]:
         """Take one event, with a look at everything in it; `chunk` is its JSON, if that is known."""
         self._plain, self._plain_delta = None, {}
         stripped = payload.strip()
@@ -200,12 +143,3 @@ class Decoder:
         if message_of(body) is None:
             return self._fail(ProtocolError("the body is no reply and no error"))
         return self._fail(failure_of(body))
-
-    def _fail(self, error: LlmToolsError) -> list[Record]:
-        self._is_over = True
-        return [dict(error.to_record())]
-
-
-def _no_usage() -> Record:
-    message = "the stream ended before it told the usage"
-    return {"type": "notice", "code": "no_usage", "message": message}
