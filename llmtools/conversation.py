@@ -5,6 +5,7 @@ Rules:
 * History records are the conversation; events only tell whether a response is whole.
 * A stream has failed if its last response did, or if an `error` stands after its last
   complete message. A later complete reply heals it; a complete message needs no `end`.
+  A reply that paused is not complete: what continues it heals it.
 * Of several failures the first counts: it is what an exit status tells.
 """
 
@@ -14,12 +15,14 @@ from .errors import TruncatedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from .types import ErrorRecord, Message, Part, Record, ToolRecord
 
 HISTORY = frozenset(("message", "tool", "conversation"))
 _STATUS_CODE = {
+    "ok": ("paused", "the model paused and did not go on", 75),
     "cancelled": ("cancelled", "the reply was cancelled", 75),
     "truncated": ("truncated", "the reply was cut off", 75),
     "error": ("failed", "the reply failed", 1),
@@ -34,9 +37,18 @@ def text_of(message: Message) -> str:
     )
 
 
+def is_paused(message: Message) -> bool:
+    """Whether the model paused in the message: what continues it is the model's too."""
+    return message.get("response", {}).get("finish_reason") == "pause"
+
+
+def _has_failed(outcome: Mapping[str, Any]) -> bool:
+    return outcome.get("status", "ok") != "ok" or outcome.get("finish_reason") == "pause"
+
+
 def _failure_of(outcome: Record, error: Record | None) -> ErrorRecord:
     """Return the `error` record that an `end` or a message's `response` stands for."""
-    status = outcome["status"]
+    status = outcome.get("status", "ok")
     code, message, exit_status = _STATUS_CODE[status]
     said = {"code": code, "message": message, **(error or {})}
     said["exit_status"] = outcome.get("exit_status", exit_status)
@@ -72,7 +84,7 @@ class Conversation:
             self._failures.pop("response", None)
             self._failed_role = record.get("role", "assistant")
         elif kind == "end":
-            if record["status"] != "ok":
+            if _has_failed(record):
                 self._fail("response", _failure_of(record, None))
         elif kind == "error":
             self._fail("response" if self.is_open else "outside", record)  # type: ignore[arg-type]
@@ -87,7 +99,7 @@ class Conversation:
         role = message["role"]
         if role in ("assistant", "tool"):
             self.is_open = False
-        if response.get("status", "ok") != "ok":
+        if _has_failed(response):
             self._failed_role = role
             self._fail("response", _failure_of(response, response.get("error")))  # type: ignore[arg-type]
             return

@@ -66,7 +66,8 @@ class Limits:
 
     total: the whole response with all its tries (None: no limit); connect: one connection;
     idle: without an event; progress: without content, though events come; retries: further
-    tries; retry_stream: also after the first event, which is taken back by a `reset`.
+    tries; retry_stream: also after the first event, which is taken back by a `reset`;
+    pauses: how often a reply that the model pauses is continued.
     """
 
     total: float | None = None
@@ -75,6 +76,7 @@ class Limits:
     progress: float = 600.0
     retries: int = 2
     retry_stream: bool = False
+    pauses: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ Rules:
   of that the records of one response, in their order: start, events, error, message, end.
 * What came before a failure is kept: the message is assembled from it, whatever happens.
 * A failure before the first event is an `error` outside any response.
+* A reply that the model pauses is continued by a further response (`Exchange.continued`).
 """
 
 from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 from .attachment import inlined
-from .conversation import Conversation, unanswered
+from .conversation import Conversation, is_paused, unanswered
 from .errors import (
     CancelledError,
     FilteredError,
@@ -134,7 +136,7 @@ def prepare(
     messages = [message for message in messages if message["parts"]]
     if not messages:
         raise NoInputError("no message to answer in the stream")
-    if messages[-1]["role"] == "assistant" and not prefill:
+    if messages[-1]["role"] == "assistant" and not prefill and not is_paused(messages[-1]):
         raise InputError("the conversation ends with the model's message (--prefill to have it continued)")
     messages = [inlined(message) for message in messages]
     return Conversation([*conversation.tools.values(), *messages]), notices  # type: ignore[list-item]
@@ -160,11 +162,14 @@ class Exchange:
         endpoint: Endpoint | None = None,
         limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
         if endpoint is None:
             self.provider, play = resolve(request.model)
         else:
-            self.provider, play = endpoint.name, over_http(endpoint, limits or Limits())
+            self.provider, play = endpoint.name, over_http(endpoint, self._limits)
         self.request = request
+        self._conversation = conversation
+        self._endpoint = endpoint
         self.failure: LlmToolsError | None = None
         self.message: Message | None = None
         self._steps: Any = play(conversation, request)
@@ -268,6 +273,25 @@ class Exchange:
         self.failure = self.failure or error
         return self._finish()
 
+    def continued(self) -> Exchange | None:
+        """Return the exchange that goes on with a reply which the model paused.
+
+        None where it did not pause, and where it failed: as it does after Limits.pauses.
+        """
+        if self.failure is not None or not self._is_paused or self.message is None:
+            return None
+        said = self._conversation
+        came = [self.message] if self.message["parts"] else []
+        conversation = Conversation([*said.tools.values(), *said.messages, *came])  # type: ignore[list-item]
+        limits = replace(self._limits, pauses=self._limits.pauses - 1)
+        if limits.total is not None:
+            limits = replace(limits, total=max(limits.total - (time.monotonic() - self._begun), 0.001))
+        return Exchange(conversation, self.request, self._endpoint, limits)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._end is not None and self._end.get("finish_reason") == "pause"
+
     def _take(self, events: list[Record]) -> list[Record]:
         records: list[Record] = []
         for event in events:
@@ -326,6 +350,8 @@ class Exchange:
         end = self._end_record(self._start["response_id"])
         if end.get("finish_reason") == "length":
             records.append(notice("length", "the answer stopped at the length limit"))
+        if self.failure is None and self._is_paused:
+            records.append(notice("pause", "the model paused; it is asked to go on"))
         self._fold.feed(end)
         self.message = self._fold.message()
         return [*records, self.message, end]  # type: ignore[list-item]
@@ -339,7 +365,7 @@ class Exchange:
             return RefusedError("the model refused")
         if reason == "content_filter":
             return FilteredError("a content filter took the answer")
-        if reason == "pause":
+        if reason == "pause" and self._limits.pauses <= 0:
             return PausedError(f"{self.provider}: the model paused and did not go on")
         return None
 
@@ -385,9 +411,11 @@ def stream(
     prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
     name = choose_model(model, conversation, None)
     request = Request(name, served_name=name, issuer=endpoint.name if endpoint else "", options=options or {})
-    exchange = Exchange(prepared, request, endpoint)
+    exchange: Exchange | None = Exchange(prepared, request, endpoint)
     yield from notices
-    for batch in exchange.batches():
-        yield from batch
-    if exchange.failure is not None:
-        raise exchange.failure
+    while exchange is not None:
+        for batch in exchange.batches():
+            yield from batch
+        if exchange.failure is not None:
+            raise exchange.failure
+        exchange = exchange.continued()

@@ -21,7 +21,7 @@ from .run import Process, StreamFailure, main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
     from typing import Any
 
     from ..jsonl import Line
@@ -58,6 +58,7 @@ class Sender:
         self.schema = _schema(given)
         self.status = 0
         self._save = save
+        self._until: float | None = None
         self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
 
     # What comes in
@@ -108,8 +109,8 @@ class Sender:
             return self._show_request(prepared, conversation)
         self._emit(notices)
         self.process.check_stdout()
-        exchange = self._exchange(prepared, conversation, self.options)
-        self._run(exchange)
+        for exchange in self._exchanges(prepared, conversation, self.options):
+            self._run(exchange)
         self._end(exchange)
 
     def _prepared(self, conversation: Conversation) -> tuple[Conversation, list[Record]]:
@@ -130,6 +131,17 @@ class Sender:
         )
         return Exchange(prepared, request, endpoint, self.limits)
 
+    def _exchanges(
+        self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]
+    ) -> Iterator[Exchange]:
+        """Yield the request, and those that continue a reply which the model pauses."""
+        if self.limits.total is not None:
+            self._until = time.monotonic() + self.limits.total
+        exchange: Exchange | None = self._exchange(prepared, conversation, options)
+        while exchange is not None:
+            yield exchange
+            exchange = exchange.continued()
+
     def _show_request(self, prepared: Conversation, conversation: Conversation) -> None:
         self.process.write_lines([self._exchange(prepared, conversation, self.options).dry_run()])
 
@@ -148,10 +160,9 @@ class Sender:
 
     def _interruptible(self, batches: Generator[list[Record], None, None]) -> Generator[list[Record], None, None]:
         """Yield the batches; a signal, or the end of --timeout, ends the wait for the next one."""
-        until = None if self.limits.total is None else time.monotonic() + self.limits.total
         while True:
             try:
-                with self.process.interruptible(until):
+                with self.process.interruptible(self._until):
                     records = next(batches, None)
             except (CancelledError, TimedOutError) as error:
                 self._cancelled = error
@@ -196,13 +207,13 @@ class Sender:
     def _answered(self, record: Record, conversation: Conversation) -> Record:
         prepared, _ = self._prepared(conversation)
         options = {**record.get("options", {}), **self.options}
-        exchange = self._exchange(prepared, conversation, options)
-        for _ in self._interruptible(exchange.batches(self.process.sleep)):
-            pass
-        exchange.cancel(self._cancelled)
         rest = {name: value for name, value in record.items() if name != "error"}
-        if exchange.message is not None:
-            rest["messages"] = [*record["messages"], exchange.message]
+        for exchange in self._exchanges(prepared, conversation, options):
+            for _ in self._interruptible(exchange.batches(self.process.sleep)):
+                pass
+            exchange.cancel(self._cancelled)
+            if exchange.message is not None:
+                rest["messages"] = [*rest["messages"], exchange.message]
         return rest if exchange.failure is None else self._failed(rest, exchange.failure)
 
     def _failed(self, record: Record, error: LlmToolsError) -> Record:
