@@ -58,6 +58,29 @@ def parse_arguments(text: str) -> dict[str, Any]:
     return {"arguments": arguments} if is_compact else {"arguments": arguments, "arguments_raw": text}
 
 
+def arguments_of(part: Part) -> str:
+    """Return the arguments of a call as text: the vendor's own while it says the same."""
+    compact = dumps(part["arguments"]).decode()
+    raw = part.get("arguments_raw")
+    if raw is None:
+        return compact
+    try:
+        read = parse_arguments(raw)
+    except InputError:  # nested deeper than JSON is written here
+        return compact
+    is_fit = "exception" not in read and _is_same(read["arguments"], part["arguments"])
+    return str(raw) if is_fit else compact
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def merge_metadata(into: Metadata, new: Metadata) -> None:
     """Merge `new` into `into`, one level deep into each issuer's object."""
     for issuer, values in new.items():

@@ -15,8 +15,9 @@ class Request:
     provider calls it; `issuer` keys the provider_metadata that may be sent to it.
 
     schema: a JSON Schema for the answer; tool_choice: auto, none, required or a tool's
-    name; reasoning: none, minimal, low, medium, high, xhigh or max; quirks: what is known
-    of the server, by name.
+    name; reasoning: none, minimal, low, medium, high, xhigh or max; cache_prompt: have the
+    provider keep the conversation for the next turn; drop_unsupported: leave out what it does
+    not take; quirks: what is known of the server, by name.
     """
 
     model: str
@@ -26,6 +27,8 @@ class Request:
     schema: dict[str, Any] | None = None
     tool_choice: str | None = None
     reasoning: str | None = None
+    cache_prompt: bool = False
+    drop_unsupported: bool = False
     stream: bool = True
     quirks: frozenset[str] = frozenset()
 
@@ -37,11 +40,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A POST: `path` goes behind the endpoint's base URL; headers carry no key."""
+    """A POST, mostly: `path` goes behind the endpoint's base URL; headers carry no key."""
 
     path: str
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
+    method: str = "POST"
 
 
 class Secret:
@@ -82,7 +86,11 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a model is asked. `name` is the issuer of what it signs: the provider's name in
-    the catalogue, or the origin of a bare base URL; `protocol` is one of `PROTOCOLS`."""
+    the catalogue, or the origin of a bare base URL; `protocol` is one of `PROTOCOLS`.
+
+    query goes behind every path; header is the header of the key and what stands before it,
+    where the protocol's own are not meant; the values of headers are shown nowhere.
+    """
 
     name: str
     base_url: str
@@ -90,6 +98,39 @@ class Endpoint:
     key: Secret | None = None
     headers: dict[str, str] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
+    query: str = ""
+    header: tuple[str, str] = ("", "")
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path of the protocol's."""
+        joined = f"{'&' if '?' in path else '?'}{self.query}" if self.query else ""
+        return self.base_url + path + joined
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a model's name means. `name` is the one that resolves again, `served_name` what the
+    provider calls it; endpoint is None for what is built in; options are the configured ones."""
+
+    name: str
+    served_name: str
+    endpoint: Endpoint | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def request(self, options: dict[str, Any], **asked: Any) -> Request:
+        """Return the request that asks it, `options` laid over the configured ones."""
+        issuer, quirks = (self.endpoint.name, self.endpoint.quirks) if self.endpoint else ("", frozenset())
+        said = {**self.options, **options}
+        return Request(self.name, self.served_name, issuer, said, quirks=quirks, **asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What a provider yields to have what a URL holds: bytes or a LlmToolsError are sent back
+    to it. With `is_public` the URL must not lead to this machine or a private network."""
+
+    url: str
+    is_public: bool
 
 
 READ = object()

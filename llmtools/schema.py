@@ -214,3 +214,25 @@ def _check_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str,
             raise InputError(f"{place}: {name} is missing")
     for name, item in value.items():
         check(item, properties.get(name, schema.get("additionalProperties", True)), root, f"{place}.{name}")
+
+
+def is_strict(schema: Any) -> bool:
+    """Return whether a JSON Schema can be asked for strictly: every object in it requires
+    all its properties and allows no others."""
+    pending = [schema]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += item
+        elif isinstance(item, dict):
+            said = item.get("properties")
+            properties = said if isinstance(said, dict) else {}
+            if item.get("type") == "object" or "properties" in item:
+                required = item.get("required", [])
+                if item.get("additionalProperties") is not False or not isinstance(required, list):
+                    return False
+                if any(name not in required for name in properties):
+                    return False
+                pending += properties.values()
+            pending += [value for name, value in item.items() if name not in ("properties", "enum", "const")]
+    return True

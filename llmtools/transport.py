@@ -27,6 +27,7 @@ from .providers import is_local, key_header, split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     import httpx
@@ -101,8 +102,8 @@ def _request_options(opening: Open) -> dict[str, Any]:
     headers = {**opening.request.headers, **endpoint.headers}
     if endpoint.key is not None:
         headers.update(key_header(endpoint, endpoint.key.reveal()))
-    url = endpoint.base_url + opening.request.path
-    return {"method": "POST", "url": url, "content": opening.request.body, "headers": headers}
+    url = endpoint.url(opening.request.path)
+    return {"method": opening.request.method, "url": url, "content": opening.request.body, "headers": headers}
 
 
 def _opened(response: httpx.Response) -> Opened:
@@ -244,16 +245,42 @@ async def async_sleep(seconds: float) -> None:
     await sleep(seconds)
 
 
-def fetch(url: str, timeout: float = 60) -> bytes:
-    """Return what a URL holds. Redirects are followed, as for any download without a key.
+async def in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
+    """Return what a function gives that would hold asyncio up."""
+    from asyncio import to_thread
+
+    return await to_thread(function, argument)
+
+
+def _refuse_private(request: httpx.Request) -> None:
+    """Refuse to ask a host that is not on the public network. Raises InputError."""
+    import socket
+    from ipaddress import ip_address
+
+    host = request.url.host
+    try:
+        found = socket.getaddrinfo(host, request.url.port or 443, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UnavailableError(f"{host}: {error.strerror}") from None
+    if not all(ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found):
+        raise InputError(f"{request.url}: {host} is on a private network, which is not read for a model elsewhere")
+
+
+def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
+    """Return what a URL holds. Redirects are followed, as for any download without a key;
+    with `is_public` none of it may be on this machine or a private network.
 
     Raises UnavailableError where it cannot be had, InputError where it is too large.
     """
     import httpx
 
     data = bytearray()
+    hooks = {"request": [_refuse_private]} if is_public else {}
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as response:
+        with (
+            httpx.Client(follow_redirects=True, timeout=timeout, event_hooks=hooks) as client,
+            client.stream("GET", url) as response,
+        ):
             if response.status_code != 200:
                 raise UnavailableError(f"{url}: HTTP {response.status_code} {response.reason_phrase}")
             for chunk in response.iter_bytes():

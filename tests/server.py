@@ -18,7 +18,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
@@ -73,14 +73,14 @@ class Peer:
     """A connection as it is read: `is_closed` once the other side closed it."""
 
     socket: socket.socket
-    data: bytes = b""
+    data: bytearray = field(default_factory=bytearray)
     is_closed: bool = False
 
     def read(self, seconds: float = TICK) -> None:
         """Take what comes within some seconds."""
         self.socket.settimeout(seconds)
         try:
-            data = self.socket.recv(1 << 16)
+            data = self.socket.recv(1 << 20)
         except (TimeoutError, ssl.SSLWantReadError):
             return
         except OSError:
@@ -154,11 +154,11 @@ class Listener:
         if b"\r\n\r\n" not in peer.data:
             return None
         head, _, peer.data = peer.data.partition(b"\r\n\r\n")
-        received = Received(head, b"", time.monotonic())
+        received = Received(bytes(head), b"", time.monotonic())
         length = int(received.headers.get("content-length", "0"))
         while len(peer.data) < length and not peer.is_closed and not self.is_stopping:
             peer.read()
-        received.body, peer.data = peer.data[:length], peer.data[length:]
+        received.body, peer.data = bytes(peer.data[:length]), peer.data[length:]
         return received
 
     def wait(self, peer: Peer, until: float) -> None:

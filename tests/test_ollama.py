@@ -294,9 +294,11 @@ class TestRequest:
         text = {"type": "attachment", "attachment": {"type": "text/csv", "content": b64encode(b"a,b").decode()}}
         url = {"type": "attachment", "attachment": {"url": "https://example.com/a.png"}}
         pdf = {"type": "attachment", "attachment": {"type": "application/pdf", "content": "aGk="}}
-        body, codes = ask(user("look", image, text, url, pdf))
+        body, codes = ask(user("look", image, text, url, pdf), drop_unsupported=True)
         assert body["messages"] == [{"role": "user", "content": "look\n\na,b", "images": ["aGk="]}]
         assert codes == ["dropped_attachment"] * 2
+        with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .* no application/pdf"):
+            ask(user("look", pdf))
         with pytest.raises(InputError):
             ask(user({"type": "attachment", "attachment": {"path": "/x", "sha256": "0"}}))
 

@@ -18,8 +18,9 @@ from llmtools.conversation import Conversation
 from llmtools.errors import InputError, LlmToolsError, TruncatedError, UsageError
 from llmtools.fold import message_of
 from llmtools.jsonl import dumps
-from llmtools.protocols.openai_chat import Decoder, encode, is_strict
+from llmtools.protocols.openai_chat import Decoder, encode
 from llmtools.request import Request
+from llmtools.schema import is_strict
 
 Object = dict[str, Any]
 ISSUER = "acme"
@@ -987,7 +988,7 @@ class TestRequest:
         assert data["stream_options"] == {"a": 1}
 
     def test_one_answer(self) -> None:
-        assert ask(user("hi"), options={"n": 1})[0]["n"] == 1
+        assert "n" not in ask(user("hi"), options={"n": 1})[0]
         with pytest.raises(UsageError):
             ask(user("hi"), options={"n": 2})
 
@@ -1141,9 +1142,13 @@ class TestUserMessages:
         ],
     )
     def test_what_has_no_place_is_told(self, attachment: Object, quirk: str | None) -> None:
-        data, notices = ask(user("a", attached(attachment), attached(attachment)))
+        said = user("a", attached(attachment), attached(attachment))
+        data, notices = ask(said, drop_unsupported=True)
         assert (data["messages"], notices) == ([{"role": "user", "content": "a"}], ["dropped_attachment"])
-        assert ask(user(attached(attachment)))[0]["messages"] == []
+        assert ask(user(attached(attachment)), drop_unsupported=True)[0]["messages"] == []
+        if attachment.keys() & {"content", "url"}:
+            with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .*--drop-unsupported"):
+                ask(said)
         if quirk:
             [message] = sent(user(attached(attachment)), quirks=[quirk])
             assert len(message["content"]) == 1

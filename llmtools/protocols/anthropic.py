@@ -4,10 +4,10 @@
 exception of an error response.
 
 Rules of the request:
-* Options go as they are, laid over what stands here, but for `stop` (stop_sequences),
-  `betas` (the header anthropic-beta) and `anthropic_version` (its header); one that is
-  null takes the field away. max_tokens is required by the vendor: without the option it
-  is the most that the model is known to write, or MAX_TOKENS.
+* Options are placed by `options` and laid over what stands here, but for `betas` (the
+  header anthropic-beta) and `anthropic_version` (its header); one that is null takes the
+  field away. max_tokens is required by the vendor: without the option it is the most that
+  the model is known to write, or MAX_TOKENS.
 * The version is 2026-10-21, and 2023-06-01 where the request has what the newer one
   refuses: temperature, top_p, top_k, a document in the model's message, citations in
   the user's.
@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UsageError
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
@@ -63,7 +62,6 @@ BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh":
 
 _LEAST_BUDGET = 1024
 _SAMPLING = ("temperature", "top_p", "top_k")
-_UNNAMED_TOOLS = ("mcp_toolset",)
 _HEADERS = ("betas", "anthropic_version")
 
 
@@ -73,19 +71,19 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     Raises UsageError for more than one answer, InputError for an attachment whose bytes
     were not read and for what nests too deep to be written.
     """
-    if request.options.get("n", 1) not in (1, "1"):
-        raise UsageError("-o n: only one answer can be asked for")
     messages = Messages(request)
     said = messages.encode(conversation.messages)
-    options = _options(request)
+    options = {name: value for name, value in messages.options().items() if name not in _HEADERS}
     body: Wire = {"model": request.served_name, "max_tokens": _max_tokens(request), "messages": said}
     if messages.system:
         body["system"] = _system(messages.system)
-    tools = _tools(conversation, messages)
+    tools = messages.offered(conversation.tools.values(), _function)
     if tools:
         body["tools"] = tools
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.cache_prompt:
+        body["cache_control"] = {"type": "ephemeral"}  # up to the last block
     if messages.container:
         body["container"] = messages.container
     if request.reasoning is not None:
@@ -93,17 +91,14 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     if request.schema is not None:
         body = overlay(body, _output_format(request, messages))
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
+    choice = body.get("tool_choice")
+    if isinstance(choice, dict) and "type" not in choice:  # said by an option alone
+        body["tool_choice"] = {"type": "auto", **choice}
+        if "tools" not in body:
+            del body["tool_choice"]
     if request.stream:
         body["stream"] = True
     return HttpRequest(PATH, dumps(body), _headers(request, body)), list(messages.notices.values())
-
-
-def _options(request: Request) -> Wire:
-    options = {name: value for name, value in request.options.items() if name not in (*_HEADERS, "n")}
-    stop = options.pop("stop", None)
-    if stop is not None:
-        options["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    return options
 
 
 def _headers(request: Request, body: Wire) -> dict[str, str]:
@@ -141,20 +136,6 @@ def _system(blocks: list[Wire]) -> str | list[Wire]:
     """Return the text of a lone plain block, several blocks as they are."""
     is_plain = len(blocks) == 1 and blocks[0].keys() == {"type", "text"}
     return str(blocks[0]["text"]) if is_plain else blocks
-
-
-def _tools(conversation: Conversation, messages: Messages) -> list[Wire]:
-    tools = []
-    for tool in conversation.tools.values():
-        own = messages.own(tool)
-        if "input_schema" in tool or not tool.get("provider_metadata"):
-            tools.append(overlay(_function(tool), own))
-        elif own:
-            named = {} if own.get("type") in _UNNAMED_TOOLS else {"name": tool["name"]}
-            tools.append(overlay(named, own))
-        else:
-            messages.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
-    return tools
 
 
 def _function(tool: ToolRecord) -> Wire:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError
-from ..wire import overlay
+from ..wire import Builder, overlay
 from .anthropic_results import cited_fields
 
 TYPE_CHECKING = False
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..request import Request
-    from ..types import Message, Part, Record
+    from ..types import Attachment, Message, Part, ToolRecord
 
     Wire = dict[str, Any]
 
+_UNNAMED_TOOLS = ("mcp_toolset",)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
@@ -44,19 +45,17 @@ _NO_LATE_SYSTEM = re.compile(r"claude-(?:[0-3]|instant|(?:opus|sonnet|haiku)-4(?
 """Models from before messages of the system were allowed behind others."""
 
 
-class Messages:
-    """Builds the messages of one request; `notices` are what could not be said, each once.
+class Messages(Builder):
+    """Builds the messages of one request.
 
     `system` holds the blocks of the leading system messages, `container` the id of the one
     in which the model's code last ran.
     """
 
     def __init__(self, request: Request) -> None:
-        self.notices: dict[str, Record] = {}
+        super().__init__(request, "anthropic")
         self.system: list[Wire] = []
         self.container = ""
-        self._issuer = request.issuer
-        self._quirks = request.quirks
         self._has_late_system = not (
             "no_late_system" in request.quirks or _NO_LATE_SYSTEM.search(request.served_name.lower())
         )
@@ -68,6 +67,7 @@ class Messages:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         wire: list[Wire] = []
+        self._conversation = messages
         for message in messages:
             self._add(wire, message)
         self._end_turn(wire)
@@ -77,14 +77,9 @@ class Messages:
         _end_plainly(wire)
         return wire
 
-    def drop(self, code: str, message: str) -> None:
-        """Note that something could not be said."""
-        self.notices.setdefault(message, {"type": "notice", "code": code, "message": message})
-
-    def own(self, holder: Any) -> dict[str, Any]:
-        """Return the metadata that may be sent: that of this issuer."""
-        own = holder.get("provider_metadata", {}).get(self._issuer)
-        return own if isinstance(own, dict) else {}
+    def own_tool(self, tool: ToolRecord, own: Wire) -> Wire:
+        """Return the block of a tool of the vendor's own, by its name."""
+        return own if own.get("type") in _UNNAMED_TOOLS else overlay({"name": tool["name"]}, own)
 
     def _add(self, wire: list[Wire], message: Message) -> None:
         role = message["role"]
@@ -138,7 +133,7 @@ class Messages:
         self.drop("dropped_part", f"a {kind} part was not sent: it has no place in this protocol")
         return []
 
-    def _attachment(self, attachment: Wire, own: dict[str, Any]) -> Wire | None:
+    def _attachment(self, attachment: Attachment, own: dict[str, Any]) -> Wire | None:
         """Return the block of an attachment, None where this protocol has none for it."""
         kind, name = attachment.get("type", ""), attachment.get("name", "")
         is_image = kind.startswith("image/") or (not kind and "url" in attachment)
@@ -161,7 +156,7 @@ class Messages:
             source = {"type": "text", "media_type": "text/plain", "data": _text(attachment["content"])}
             return {"type": "document", "source": source, **titled}
         how = f"{kind or 'unknown type'}{'' if 'content' in attachment else ', by URL'}"
-        self.drop("dropped_attachment", f"an attachment was not sent: this protocol takes no {how}")
+        self.refuse(attachment, f"this protocol takes no {how}")
         return None
 
     def _result(self, part: Part, own: dict[str, Any]) -> Wire:

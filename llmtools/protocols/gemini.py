@@ -4,9 +4,8 @@
 exception of an error response.
 
 Rules of the request:
-* Options go into generationConfig under Google's names (`top_p` is topP, `max_tokens`
-  maxOutputTokens, `stop` stopSequences), but for those that stand beside it; an option of
-  Google's own name wins over what stands here for it.
+* Options are placed by `options`, most of them in generationConfig, and laid over what
+  stands here; Google's own names may be spelled with underscores.
 * Schemas, of answers and of tools, go as JSON Schema.
 * Reasoning is a budget of tokens for models before Gemini 3 (quirk `thinking_budget`), a
   level for the others; the thoughts are always asked for.
@@ -18,7 +17,6 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UsageError
 from ..jsonl import dumps
 from ..request import HttpRequest
 from ..wire import overlay
@@ -37,11 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-_TOP = frozenset(("safetySettings", "cachedContent", "serviceTier", "store", "labels", "toolConfig", "tools"))
-"""The options that stand beside generationConfig."""
-
-_NAMES = {"maxTokens": "maxOutputTokens", "stop": "stopSequences"}
-_THINKING = frozenset(("thinkingBudget", "thinkingLevel", "includeThoughts"))
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192}
 _MOST = 24576
@@ -55,22 +48,21 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     were not read and for what nests too deep to be written.
     """
     contents = Contents(request)
+    options = contents.options()
     body: Wire = {"contents": contents.encode(conversation.messages)}
     if contents.system:
         body["systemInstruction"] = {"parts": contents.system}
-    tools = _tools(conversation, request.issuer, contents)
+    tools, beside = _tools(conversation, contents)
     config = _tool_config(request, tools, contents.has_trace)
-    generation = _generation(request, contents)
-    options = _options(request)
-    body.update({name: options.pop(name) for name in list(options) if name in _TOP})
-    if tools:
-        body["tools"] = [*tools, *_listed(body.get("tools"))]
+    generation = overlay(beside, _generation(request, contents))
+    if tools or "tools" in options:
+        body["tools"] = [*tools, *_listed(options.pop("tools", None))]
     if config:
-        body["toolConfig"] = overlay(config, _object(body.get("toolConfig")))
-    inner = _object(options.pop("generationConfig", None))
-    generation = overlay(generation, overlay(options, inner))
+        body["toolConfig"] = config
     if generation:
         body["generationConfig"] = generation
+    body = overlay(body, options)
+    contents.cannot_cache()
     if contents.token:
         body["continuationToken"] = contents.token
     accept = "text/event-stream" if request.stream else "application/json"
@@ -90,30 +82,8 @@ def _model(request: Request) -> str:
     return name if name.startswith(("models/", "tunedModels/", "endpoints/", "publishers/")) else f"models/{name}"
 
 
-def _object(value: Any) -> Wire:
-    return value if isinstance(value, dict) else {}
-
-
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _options(request: Request) -> Wire:
-    options: Wire = {}
-    for name, value in request.options.items():
-        camel = re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
-        if camel in ("n", "candidateCount"):
-            if value not in (1, "1"):
-                raise UsageError(f"-o {name}: only one answer can be asked for")
-        elif camel in _NAMES:
-            options.setdefault(_NAMES[camel], value)
-        elif camel in _THINKING:
-            options["thinkingConfig"] = {**_object(options.get("thinkingConfig")), camel: value}
-        else:
-            options[camel] = value
-    if isinstance(options.get("stopSequences"), str):
-        options["stopSequences"] = [options["stopSequences"]]
-    return options
 
 
 def _generation(request: Request, contents: Contents) -> Wire:
@@ -136,17 +106,15 @@ def _thinking(request: Request, contents: Contents) -> Wire:
     return {**is_shown, "thinkingLevel": _LEVELS.get(effort, effort.upper())}
 
 
-def _tools(conversation: Conversation, issuer: str, contents: Contents) -> list[Wire]:
-    functions, others = [], []
-    for tool in conversation.tools.values():
-        own = tool.get("provider_metadata", {}).get(issuer, {})
-        if "input_schema" in tool or not tool.get("provider_metadata"):
-            functions.append(overlay(_function(tool), own))
-        elif own:
-            others.append(own)
-        else:
-            contents.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
-    return [*([{"functionDeclarations": functions}] if functions else []), *others]
+def _tools(conversation: Conversation, contents: Contents) -> tuple[list[Wire], Wire]:
+    """Return the tools, and what the generation must be told for those that are none here."""
+    offered = contents.offered(conversation.tools.values(), _function)
+    functions = [block for block in offered if "name" in block]
+    others = [block for block in offered if "name" not in block and "generationConfig" not in block]
+    beside: Wire = {}
+    for block in offered:
+        beside = overlay(beside, block.get("generationConfig", {}))
+    return [*([{"functionDeclarations": functions}] if functions else []), *others], beside
 
 
 def _function(tool: ToolRecord) -> Wire:

@@ -21,14 +21,14 @@ import re
 
 from ..errors import InputError
 from ..jsonl import loads
-from ..wire import overlay
+from ..wire import Builder, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..request import Request
-    from ..types import Message, Part, Record
+    from ..types import Attachment, Message, Part
 
     Wire = dict[str, Any]
 
@@ -36,20 +36,21 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 """What stands for the signature of a call that Gemini has not made."""
 
 _SIGNED = re.compile(r"gemini-([3-9]|[1-9]\d)|gemini-(pro|flash|flash-lite)-latest")
+_THINKING = ("thinkingBudget", "thinkingLevel", "includeThoughts")
 _READABLE = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
 
 
-class Contents:
-    """Builds the contents of one request. `notices` are what could not be said, each once;
+class Contents(Builder):
+    """Builds the contents of one request.
+
     `system` are the parts of the instruction; `token` continues a reply that paused;
     `has_trace` says whether the server told of tools that it ran."""
 
     def __init__(self, request: Request) -> None:
-        self.notices: dict[str, Record] = {}
+        super().__init__(request, "gemini")
         self.system: list[Wire] = []
         self.token = ""
         self.has_trace = False
-        self._issuer = request.issuer
         self._is_signed = "thought_signatures" in request.quirks or bool(_SIGNED.search(request.served_name))
         self._sent: dict[str, tuple[int, str]] = {}  # id of a call -> its place, and the id it was sent with
 
@@ -57,6 +58,7 @@ class Contents:
         """Return the contents on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         contents: list[Wire] = []
+        self._conversation = messages
         for message in messages:
             role = message["role"]
             if role == "system":
@@ -71,18 +73,15 @@ class Contents:
                 self._add(contents, "user", self._said(rest))
         for content in contents:
             content.pop("places", None)
-        own = self._own(messages[-1]) if messages and messages[-1]["role"] == "assistant" else {}
+        own = self.own(messages[-1]) if messages and messages[-1]["role"] == "assistant" else {}
         self.token = str(own.get("continuationToken", ""))
         return contents
 
-    def drop(self, code: str, message: str) -> None:
-        """Note that something could not be said."""
-        self.notices.setdefault(message, {"type": "notice", "code": code, "message": message})
-
-    def _own(self, holder: Any) -> dict[str, Any]:
-        """Return the metadata that may be sent: that of this issuer."""
-        own = holder.get("provider_metadata", {}).get(self._issuer)
-        return own if isinstance(own, dict) else {}
+    def spelled(self, name: str) -> str:
+        """Return Google's spelling of an option, which may have underscores; what is said of
+        the thinking stands together."""
+        camel = re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
+        return f"thinkingConfig.{camel}" if camel in _THINKING else camel
 
     def _add(self, contents: list[Wire], role: str, parts: list[Wire]) -> None:
         if parts:
@@ -94,7 +93,7 @@ class Contents:
         return [block for part in parts for block in self._blocks(part)]
 
     def _blocks(self, part: Part) -> list[Wire]:
-        own = self._own(part)
+        own = self.own(part)
         if part["type"] == "text":
             return [overlay({"text": part["text"]}, own)] if part["text"] or own else []
         if part["type"] == "attachment":
@@ -104,7 +103,7 @@ class Contents:
         self.drop("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
-    def _attachment(self, attachment: Wire, own: dict[str, Any]) -> list[Wire]:
+    def _attachment(self, attachment: Attachment, own: dict[str, Any]) -> list[Wire]:
         """Return the part of an attachment, none where it cannot be sent."""
         kind, name = attachment.get("type", ""), attachment.get("name", "")
         typed = {"mimeType": "text/plain" if kind.startswith(_READABLE) else kind} if kind else {}
@@ -143,13 +142,13 @@ class Contents:
         blocks = self._said(attached)
         if blocks:
             response["parts"] = blocks
-        return overlay({"functionResponse": response}, self._own(part))
+        return overlay({"functionResponse": response}, self.own(part))
 
     # ---- the model's side
 
     def _model(self, message: Message) -> list[Wire]:
         parts = message["parts"]
-        is_own = message.get("response", {}).get("provider") == self._issuer or any(map(self._own, parts))
+        is_own = message.get("response", {}).get("provider") == self._issuer or any(map(self.own, parts))
         calls = [place for place, part in enumerate(parts) if _is_function(part)]
         self._sent = {}
         wire: list[Wire] = []
@@ -171,10 +170,10 @@ class Contents:
         self._sent[given] = (len(self._sent), call_id)
         named = {"id": call_id} if call_id else {}
         call = {**named, "name": part["name"], "args": part["arguments"]}
-        return overlay({"functionCall": call}, self._own(part))
+        return overlay({"functionCall": call}, self.own(part))
 
     def _of_model(self, part: Part) -> list[Wire]:
-        kind, own = part["type"], self._own(part)
+        kind, own = part["type"], self.own(part)
         if kind in ("text", "attachment"):
             return self._blocks(part)
         if kind == "refusal":

@@ -14,13 +14,14 @@ Facts: wire-protocols.md section 5.
 from __future__ import annotations
 
 from ..errors import InputError
-from ..wire import overlay
+from ..wire import Builder, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..types import Message, Part, Record
+    from ..request import Request
+    from ..types import Attachment, Message, Part
 
     Wire = dict[str, Any]
 
@@ -35,22 +36,18 @@ def _id_of(part: Part) -> dict[str, str]:
     return {"id": given} if given and not given.startswith("~") else {}
 
 
-class Messages:
-    """Builds the messages of one request; `notices` are what could not be said, each once."""
+class Messages(Builder):
+    """Builds the messages of one request."""
 
-    def __init__(self, issuer: str) -> None:
-        self.notices: dict[str, Record] = {}
-        self._issuer = issuer
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, "ollama")
 
     def encode(self, messages: list[Message]) -> list[Wire]:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
+        self._conversation = messages
         wire = [said for message in messages for said in self._encode(message)]
         return [said for said in wire if said["role"] == "tool" or said["content"] or len(said) > 2]
-
-    def drop(self, code: str, message: str) -> None:
-        """Note that something could not be said."""
-        self.notices.setdefault(message, {"type": "notice", "code": code, "message": message})
 
     def _encode(self, message: Message) -> list[Wire]:
         if message["role"] == "assistant":
@@ -61,11 +58,6 @@ class Messages:
             role = "user" if message["role"] == "tool" else message["role"]
             wire.append(self._said(role, rest))
         return wire
-
-    def _own(self, holder: Any) -> dict[str, Any]:
-        """Return the metadata that may be sent: that of this issuer."""
-        own = holder.get("provider_metadata", {}).get(self._issuer)
-        return own if isinstance(own, dict) else {}
 
     # ---- the user's side
 
@@ -87,21 +79,20 @@ class Messages:
                 self.drop("dropped_part", message)
         return texts, images
 
-    def _attach(self, attachment: Wire, texts: list[str], images: list[str]) -> None:
+    def _attach(self, attachment: Attachment, texts: list[str], images: list[str]) -> None:
         """Add an attachment to the images or the texts."""
         kind, name = attachment.get("type", ""), attachment.get("name", "")
         if "content" not in attachment:
             if "path" in attachment and "url" not in attachment:
                 raise InputError(f"attachment {name or attachment['path']}: its bytes were not read")
             how = "takes no URL" if "url" in attachment else "knows no file of another provider"
-            self.drop("dropped_attachment", f"an attachment was not sent: this protocol {how}")
+            self.refuse(attachment, f"this protocol {how}")
         elif kind.startswith("image/"):
             images.append(attachment["content"])
         elif kind.startswith(_READABLE):
             texts.append(_readable(attachment["content"]))
         else:
-            message = f"an attachment was not sent: this protocol takes no {kind or 'unknown type'}"
-            self.drop("dropped_attachment", message)
+            self.refuse(attachment, f"this protocol takes no {kind or 'unknown type'}")
 
     def _result(self, part: Part) -> Wire:
         text = part["output"]
@@ -115,7 +106,7 @@ class Messages:
             wire["tool_call_id"] = given["id"]
         if images:
             wire["images"] = images
-        return overlay(wire, self._own(part))
+        return overlay(wire, self.own(part))
 
     # ---- the model's side
 
@@ -125,7 +116,7 @@ class Messages:
         images: list[str] = []
         calls: list[Wire] = []
         for part in message["parts"]:
-            kind, own = part["type"], self._own(part)
+            kind, own = part["type"], self.own(part)
             if part.get("annotations"):
                 self.drop("dropped_annotation", "sources of a text were not sent: this protocol has no place for them")
             if kind in ("text", "refusal"):
@@ -143,7 +134,7 @@ class Messages:
         wire: Wire = {"role": "assistant", "content": "".join(texts)}
         fields = {"thinking": "".join(thoughts), "images": images, "tool_calls": calls}
         wire.update({name: value for name, value in fields.items() if value})
-        return overlay(wire, self._own(message))
+        return overlay(wire, self.own(message))
 
     def _call(self, part: Part, own: dict[str, Any]) -> Wire:
         function = {"name": part["name"], "arguments": part["arguments"]}

@@ -5,11 +5,10 @@ exception of an error response.
 
 Rules of the request:
 * What is said of a server by name is a quirk; without one it is asked as most are.
-* Options go as they are, but for `max_tokens`, `seed` and `stop`; an option of the vendor's
-  own name wins over what stands here for it.
+* Options are placed by `options`; one of the vendor's own name wins over what stands here.
 
-Quirks of the request: `max_completion_tokens`, `random_seed`, `no_stream_options`,
-`tool_choice_any`, `json_object` (no JSON Schema), `no_schema`; for the reasoning:
+Quirks of the request: those of `options` and `server_tools`, `no_stream_options`,
+`prompt_cache_key`, `tool_choice_any`, `json_object` (no JSON Schema), `no_schema`; for the reasoning:
 `reasoning_object` ({"reasoning": {"effort"}}), `thinking` ({"thinking": {"type"}}),
 `enable_thinking`, `chat_template_kwargs`. Those of the messages stand in
 `openai_chat_messages`, `no_finish` in `openai_chat_decode`.
@@ -21,11 +20,10 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UsageError
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
-from ..wire import overlay
+from ..schema import is_strict
 from .openai_chat_decode import Decoder
 from .openai_chat_messages import Messages
 
@@ -50,20 +48,26 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     Raises UsageError for more than one answer, InputError for an attachment whose bytes
     were not read and for what nests too deep to be written.
     """
-    if request.options.get("n", 1) not in (1, "1"):
-        raise UsageError("-o n: only one answer can be asked for")
     messages = Messages(request)
+    options = messages.options()
     body: Wire = {"model": request.served_name, "messages": messages.encode(conversation.messages)}
-    tools = _tools(conversation, request.issuer, messages)
+    offered = messages.offered(conversation.tools.values(), _function)
+    tools = [block for block in offered if "type" in block]
     if tools:
         body["tools"] = tools
+    for block in offered:
+        body.update({} if "type" in block else block)
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request, tools)
     if request.schema is not None:
         body.update(_response_format(request.schema, request.quirks, messages))
     if request.reasoning is not None:
         body.update(_reasoning(request.reasoning, request.quirks))
-    body.update(_options(request))
+    if request.cache_prompt and "prompt_cache_key" in request.quirks:
+        body["prompt_cache_key"] = messages.cache_key()
+    else:
+        messages.cannot_cache()
+    body.update(options)
     if request.stream:
         body["stream"] = True
         asked = body.get("stream_options")
@@ -72,30 +76,6 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     accept = "text/event-stream" if request.stream else "application/json"
     headers = {"content-type": "application/json", "accept": accept}
     return HttpRequest(PATH, dumps(body), headers), list(messages.notices.values())
-
-
-def _options(request: Request) -> Wire:
-    options = dict(request.options)
-    if "max_tokens" in options and "max_completion_tokens" in request.quirks:
-        options["max_completion_tokens"] = options.pop("max_tokens")
-    if "seed" in options and "random_seed" in request.quirks:
-        options["random_seed"] = options.pop("seed")
-    if isinstance(options.get("stop"), str):
-        options["stop"] = [options["stop"]]
-    return options
-
-
-def _tools(conversation: Conversation, issuer: str, messages: Messages) -> list[Wire]:
-    tools = []
-    for tool in conversation.tools.values():
-        own = tool.get("provider_metadata", {}).get(issuer, {})
-        if "input_schema" in tool or not tool.get("provider_metadata"):
-            tools.append(overlay(_function(tool), own))
-        elif own:
-            tools.append(own)
-        else:
-            messages.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
-    return tools
 
 
 def _function(tool: ToolRecord) -> Wire:
@@ -129,28 +109,6 @@ def _response_format(schema: Wire, quirks: frozenset[str], messages: Messages) -
     if is_strict(schema):
         named["strict"] = True
     return {"response_format": {"type": "json_schema", "json_schema": named}}
-
-
-def is_strict(schema: Any) -> bool:
-    """Return whether a JSON Schema can be asked for strictly: every object in it requires
-    all its properties and allows no others."""
-    pending = [schema]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, dict):
-            said = item.get("properties")
-            properties = said if isinstance(said, dict) else {}
-            if item.get("type") == "object" or "properties" in item:
-                required = item.get("required", [])
-                if item.get("additionalProperties") is not False or not isinstance(required, list):
-                    return False
-                if any(name not in required for name in properties):
-                    return False
-                pending += properties.values()
-            pending += [value for name, value in item.items() if name not in ("properties", "enum", "const")]
-    return True
 
 
 def _reasoning(effort: str, quirks: frozenset[str]) -> Wire:

@@ -22,16 +22,15 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError
-from ..fold import parse_arguments
-from ..jsonl import dumps
-from ..wire import overlay
+from ..fold import arguments_of
+from ..wire import Builder, overlay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..request import Request
-    from ..types import Message, Part, Record
+    from ..types import Attachment, Message, Part
 
     Wire = dict[str, Any]
 
@@ -40,29 +39,6 @@ _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _SOUNDS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav"}
 _REASONING = ("reasoning_content", "reasoning")
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
-
-
-def arguments_of(part: Part) -> str:
-    """Return the arguments of a call as text: the vendor's own while it says the same."""
-    compact = dumps(part["arguments"]).decode()
-    raw = part.get("arguments_raw")
-    if raw is None:
-        return compact
-    try:
-        read = parse_arguments(raw)
-    except InputError:  # nested deeper than JSON is written here
-        return compact
-    is_fit = "exception" not in read and _is_same(read["arguments"], part["arguments"])
-    return str(raw) if is_fit else compact
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _text_of(blocks: list[Wire]) -> str | None:
@@ -99,13 +75,11 @@ class _Turn:
         return {"role": "assistant", "content": content, **self.fields, **calls}
 
 
-class Messages:
-    """Builds the messages of one request; `notices` are what could not be said, each once."""
+class Messages(Builder):
+    """Builds the messages of one request."""
 
     def __init__(self, request: Request) -> None:
-        self.notices: dict[str, Record] = {}
-        self._issuer = request.issuer
-        self._quirks = request.quirks
+        super().__init__(request, "openai-chat")
         self._ids: dict[str, str] = {}
         self._used: set[str] = set()
         self._behind: list[Wire] = []
@@ -114,6 +88,7 @@ class Messages:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         wire: list[Wire] = []
+        self._conversation = messages
         for message in messages:
             if message["role"] != "tool":
                 wire += self._moved()
@@ -123,17 +98,13 @@ class Messages:
             wire[-1]["prefix"] = True
         return wire
 
-    def drop(self, code: str, message: str) -> None:
-        """Note that something could not be said."""
-        self.notices.setdefault(message, {"type": "notice", "code": code, "message": message})
-
     def _moved(self) -> list[Wire]:
         """Return the message with what the results before could not hold."""
         blocks, self._behind = self._behind, []
         return [{"role": "user", "content": blocks}] if blocks else []
 
     def _encode(self, message: Message) -> list[Wire]:
-        own = self._own(message)
+        own = self.own(message)
         if message["role"] == "assistant":
             return [overlay(self._assistant(message), own)]
         results = [part for part in message["parts"] if part["type"] == "tool_result"]
@@ -144,11 +115,6 @@ class Messages:
             wire.append(overlay({"role": "user" if role == "tool" else role, "content": self._content(rest)}, own))
         return wire
 
-    def _own(self, holder: Any) -> dict[str, Any]:
-        """Return the metadata that may be sent: that of this issuer."""
-        own = holder.get("provider_metadata", {}).get(self._issuer)
-        return own if isinstance(own, dict) else {}
-
     # ---- the user's side
 
     def _content(self, parts: list[Part]) -> str | list[Wire]:
@@ -157,7 +123,7 @@ class Messages:
         return text if text is not None and len(blocks) <= 1 else blocks
 
     def _blocks(self, part: Part) -> list[Wire]:
-        own = self._own(part)
+        own = self.own(part)
         if part["type"] == "text":
             return [overlay({"type": "text", "text": part["text"]}, own)]
         if part["type"] == "attachment":
@@ -168,7 +134,7 @@ class Messages:
         self.drop("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
-    def _attachment(self, attachment: Wire, own: dict[str, Any]) -> Wire | None:
+    def _attachment(self, attachment: Attachment, own: dict[str, Any]) -> Wire | None:
         """Return the block of an attachment, None where this protocol has none for it."""
         kind, name = attachment.get("type", ""), attachment.get("name", "")
         if "content" not in attachment and "url" not in attachment:
@@ -191,7 +157,7 @@ class Messages:
         if kind == "application/pdf" and (is_inline or "file_urls" in self._quirks):
             return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": uri}}
         how = f"{kind or 'unknown type'}{'' if is_inline else ', by URL'}"
-        self.drop("dropped_attachment", f"an attachment was not sent: this protocol takes no {how}")
+        self.refuse(attachment, f"this protocol takes no {how}")
         return None
 
     def _sound(self, kind: str, content: str) -> Wire:
@@ -222,14 +188,14 @@ class Messages:
         elif blocks:
             note = f"Attached to the result of {part['name']} ({call_id}):"
             self._behind += [{"type": "text", "text": note}, *blocks]
-        return overlay({"role": "tool", "tool_call_id": call_id, "content": content}, self._own(part))
+        return overlay({"role": "tool", "tool_call_id": call_id, "content": content}, self.own(part))
 
     # ---- the model's side
 
     def _assistant(self, message: Message) -> Wire:
         turn = _Turn(message.get("response", {}).get("provider") == self._issuer)
         for place, part in enumerate(message["parts"]):
-            kind, own = part["type"], self._own(part)
+            kind, own = part["type"], self.own(part)
             if kind == "text":
                 self._add_text(turn, part, own)
             elif kind == "reasoning":
@@ -255,9 +221,11 @@ class Messages:
         elif part["text"] or own:
             turn.blocks.append(overlay({"type": "text", "text": part["text"]}, own))
         for annotation in part.get("annotations", ()):
-            block = self._own(annotation)
+            block = self.own(annotation)
             if block.get("type") == "file":  # a file the server has read need not be read again
                 turn.append("annotations", block)
+            elif not turn.is_own:
+                self.drop("dropped_annotation", "sources of a text were not sent: this protocol has no place for them")
 
     def _add_reasoning(self, turn: _Turn, part: Part, own: dict[str, Any]) -> None:
         text, kind = part["text"], own.get("type")
