@@ -6,7 +6,7 @@ exception of an error response.
 Rules of the request:
 * Nothing is left with the vendor: `store` is false, the whole conversation goes along, and
   the ciphertext of the reasoning is asked for, which takes its place. Models that do not
-  reason refuse to be asked for it.
+  reason refuse to be asked for it. The option `include` asks for more, null for nothing.
 * Options are placed by `options` and laid over what stands here; one that is null takes
   the field away.
 * Tools are flat, and `strict` is always said: without it the vendor takes every one for
@@ -16,7 +16,8 @@ Quirks of the request: `no_include` (a server that cannot be asked for more), `n
 those of the messages stand in `openai_responses_items`.
 
 Output only, so never sent back: what is null or empty in an item, log-probabilities
-(details.logprobs), and every field of the response but its output.
+(details.logprobs), reasoning without a ciphertext or an open text (which a notice tells), and
+every field of the response but its output.
 
 Facts: wire-protocols.md sections 0 and 2.
 """
@@ -48,6 +49,12 @@ __all__ = ["Decoder", "encode", "error_of"]
 PATH = "/responses"
 ENCRYPTED = "reasoning.encrypted_content"
 
+SHOWN = {
+    "code_interpreter": "code_interpreter_call.outputs",
+    "web_search": "web_search_call.action.sources",
+}
+"""Tools whose results are told only to those who ask."""
+
 _UNREASONING = re.compile(r"(?:^|[^a-z0-9])(?:gpt-[34](?!\d)|chatgpt-4|gpt-5(?:\.\d+)?-chat)")
 """Models that do not reason: `Encrypted content is not supported with this model`."""
 
@@ -61,11 +68,12 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     items = Items(request)
     options = items.options()
     body: Wire = {"model": request.served_name, "input": items.encode(conversation.messages), "store": False}
-    if "no_include" not in request.quirks and not _UNREASONING.search(request.served_name.lower()):
-        body["include"] = [ENCRYPTED]
     tools = items.offered(conversation.tools.values(), _function)
     if tools:
         body["tools"] = tools
+    include = _include(request, tools, options.pop("include", []))
+    if include:
+        body["include"] = include
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice, conversation, items)
     if request.reasoning is not None:
@@ -80,6 +88,15 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     accept = "text/event-stream" if request.stream else "application/json"
     headers = {"content-type": "application/json", "accept": accept}
     return HttpRequest(PATH, dumps(body), headers), list(items.notices.values())
+
+
+def _include(request: Request, tools: list[Wire], given: Any) -> Any:
+    """Return what is asked for beside the usual; null asks for nothing, a list for more."""
+    if not isinstance(given, list) or "no_include" in request.quirks:
+        return given
+    asked = [] if _UNREASONING.search(request.served_name.lower()) else [ENCRYPTED]
+    asked += [SHOWN[kind] for tool in tools if (kind := str(tool.get("type"))) in SHOWN]
+    return asked + [name for name in given if name not in asked]
 
 
 def _function(tool: ToolRecord) -> Wire:

@@ -108,9 +108,7 @@ def rest_of(item: Wire, call_id: str) -> Wire:
         rest.pop("name", None)
     if kind == "mcp_call" and isinstance(item.get("output"), str):
         rest.pop("output", None)
-    id_field = "id" if kind in _WITHOUT_CALL_ID else "call_id"
-    if rest.get(id_field) == call_id:
-        rest.pop(id_field)
+    rest.pop("call_id" if kind not in _WITHOUT_CALL_ID else "id" if item.get("id") == call_id else "", None)
     if field != FIELDS[kind][0]:
         rest["field"] = field
     value = item.get(field)

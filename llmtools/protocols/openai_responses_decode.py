@@ -33,11 +33,10 @@ _FAILURES = ("response.failed", "response.cancelled", "error")
 _UNFINISHED = ("queued", "in_progress", "cancelled")
 
 
-def _failure_of(event: dict[str, Any]) -> LlmToolsError:
+def _failure_of(event: Any) -> LlmToolsError:
     """Return the failure of an event or a response."""
-    response = event.get("response")
-    told = response if isinstance(response, dict) else event
-    error = told.get("error")
+    told = event.get("response", event) if isinstance(event, dict) else event
+    error = told.get("error") if isinstance(told, dict) else None
     return failure_of({"error": error} if error else told)
 
 

@@ -249,7 +249,7 @@ class Items(Builder):
             item["content"].append(_block(own))
         elif item["type"] == "reasoning" and kind == "reasoning":
             _add_thought(item, part, own)
-        elif item["type"] == "mcp_call" and kind == "tool_result":
+        elif item["type"] == "mcp_call" and kind == "tool_result" and part["output"]:
             item["output"] = part["output"]
 
     def _call(self, part: Part, place: int, own: dict[str, Any]) -> Wire | None:

@@ -101,7 +101,9 @@ class Text:
         self._draft.add({"type": "part", "part_index": self.place, "part": part})
 
     def cite(self, annotation: Wire) -> None:
-        """Add a source."""
+        """Add a source, which only a text has."""
+        if self._kind != "text":
+            return
         self._cited.append(annotation)
         self._annotations.append(annotation_of(annotation, self._draft.issuer))
         self._draft.add({"type": "annotation", "part_index": self.place, "annotation": self._annotations[-1]})

@@ -5,8 +5,9 @@ Rules:
   that change between events say nothing. Its contents are its parts; a call is one part,
   and one more for what the server's own tool gave back.
 * The item that is done is the truth: what the chunks lack is said then, what they have
-  otherwise is replaced, and the ciphertext of a reasoning comes from there only. An item
-  that is not done is taken from the response that ends the stream, or as it began.
+  otherwise is replaced, and the ciphertext of a reasoning comes from there. What is not
+  there is taken from the response that ends the stream; an item that is nowhere done is
+  taken as it began, without its early ciphertext.
 * provider_metadata comes when the item is done: what the neutral fields do not give back
   of it, on its first part, and {"of": ID} on its others. What a content says beside its
   text is its `block`. Items that have no part here are kept whole, under their own type.
@@ -21,8 +22,8 @@ from __future__ import annotations
 
 from ..draft import Draft, objects_in, said_in, text_in
 from .openai_responses_calls import FIELDS, OUTPUTS, PHASES, output_in
+from .openai_responses_end import details_of, outcome_of
 from .openai_responses_parts import Call, Slot, Text, image_of, sound_type
-from .openai_responses_usage import usage_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 OURS = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_result", "attachment", ""))
 """Types that an item of the vendor's cannot have here without being taken for a part of ours."""
-
-FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
-"""Why a response is incomplete, in ours; any other is `length`."""
 
 _CONTENTS = {"output_text": "text", "refusal": "refusal", "reasoning_text": "reasoning", "summary_text": "reasoning"}
 _TEXTS = {
@@ -53,27 +51,20 @@ _ARGUMENTS = {
     "response.custom_tool_call_input": ("custom_tool_call", "input"),
     "response.code_interpreter_call_code": ("code_interpreter_call", "code"),
 }
+_UNFINISHED = ("encrypted_content", "status")
+"""What an item that has only begun says and does not mean."""
+
+_INDEX = (int, type(None))
 _OF_MESSAGE = frozenset(("type", "role", "content", "phase"))
 _OF_REASONING = frozenset(("type", "summary", "content"))
 _OF_IMAGE = frozenset(("result",))
 _OF_TEXT = frozenset(("type", "text", "refusal", "annotations", "logprobs"))
-_ECHOED = frozenset(
-    (
-        *("id", "object", "model", "status", "created_at", "completed_at", "output", "output_text", "error", "usage"),
-        *("background", "conversation", "frequency_penalty", "include", "instructions", "max_output_tokens"),
-        *("max_tool_calls", "metadata", "parallel_tool_calls", "presence_penalty", "previous_response_id", "prompt"),
-        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier"),
-        *("store", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation", "user"),
-        *("context_management", "stream", "stream_options"),
-    )
-)
-"""Fields of a response that say nothing of it: what was asked, and what is told elsewhere."""
 
 
 class _Item:
     """An item of the output as it comes."""
 
-    __slots__ = ("call", "is_done", "kind", "raw", "slot", "texts")
+    __slots__ = ("call", "has_cipher", "is_done", "kind", "raw", "slot", "texts")
 
     def __init__(self, raw: Wire) -> None:
         self.kind = text_in(raw.get("type"))
@@ -82,6 +73,7 @@ class _Item:
         self.texts: dict[tuple[str, int], Text] = {}
         self.call: Call | None = None
         self.is_done = False
+        self.has_cipher = self.kind != "reasoning"
 
 
 class Reply:
@@ -97,7 +89,6 @@ class Reply:
         self._last: _Item | None = None
         self._ids: set[str] = set()
         self._model = ""
-        self._details: Wire = {}
         self._logprobs: list[Any] = []
         self._has_calls = False
         self._has_refusal = False
@@ -137,41 +128,35 @@ class Reply:
         response = response if isinstance(response, dict) else {}
         self._end_items(objects_in(response.get("output")))
         self._draft.end_halves()
-        self._details.update(said_in(event, frozenset(("type", "sequence_number", "response"))))
-        self._details.update(said_in(response, _ECHOED))
-        if self._logprobs:
-            self._details["logprobs"] = self._logprobs
-        self._draft.records.append(self._end(response))
+        for changed in objects_in(response.get("input_transformations")):
+            said = " ".join([text for name in ("type", "action", "reason") if (text := text_in(changed.get(name)))])
+            self._draft.notice("changed_input", f"the provider changed what it was sent: {said}")
+        self._draft.records.append(self._end(event, response))
         return self._draft.taken()
 
-    def _end(self, response: Wire) -> Record:
-        why = response.get("incomplete_details")
-        raw = text_in(why.get("reason")) if isinstance(why, dict) else ""
-        status = text_in(response.get("status"))
-        if status == "incomplete":
-            reason, raw = FINISH_REASONS.get(raw, "length"), raw or status
-        else:
-            reason, raw = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop", status
-        end: Record = {"type": "end", "status": "ok", "finish_reason": reason}
-        if raw and raw != reason:
-            end["finish_reason_raw"] = raw
-        usage = response.get("usage")
-        if isinstance(usage, dict) and usage:
-            end["usage"] = usage_of(usage)
-            self._details["usage"] = usage
+    def _end(self, event: Wire, response: Wire) -> Record:
+        reason = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop"
+        end: Record = {"type": "end", "status": "ok", **outcome_of(response, reason)}
         if self._model:
             end["model_served"] = self._model
-        if self._details:
-            end["details"] = {self._draft.issuer: self._details}
+        details = details_of(event, response)
+        if self._logprobs:
+            details["logprobs"] = self._logprobs
+        if details:
+            end["details"] = {self._draft.issuer: details}
         return end
 
     def _end_items(self, output: list[Wire]) -> None:
         """Take the items that are not done from the whole output, or as they began."""
         by_id = {text_in(said.get("id")): said for said in output}
         for key, item in self._items.items():
+            is_placed = isinstance(key, int) and 0 <= key < len(output) and output[key].get("type") == item.kind
+            told = output[key] if is_placed else by_id.get(text_in(item.raw.get("id")), {})
             if not item.is_done:
-                is_placed = isinstance(key, int) and key < len(output) and output[key].get("type") == item.kind
-                self._end_item(item, output[key] if is_placed else by_id.get(text_in(item.raw.get("id")), item.raw))
+                begun = {name: value for name, value in item.raw.items() if name not in _UNFINISHED}
+                self._end_item(item, told or begun)
+            elif not item.has_cipher and text_in(told.get("encrypted_content")) and item.texts:
+                next(iter(item.texts.values())).end({"encrypted_content": told["encrypted_content"]})
         if len(output) > len(self._items) and all(isinstance(key, int) for key in self._items):
             for place, said in enumerate(output):
                 if place not in self._items:
@@ -217,6 +202,7 @@ class Reply:
     def _end_item(self, item: _Item, said: Wire) -> None:
         item.is_done = True
         self.plain = {}
+        said = {**said, "type": item.kind}
         if item.call is not None:
             item.call.end(said)
             self._has_calls = self._has_calls or not item.call.is_served
@@ -237,7 +223,8 @@ class Reply:
         key = (where, place if isinstance(place, int) else 0)
         if key not in item.texts:
             phase = PHASES.get(text_in(item.raw.get("phase")), "") if kind == "text" else ""
-            item.texts[key] = Text(self._draft, kind, item.slot, phase)
+            slot = item.slot if kind == item.kind else Slot()  # announced for a reasoning, not for what else comes
+            item.texts[key] = Text(self._draft, kind, slot, phase)
         return item.texts[key]
 
     def _take_text(self, event: Wire, name: str, step: str) -> None:
@@ -251,8 +238,9 @@ class Reply:
             text.settle(text_in(event.get(field)))
             return
         text.say(text_in(event.get("delta")))
-        if kind == "text" and text.index is not None:
-            self.plain[event.get("output_index", event.get("item_id")), place] = text
+        key = event.get("output_index", event.get("item_id"))
+        if kind == "text" and text.index is not None and isinstance(key, (int, str)) and isinstance(place, _INDEX):
+            self.plain[key, place] = text
 
     def _annotate(self, event: Wire) -> None:
         if isinstance(event.get("annotation"), dict):
@@ -287,6 +275,7 @@ class Reply:
 
     def _end_reasoning(self, item: _Item, said: Wire) -> None:
         metadata = said_in(said, _OF_REASONING)
+        item.has_cipher = "encrypted_content" in metadata
         contents = [("summary", content) for content in objects_in(said.get("summary"))]
         contents += [("content", content) for content in objects_in(said.get("content"))]
         if not contents and not item.texts:

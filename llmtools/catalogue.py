@@ -1,0 +1,138 @@
+"""The catalogue: who serves models, where, by which protocol, and what is peculiar there. Plain data.
+
+Rules:
+* One provider is one line: protocol, base URL, the variables that hold its key (the first is
+  the one to advise), and its quirks; a name of the catalogue is one issuer.
+* What depends on the model is a rule of `MODEL_QUIRKS`, by its name.
+* A base URL is what comes before the protocol's own path.
+
+Facts: wire-protocols.md sections 1, 3, 4 and 5; the quirks are described by the protocols.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who serves models.
+
+    key: what the protocol needs: "required", "optional" (a server of one's own), or "remote"
+    (no key for a server on this machine). auth: the header of the key and what stands
+    before it, where the protocol's own are not meant. url_variable: the vendor's variable
+    that names another base URL. models: the list of models, relative to the base URL; ""
+    where there is none. owner: the `owned_by` that tells a server on its usual port from
+    any other there.
+    """
+
+    protocol: str
+    base_url: str
+    keys: tuple[str, ...] = ()
+    quirks: frozenset[str] = frozenset()
+    key: str = "required"
+    auth: tuple[str, str] = ("", "")
+    url_variable: str = ""
+    models: str = "models"
+    owner: str = ""
+
+
+def _of(protocol: str, base_url: str, keys: str = "", quirks: str = "", **more: str) -> Provider:
+    return Provider(protocol, base_url, tuple(keys.split()), frozenset(quirks.split()), **more)  # type: ignore[arg-type]
+
+
+_CHAT, _LOCAL = "openai-chat", "http://127.0.0.1"
+_BEARER = ("authorization", "Bearer ")
+
+PROVIDERS = {
+    "openai": _of("openai-responses", "https://api.openai.com/v1", "OPENAI_API_KEY",
+                  "max_completion_tokens prompt_cache_key",
+                  url_variable="OPENAI_BASE_URL"),
+    "anthropic": _of("anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY",
+                     url_variable="ANTHROPIC_BASE_URL", models="v1/models?limit=1000"),
+    "gemini": _of("gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY GOOGLE_API_KEY",
+                  url_variable="GOOGLE_GEMINI_BASE_URL", models="models?pageSize=1000"),
+    "vertex": Provider("gemini", "https://{host}/v1beta1/projects/{project}/locations/{location}/publishers/google",
+                       ("GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"), auth=_BEARER,
+                       url_variable="GOOGLE_VERTEX_BASE_URL", models=""),
+    "azure": Provider(_CHAT, "{endpoint}/openai/v1", ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+                      frozenset(("max_completion_tokens", "prompt_cache_key")), auth=("api-key", ""),
+                      url_variable="AZURE_OPENAI_ENDPOINT", models=""),
+    "ollama": _of("ollama", f"{_LOCAL}:11434", "OLLAMA_API_KEY", key="remote", url_variable="OLLAMA_HOST",
+                  models="api/tags"),
+    "openrouter": _of(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY",
+                      "reasoning_object file_urls video openrouter_tools"),
+    "mistral": _of(_CHAT, "https://api.mistral.ai/v1", "MISTRAL_API_KEY",
+                   "random_seed tool_choice_any short_ids audio_string prefix no_stream_options"),
+    "deepseek": _of(_CHAT, "https://api.deepseek.com", "DEEPSEEK_API_KEY", "thinking reasoning_with_calls json_object"),
+    "xai": _of(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
+    "groq": _of(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+    "together": _of(_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
+    "fireworks": _of(_CHAT, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
+    "cerebras": _of(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
+    "perplexity": _of(_CHAT, "https://api.perplexity.ai", "PERPLEXITY_API_KEY PPLX_API_KEY", models=""),
+    "huggingface": _of(_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN HUGGINGFACE_API_KEY"),
+    "github": _of(_CHAT, "https://models.github.ai/inference", "GITHUB_TOKEN", models="../catalog/models"),
+    "nvidia": _of(_CHAT, "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
+    "moonshot": _of(_CHAT, "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY",
+                    "max_completion_tokens reasoning_with_calls"),
+    "zai": _of(_CHAT, "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "thinking json_object"),
+    "alibaba": _of(_CHAT, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
+                   "enable_thinking"),
+    "lmstudio": _of(_CHAT, f"{_LOCAL}:1234/v1", "LMSTUDIO_API_KEY", key="optional"),
+    "llamacpp": _of(_CHAT, f"{_LOCAL}:8080/v1", "LLAMA_API_KEY", "chat_template_kwargs unsigned_thinking",
+                    key="optional", owner="llamacpp"),
+    "vllm": _of(_CHAT, f"{_LOCAL}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video", key="optional", owner="vllm"),
+}  # fmt: skip
+
+_REASONING = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"
+MODEL_QUIRKS = (
+    ("openai azure github", _REASONING, "no_sampling max_completion_tokens"),
+    ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
+    ("moonshot", r"kimi-k2", "thinking"),
+    ("moonshot", r"kimi-k(2\.[5-9]|[3-9])", "no_sampling"),
+    ("vllm", r"openai/gpt-oss", "-chat_template_kwargs"),
+)
+"""(providers, pattern at the beginning of a model's name, the quirks it has beside; -QUIRK is one
+that it has not)."""
+
+BARE_NAMES = (
+    (r"(gpt-(?!oss)|chatgpt-|o\d(-|$)|codex-)", "openai"),
+    (r"claude-", "anthropic"),
+    (r"gemini-", "gemini"),
+    (r"grok-", "xai"),
+    (r"deepseek-(chat|reasoner|v\d)", "deepseek"),
+    (r"(mistral|magistral|ministral|codestral|devstral|pixtral|voxtral|open-mi[sx]tral)-", "mistral"),
+    (r"sonar(-|$)", "perplexity"),
+    (r"(kimi|moonshot)-", "moonshot"),
+    (r"glm-", "zai"),
+    (r"qwen[\w.]*-(max|plus|flash|turbo|long|coder)", "alibaba"),
+)
+"""(pattern at the beginning of a bare name, the provider that is meant)."""
+
+LOCAL = tuple(name for name, provider in PROVIDERS.items() if provider.base_url.startswith(_LOCAL))
+"""The providers that may run on this machine."""
+
+_KNOWN = (
+    "max_completion_tokens random_seed no_stop no_sampling no_stream_options prompt_cache_key no_include "
+    "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
+    "short_ids reasoning_with_calls tool_images file_urls video audio_string prefix no_finish unsigned_thinking "
+    "no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools"
+)
+QUIRKS = frozenset(_KNOWN.split())
+"""Every quirk that a protocol knows."""
+
+
+def quirks_of(name: str, quirks: frozenset[str], model: str) -> frozenset[str]:
+    """Return the quirks of a provider's model."""
+    for providers, pattern, words in MODEL_QUIRKS:
+        if name in providers.split() and re.match(pattern, model):
+            for word in words.split():
+                quirks = quirks - {word[1:]} if word.startswith("-") else quirks | {word}
+    return quirks
+
+
+def provider_of(model: str) -> str | None:
+    """Return the provider that a bare name means by itself."""
+    return next((provider for pattern, provider in BARE_NAMES if re.match(pattern, model)), None)
