@@ -105,8 +105,8 @@ _FAILURE: dict[str, Kind] = {
 FAILURE = _fields({}, {"code": TEXT, "message": TEXT, "exit_status": COUNT, **_FAILURE})
 EVENTS: dict[str, Fields] = {
     "start": _fields(
-        {"response_id": TEXT, "model": TEXT},
-        {"role": _one_of(("assistant", "tool")), **_ORIGIN, **_META},
+        {"response_id": TEXT},
+        {"role": _one_of(("assistant", "tool")), "model": TEXT, **_ORIGIN, **_META},
     ),
     "text": _fields({"chunk": TEXT, "part_index": COUNT}, {"phase": _one_of(PHASES), **_META}),
     "reasoning": _fields({"chunk": TEXT, "part_index": COUNT}, {"redacted": FLAG, **_META}),

@@ -140,6 +140,11 @@ class Process:
         poll.register(1, 0)
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
+    @property
+    def signal_age(self) -> float:
+        """How many seconds ago the signal came; -1 where none did."""
+        return -1 if self._deadline is None else time.monotonic() - self._deadline + GRACE
+
     def cancelled(self) -> CancelledError:
         """Return the error that stands for the signal that came."""
         return CancelledError(f"cancelled by {signal.Signals(self.signal or signal.SIGTERM).name}")
@@ -157,13 +162,14 @@ class Process:
         while (left := until - time.monotonic()) > 0:
             if self.signal is not None:
                 raise self.cancelled()
-            self._poll(left, watch_stdin=False)
+            self._poll(left)
 
-    def _poll(self, seconds: float | None, *, watch_stdin: bool) -> bool:
-        """Wait; return whether stdin can be read. Dies of SIGPIPE when stdout's reader left."""
+    def _poll(self, seconds: float | None, watched: int | None = None) -> bool:
+        """Wait; return whether the descriptor that is watched can be read. Dies of SIGPIPE when
+        stdout's reader left."""
         poll = select.poll()
-        if watch_stdin:
-            poll.register(0, select.POLLIN)
+        if watched is not None:
+            poll.register(watched, select.POLLIN)
         poll.register(1, 0)
         poll.register(self._awake, select.POLLIN)
         ready = dict(poll.poll(None if seconds is None else max(seconds, 0) * 1000))
@@ -171,7 +177,7 @@ class Process:
             os.read(self._awake, 64)
         if 1 in ready and ready[1] & (select.POLLERR | select.POLLHUP):
             raise BrokenPipeError(errno.EPIPE, "stdout's reader left")
-        return 0 in ready
+        return watched in ready
 
     # Output
 
@@ -179,7 +185,7 @@ class Process:
         """Refuse a closed stdout, before anything is spent."""
         if 1 in self._closed:
             raise OutputError("stdout is closed")
-        self._poll(0, watch_stdin=False)
+        self._poll(0)
 
     def write(self, data: bytes, descriptor: int = 1) -> None:
         """Write all of `data`. Raises BrokenPipeError, OutputError."""
@@ -262,7 +268,7 @@ class Process:
             limits = [limit for limit in (tell, give_up, self._deadline) if limit is not None]
             if pause is not None:
                 limits.append(time.monotonic() + pause)
-            if not self._poll(min(limits) - time.monotonic() if limits else None, watch_stdin=True):
+            if not self._poll(min(limits) - time.monotonic() if limits else None, 0):
                 tell = self._idle(tell, give_up, wait)
                 if pause is not None:
                     yield b""
@@ -274,6 +280,18 @@ class Process:
                 tell = give_up = None
                 left = None if left is None else left - len(data)
                 yield data
+
+    def follow(self, descriptor: int) -> Iterator[bytes]:
+        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a
+        signal it is followed for at most twice GRACE."""
+        while self._deadline is None or time.monotonic() < self._deadline + GRACE:
+            if not self._poll(TICK, descriptor):
+                yield b""
+            elif data := os.read(descriptor, READ_SIZE):
+                yield data
+            else:
+                return
+        self.is_cut = True
 
     def _read(self, size: int) -> bytes | None:
         try:

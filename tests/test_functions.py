@@ -1,0 +1,238 @@
+"""Python functions as tools: hints and docstrings to JSON Schema, JSON to values, values to results."""
+
+from __future__ import annotations
+
+import enum
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Optional, Required, TypedDict
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmtools.errors import InputError
+from llmtools.jsonl import Number
+from llmtools.tools.function import Result, described, input_schema, result_of, tool_record, values_of
+from llmtools.tools.hints import schema_of, value_of
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    GREEN = "green"
+
+
+@dataclass
+class Point:
+    x: int
+    y: float = 0.0
+    tags: list[str] = field(default_factory=list)
+
+
+class Options(TypedDict, total=False):
+    name: Required[str]
+    size: int
+
+
+INT, STR = {"type": "integer"}, {"type": "string"}
+POINT = {
+    "type": "object",
+    "properties": {"x": INT, "y": {"type": "number"}, "tags": {"type": "array", "items": STR}},
+    "required": ["x"],
+}
+
+
+@pytest.mark.parametrize(
+    ("hint", "schema"),
+    [
+        (str, STR),
+        (int, INT),
+        (float, {"type": "number"}),
+        (bool, {"type": "boolean"}),
+        (None, {"type": "null"}),
+        (Any, {}),
+        (object, {}),
+        (Optional[str], {"anyOf": [STR, {"type": "null"}]}),  # noqa: UP045
+        (int | str, {"anyOf": [INT, STR]}),
+        (list, {"type": "array"}),
+        (list[int], {"type": "array", "items": INT}),
+        (Sequence[str], {"type": "array", "items": STR}),
+        (set[int], {"type": "array", "items": INT, "uniqueItems": True}),
+        (tuple[int, ...], {"type": "array", "items": INT}),
+        (tuple[int, str], {"type": "array", "prefixItems": [INT, STR], "minItems": 2, "maxItems": 2}),
+        (dict, {"type": "object"}),
+        (dict[str, int], {"type": "object", "additionalProperties": INT}),
+        (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
+        (Literal["a", 1], {"enum": ["a", 1]}),
+        (Colour, {"type": "string", "enum": ["red", "green"]}),
+        (Annotated[int, "how many"], {**INT, "description": "how many"}),
+        (Point, POINT),
+        (Options, {"type": "object", "properties": {"name": STR, "size": INT}, "required": ["name"]}),
+        (list[Point | None], {"type": "array", "items": {"anyOf": [POINT, {"type": "null"}]}}),
+    ],
+)
+def test_hints(hint: Any, schema: dict[str, Any]) -> None:
+    assert schema_of(hint) == schema
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_a_function() -> None:
+    def greet(name: str, times: int = 1, *, colour: Colour = Colour.RED, anything=None) -> str:  # type: ignore[no-untyped-def]
+        """Greet someone.
+
+        It can be done more than once.
+
+        Args:
+            name (str): whom to greet,
+                by the first name
+            times: how often: once at least
+        Returns:
+            colour: this is no parameter
+        """
+        return ""
+
+    assert tool_record(greet) == {
+        "type": "tool",
+        "name": "greet",
+        "description": "Greet someone.\n\nIt can be done more than once.",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "name": {**STR, "description": "whom to greet, by the first name"},
+                "times": {**INT, "description": "how often: once at least", "default": 1},
+                "colour": {"type": "string", "enum": ["red", "green"]},
+                "anything": {},
+            },
+            "required": ["name"],
+            "additionalProperties": False,
+        },
+    }
+
+
+def test_the_docstring_of_sphinx() -> None:
+    def add(a: int, b: int) -> int:
+        """Add.
+
+        :param a: the first,
+            which counts
+        :param int b: the second
+        :returns: a: the sum
+        """
+        return a + b
+
+    assert described(add) == ("Add.", {"a": "the first, which counts", "b": "the second"})
+
+
+def test_a_function_without_a_word() -> None:
+    def silent() -> None: ...
+
+    record = tool_record(silent, "box_silent")
+    assert record == {
+        "type": "tool",
+        "name": "box_silent",
+        "input_schema": {"type": "object", "properties": {}, "additionalProperties": False},
+    }
+
+
+def test_what_cannot_be_a_tool() -> None:
+    def placed(a: int, /) -> None: ...
+
+    def unknown(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(InputError, match="the tool placed: a can only be given by its place"):
+        input_schema(placed)
+    with pytest.raises(InputError, match="the tool unknown: name 'Nowhere'"):
+        input_schema(unknown)
+
+
+def test_a_pydantic_model() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    Book = pydantic.create_model("Book", title=(str, ...), pages=(int, 1))
+
+    def read(book: Book) -> Book:  # type: ignore[valid-type]
+        return book
+
+    read.__annotations__ = {"book": Book, "return": Book}
+    assert input_schema(read)["properties"]["book"]["properties"]["title"]["type"] == "string"
+    values = values_of(read, {"book": {"title": "Emma"}})
+    assert values["book"].pages == 1
+    assert json.loads(result_of(values["book"]).output) == {"title": "Emma", "pages": 1}
+    with pytest.raises(InputError, match=r"(?s)book: .*title"):
+        values_of(read, {"book": {}})
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "made"),
+    [
+        (Colour, "green", Colour.GREEN),
+        (Point, {"x": 1, "tags": ["a"]}, Point(1, 0.0, ["a"])),
+        (list[Point], [{"x": 1}], [Point(1)]),
+        (Point | None, None, None),
+        (Point | None, {"x": 2}, Point(2)),
+        (set[int], [1, 1, 2], {1, 2}),
+        (tuple[int, Colour], [1, "red"], (1, Colour.RED)),
+        (dict[str, Colour], {"a": "red"}, {"a": Colour.RED}),
+        (float, 1, 1.0),
+        (int, 2**64, 2**64),
+        (Any, {"x": 1}, {"x": 1}),
+        (Sequence[int], [1], [1]),
+    ],
+)
+def test_values(hint: Any, value: Any, made: Any) -> None:
+    found = value_of(value, hint)
+    assert found == made
+    assert type(found) is type(made)
+
+
+def test_a_number_that_python_has_not_is_refused() -> None:
+    def scale(factor: float) -> float:
+        return factor
+
+    with pytest.raises(InputError, match="factor: 1e400 does not fit"):
+        values_of(scale, {"factor": Number("1e400")})
+
+
+@pytest.mark.parametrize(
+    ("value", "output"),
+    [
+        (None, ""),
+        ("text", "text"),
+        (3, "3"),
+        (True, "true"),
+        ({"a": [1, None]}, '{"a":[1,null]}'),
+        ([1, "b"], '[1,"b"]'),
+        ((1, 2), "[1,2]"),
+        (Point(1), '{"x":1,"y":0.0,"tags":[]}'),
+        (Colour.RED, '"red"'),
+        ({1: Colour.RED}, '{"1":"red"}'),
+        (2**70, str(2**70)),
+        (Result("kept", "failed"), "kept"),
+    ],
+)
+def test_results(value: Any, output: str) -> None:
+    assert result_of(value).output == output
+
+
+def test_bytes_are_attachments() -> None:
+    image = b"\x89PNG\r\n\x1a\n"
+    attachment = {"type": "image/png", "content": b64encode(image).decode()}
+    assert result_of(image) == Result(attachments=[attachment])  # type: ignore[list-item]
+    assert result_of(["two", image, image]) == Result("two", None, [attachment, attachment])  # type: ignore[list-item]
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(InputError):
+        result_of(float("nan"))
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text()
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+@given(JSON)
+def test_any_json_comes_back_as_it_was(value: Any) -> None:
+    output = result_of(value).output
+    assert (output if isinstance(value, str) else json.loads(output or "null")) == value
