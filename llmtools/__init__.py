@@ -1,9 +1,7 @@
 """llmtools: conversations with language models, as streams.
 
     import llmtools
-    for event in llmtools.stream([llmtools.user("hi")], model="echo"):
-        if event["type"] == "text":
-            print(event["chunk"], end="")
+    print(llmtools.get_model("echo").prompt("hi").text())
 
 Nothing is imported before it is used.
 """
@@ -15,49 +13,106 @@ if TYPE_CHECKING:
     from .canonical import canonical_json, node_hash
     from .conversation import Conversation
     from .errors import LlmToolsError
+    from .filter import read_stream, write_stream
     from .fold import Fold, events_of, message_of
     from .jsonl import Decoder, dumps, encode, loads
-    from .message import assistant, system, tool_message, user
+    from .model import AsyncChain, AsyncModel, Chain, Model, get_async_model, get_model
+    from .request import Limits
+    from .response import AsyncResponse, Response
     from .send import Exchange, stream
+    from .toolbox import Tool, Toolbox
+    from .values import (
+        Attachment,
+        Event,
+        Message,
+        Part,
+        ToolCall,
+        ToolResult,
+        Usage,
+        assistant,
+        system,
+        tool_message,
+        user,
+    )
 
 _HOME = {
+    "AsyncChain": "model",
+    "AsyncModel": "model",
+    "AsyncResponse": "response",
+    "Attachment": "values",
+    "Chain": "model",
     "Conversation": "conversation",
     "Decoder": "jsonl",
+    "Event": "values",
     "Exchange": "send",
     "Fold": "fold",
+    "Limits": "request",
     "LlmToolsError": "errors",
-    "assistant": "message",
+    "Message": "values",
+    "Model": "model",
+    "Part": "values",
+    "Response": "response",
+    "Tool": "toolbox",
+    "ToolCall": "values",
+    "ToolResult": "values",
+    "Toolbox": "toolbox",
+    "Usage": "values",
+    "assistant": "values",
     "canonical_json": "canonical",
     "dumps": "jsonl",
     "encode": "jsonl",
     "events_of": "fold",
-    "message_of": "fold",
+    "get_async_model": "model",
+    "get_model": "model",
     "loads": "jsonl",
+    "message_of": "fold",
     "node_hash": "canonical",
+    "read_stream": "filter",
     "stream": "send",
-    "system": "message",
-    "tool_message": "message",
-    "user": "message",
+    "system": "values",
+    "tool_message": "values",
+    "user": "values",
+    "write_stream": "filter",
 }
 
 __all__ = [
+    "AsyncChain",
+    "AsyncModel",
+    "AsyncResponse",
+    "Attachment",
+    "Chain",
     "Conversation",
     "Decoder",
+    "Event",
     "Exchange",
     "Fold",
+    "Limits",
     "LlmToolsError",
+    "Message",
+    "Model",
+    "Part",
+    "Response",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "Toolbox",
+    "Usage",
     "assistant",
     "canonical_json",
     "dumps",
     "encode",
     "events_of",
+    "get_async_model",
+    "get_model",
     "loads",
     "message_of",
     "node_hash",
+    "read_stream",
     "stream",
     "system",
     "tool_message",
     "user",
+    "write_stream",
 ]
 
 

@@ -215,9 +215,8 @@ def converse(
         failure = attempt.failure
         if failure is None:
             return
-        if endpoint.key is not None:  # a server that repeats it
-            failure.message = failure.message.replace(endpoint.key.reveal(), "***")
-            failure.args = (failure.message,)
+        failure.message = endpoint.masked(failure.message)
+        failure.args = (failure.message,)
         wait = _wait(attempt, failure, tries, clock.elapsed(), random(), limits)
         if wait is None:
             raise _told(failure)

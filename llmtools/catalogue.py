@@ -19,12 +19,12 @@ from dataclasses import dataclass
 class Provider:
     """Who serves models.
 
-    key: what the protocol needs: "required", "optional" (a server of one's own), or "remote"
-    (no key for a server on this machine). auth: the header of the key and what stands
-    before it, where the protocol's own are not meant. url_variable: the vendor's variable
-    that names another base URL. models: the list of models, relative to the base URL; ""
-    where there is none. owner: the `owned_by` that tells a server on its usual port from
-    any other there.
+    key: whether it needs one: "required", "optional" (a server of the user's), "remote" (only
+    the vendor's cloud, not the user's server), or "own" (a provider that the user has made,
+    which needs one if it has one). auth: the header of the key and what stands before it,
+    where the protocol's own are not meant. url_variable: the vendor's variable that names
+    another base URL. models: the list of models, relative to the base URL; "" where there
+    is none. owner: the `owned_by` that tells a server on its usual port from any other there.
     """
 
     protocol: str

@@ -72,6 +72,19 @@ class Conversation:
         for record in records:
             self.add(record)
 
+    @classmethod
+    def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Conversation:
+        """Return the conversation that records make."""
+        return cls(dict(record) for record in records)
+
+    def records(self) -> list[Record]:
+        """Return the tools and the messages as records."""
+        return [dict(record) for record in (*self.tools.values(), *self.messages)]
+
+    def appended(self, *messages: Mapping[str, Any]) -> Conversation:
+        """Return a conversation that goes on with these messages; this one stays as it is."""
+        return Conversation.from_records([*self.records(), *({"type": "message", **each} for each in messages)])
+
     def add(self, record: Record) -> None:
         """Take the next record."""
         kind = record["type"]

@@ -1,9 +1,4 @@
-"""Messages built: by the library's functions, and by what llm-msg is given.
-
-    user("hi")   system("Be brief")   assistant("Hello")   tool_message(result)
-
-Each takes texts and parts (dicts with a type), and returns a `message` record.
-"""
+"""Messages built of what llm-msg is given: texts, fragments, the answer to a pending call."""
 
 from __future__ import annotations
 
@@ -29,24 +24,9 @@ def build(role: Role, *content: str | Part) -> Message:
     return {"type": "message", "role": role, "parts": parts}
 
 
-def user(*content: str | Part) -> Message:
-    """Return a user message."""
-    return build("user", *content)
-
-
 def system(*content: str | Part) -> Message:
     """Return a system message."""
     return build("system", *content)
-
-
-def assistant(*content: str | Part) -> Message:
-    """Return an assistant message."""
-    return build("assistant", *content)
-
-
-def tool_message(*results: Part) -> Message:
-    """Return a tool message of `tool_result` parts."""
-    return build("tool", *results)
 
 
 def answer(conversation: Conversation, output: str, call_id: str | None = None) -> Message:
@@ -63,7 +43,7 @@ def answer(conversation: Conversation, output: str, call_id: str | None = None) 
         ids = ", ".join(f"{call['tool_call_id']} ({call['name']})" for call in calls)
         raise UsageError(f"several calls are pending, name one with --call: {ids}")
     result = {"type": "tool_result", "name": calls[0]["name"], "output": output}
-    return tool_message({**result, "tool_call_id": calls[0]["tool_call_id"]})
+    return build("tool", {**result, "tool_call_id": calls[0]["tool_call_id"]})
 
 
 def text_from(data: bytes, source: str) -> str:

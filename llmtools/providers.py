@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PROTOCOLS = {
     "openai-chat": ("openai_chat", "authorization", "Bearer "),
+    "openai-responses": ("openai_responses", "authorization", "Bearer "),
     "anthropic": ("anthropic", "x-api-key", ""),
     "gemini": ("gemini", "x-goog-api-key", ""),
     "ollama": ("ollama", "authorization", "Bearer "),
@@ -20,6 +21,9 @@ PROTOCOLS = {
 """Name -> (module in `protocols`, header that carries the key, what stands before it)."""
 
 DEFAULT_PROTOCOL = "openai-chat"
+BUILT_IN = ("echo", "replay")
+"""What a model's name begins with that is asked over no network."""
+
 _SPACE = re.compile(r"[\s\x00-\x20\x7f]")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -34,7 +38,14 @@ def protocol_module(name: str) -> ModuleType:
 def key_header(endpoint: Endpoint, key: str) -> dict[str, str]:
     """Return the header that carries a key to an endpoint."""
     _, header, before = PROTOCOLS[endpoint.protocol]
+    if endpoint.auth[0]:
+        header, before = endpoint.auth
     return {header: before + key}
+
+
+def is_built_in(model: str) -> bool:
+    """Whether a model's name means what no provider serves: echo, replay/FILE."""
+    return model.partition("/")[0] in BUILT_IN
 
 
 def split_url(url: str) -> tuple[str, str, str]:
@@ -61,11 +72,21 @@ def is_local(host: str) -> bool:
 
 
 def at(base_url: str, protocol: str | None = None, key: Secret | None = None) -> Endpoint:
-    """Return the endpoint at a bare base URL; its origin is the issuer of what it signs.
+    """Return the endpoint at a bare base URL; its origin is the issuer of what it signs, with
+    the protocol before it where that is not Chat: one issuer speaks one protocol.
 
     Raises UsageError for a URL that is none, ConfigError for plain http to another machine with a key.
     """
-    scheme, host, origin = split_url(base_url)
-    if scheme == "http" and key is not None and not is_local(host):
+    origin = split_url(base_url)[2]
+    if key is not None:
+        check_secrecy(base_url)
+    protocol = protocol or DEFAULT_PROTOCOL
+    issuer = origin if protocol == DEFAULT_PROTOCOL else f"{protocol}+{origin}"
+    return Endpoint(issuer, base_url.rstrip("/"), protocol, key)
+
+
+def check_secrecy(base_url: str) -> None:
+    """Refuse, with ConfigError, plain http to another machine, for what is secret."""
+    scheme, host, _ = split_url(base_url)
+    if scheme == "http" and not is_local(host):
         raise ConfigError(f"a key is not sent to {host} over plain http: use https")
-    return Endpoint(origin, base_url.rstrip("/"), protocol or DEFAULT_PROTOCOL, key)

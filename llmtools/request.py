@@ -88,7 +88,7 @@ class Endpoint:
     """Where a model is asked. `name` is the issuer of what it signs: the provider's name in
     the catalogue, or the origin of a bare base URL; `protocol` is one of `PROTOCOLS`.
 
-    query goes behind every path; header is the header of the key and what stands before it,
+    query goes behind every path; auth is the header of the key and what stands before it,
     where the protocol's own are not meant; the values of headers are shown nowhere.
     """
 
@@ -99,12 +99,19 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
     query: str = ""
-    header: tuple[str, str] = ("", "")
+    auth: tuple[str, str] = ("", "")
 
     def url(self, path: str) -> str:
         """Return the URL of a path of the protocol's."""
         joined = f"{'&' if '?' in path else '?'}{self.query}" if self.query else ""
         return self.base_url + path + joined
+
+    def masked(self, text: str) -> str:
+        """Return a text without the secrets of this endpoint, which a server may repeat."""
+        secrets = [value for value in self.headers.values() if len(value) > 7]
+        for secret in [*secrets, *([self.key.reveal()] if self.key else [])]:
+            text = text.replace(secret, "***")
+        return text
 
 
 @dataclass(frozen=True, slots=True)

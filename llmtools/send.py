@@ -32,14 +32,15 @@ from .errors import (
 )
 from .fold import Fold
 from .jsonl import dumps, loads
-from .request import READ, Limits, Request
+from .providers import is_built_in
+from .request import READ, Fetch, Limits, Request, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Mapping
     from typing import Any
 
-    from .request import Endpoint
+    from .request import Endpoint, Secret
     from .types import Message, Part, Record
 
     Provider = Callable[[Conversation, Request], Iterator[Any]]
@@ -70,23 +71,49 @@ def over_http(endpoint: Endpoint, limits: Limits) -> Provider:
     import random
 
     from .attempt import converse
-    from .providers import protocol_module
+    from .media import fetched
+    from .providers import is_local, protocol_module, split_url
 
     module = protocol_module(endpoint.protocol)
-    return lambda conversation, request: converse(
-        conversation, request, module, (endpoint, limits), monotonic=time.monotonic, random=random.random
-    )
+    is_public = not is_local(split_url(endpoint.base_url)[1])
+
+    def play(conversation: Conversation, request: Request) -> Iterator[Any]:
+        said = conversation.messages
+        messages = yield from fetched(said, endpoint.protocol, request.quirks, is_public=is_public)
+        whole = Conversation([*conversation.tools.values(), *messages])  # type: ignore[list-item]
+        opening = (endpoint, limits)
+        yield from converse(whole, request, module, opening, monotonic=time.monotonic, random=random.random)
+
+    return play
 
 
-def choose_model(asked: str | None, conversation: Conversation, default: str | None) -> str:
-    """Return the model to use: the one asked for, else that of the last reply, else the default.
+def target_of(model: str, key: Secret | None = None) -> Target:
+    """Return what a model's name means: what is built in, or a provider's model, with `key` or
+    the key that is found for it.
+
+    Raises NoModelError, NoKeyError, ConfigError.
+    """
+    if is_built_in(model):
+        return Target(model, model)
+    from .target import resolve
+
+    return resolve(model, key)
+
+
+def choose_model(asked: str | None, conversation: Conversation, *, is_elsewhere: bool = False) -> str:
+    """Return the model to use: the one asked for, else that of the last reply, else that of
+    LLMTOOLS_MODEL, else the configured one, but for a server that is no provider's.
 
     Raises NoModelError where none is named, or where the stream names one that only the
     user may choose: a file of this machine or an address.
     """
-    name = asked or conversation.model or default
+    name = asked or conversation.model or os.environ.get("LLMTOOLS_MODEL")
+    if not name and not is_elsewhere:
+        from .config import read
+
+        name = read().default_model
     if not name:
-        raise NoModelError("no model: name one with -m or LLMTOOLS_MODEL")
+        raise NoModelError("no model: name one with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
     if not asked and name == conversation.model and (name.startswith(("replay/", "gguf/")) or "://" in name):
         raise NoModelError(f"the last reply is from {name}, which is never taken from a stream: name it with -m")
     return name
@@ -148,6 +175,15 @@ def now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03d}Z"
 
 
+def _fetch(want: Fetch) -> bytes | LlmToolsError:
+    from .transport import fetch
+
+    try:
+        return fetch(want.url, is_public=want.is_public)
+    except LlmToolsError as error:
+        return error
+
+
 class Exchange:
     """One request and the response to it, as the records of a stream.
 
@@ -196,6 +232,8 @@ class Exchange:
                         yield records
                 elif type(want) is float:
                     sleep(want)
+                elif type(want) is Fetch:
+                    answer = _fetch(want)
                 else:
                     answer = self._connected(want).read() if want is READ else self._connected(want).open(want)
         except LlmToolsError as error:
@@ -213,21 +251,21 @@ class Exchange:
         Raises UsageError for a model that is not asked over HTTP.
         """
         want = self._next(None)
-        while type(want) is list:
-            want = self._next(None)
+        while type(want) is list or type(want) is Fetch:
+            want = self._next(_fetch(want) if type(want) is Fetch else None)
         if want is None or type(want) is float:
             raise UsageError(f"--dry-run: {self.request.model} is not asked over HTTP")
         from .providers import key_header
 
         endpoint, request = want.endpoint, want.request
         masked = {} if endpoint.key is None else key_header(endpoint, "***")
-        shown = {"method": "POST", "url": endpoint.base_url + request.path}
-        headers = {**request.headers, **endpoint.headers, **masked}
+        shown = {"method": "POST", "url": endpoint.url(request.path)}
+        headers = {**request.headers, **dict.fromkeys(endpoint.headers, "***"), **masked}
         return dumps({**shown, "headers": headers, "body": loads(request.body)})
 
     async def abatches(self) -> AsyncGenerator[list[Record], None]:
         """As `batches`, for asyncio; a task that is cancelled closes its connection."""
-        from .transport import async_sleep
+        from .transport import async_sleep, in_thread
 
         answer: Any = None
         try:
@@ -238,6 +276,8 @@ class Exchange:
                         yield records
                 elif type(want) is float:
                     await async_sleep(want)
+                elif type(want) is Fetch:
+                    answer = await in_thread(_fetch, want)
                 elif want is READ:
                     answer = await self._connection.read()
                 else:
@@ -387,7 +427,7 @@ class Exchange:
 
 
 def stream(
-    conversation: Conversation | Iterable[Message],
+    conversation: Conversation | Iterable[Mapping[str, Any]],
     model: str | None = None,
     *,
     endpoint: Endpoint | None = None,
@@ -397,9 +437,10 @@ def stream(
 ) -> Iterator[Record]:
     """Send a conversation; yield the records of the response as they come.
 
-    `model` is a name such as "echo"; without it the model of the last reply is used. At an
-    `endpoint` (see `llmtools.providers.at`) it is what the server calls it.
-    Raises what `prepare` raises and NoModelError before the first record, and after the
+    `model` is a name such as "echo" or "openai/gpt-5.5"; without it the model of the last reply
+    is used, then the default. At an `endpoint` (see `llmtools.providers.at`) it is what the
+    server calls it.
+    Raises what `prepare` raises, NoModelError, NoKeyError and ConfigError before the first record, and after the
     last one the error with which the response ended.
 
         for event in llmtools.stream([llmtools.user("hi")], model="echo"):
@@ -409,9 +450,9 @@ def stream(
     if not isinstance(conversation, Conversation):
         conversation = Conversation({**message, "type": "message"} for message in conversation)
     prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
-    name = choose_model(model, conversation, None)
-    request = Request(name, served_name=name, issuer=endpoint.name if endpoint else "", options=options or {})
-    exchange: Exchange | None = Exchange(prepared, request, endpoint)
+    name = choose_model(model, conversation, is_elsewhere=endpoint is not None)
+    target = target_of(name) if endpoint is None else Target(name, name, endpoint)
+    exchange: Exchange | None = Exchange(prepared, target.request(options or {}), target.endpoint)
     yield from notices
     while exchange is not None:
         for batch in exchange.batches():

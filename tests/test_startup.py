@@ -25,6 +25,7 @@ sys.path.insert(0, "")
 import_module("llmtools.cli." + name).run()
 """
 HEAVY = {"httpx", "keyring", "asyncio", "ssl", "sqlite3", "importlib.metadata", "platformdirs", "socket", "subprocess"}
+SETTINGS = {"tomllib", "tomlkit", "llmtools.config", "llmtools.catalogue", "llmtools.target", "llmtools.keys"}
 STREAM = (
     b'{"role":"user","content":"hi"}\n{"type":"start","response_id":"r","model":"echo"}\n'
     b'{"type":"text","chunk":"hi","part_index":0}\n'
@@ -48,7 +49,22 @@ def test_a_command_imports_little_beside_click_and_orjson(arguments: list[str], 
     status, modules = json.loads(done.stderr)
     assert status == 0
     assert len(modules) <= allowed, modules
-    assert HEAVY.isdisjoint(modules), HEAVY & set(modules)
+    assert (HEAVY | SETTINGS).isdisjoint(modules), (HEAVY | SETTINGS) & set(modules)
+
+
+def test_a_key_in_a_variable_needs_no_keyring() -> None:
+    """Nor a process, nor the lists of models, nor what only writes a configuration."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", COUNT, "send", "-m", "openai/gpt-5.5", "--dry-run"],
+        input=STREAM[: STREAM.index(b"\n") + 1],
+        env={"HOME": "/nonexistent", "OPENAI_API_KEY": "k"},
+        capture_output=True,
+        check=False,
+    )
+    status, modules = json.loads(done.stderr)
+    assert status == 0
+    unwanted = (HEAVY - {"platformdirs"}) | {"tomlkit", "difflib", "llmtools.models"}
+    assert unwanted.isdisjoint(modules), unwanted & set(modules)
 
 
 def test_the_package_alone_imports_nothing(shell: Shell) -> None:

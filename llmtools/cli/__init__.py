@@ -36,3 +36,35 @@ def llm_parts() -> None:
     from .parts import run
 
     run()
+
+
+def llm_keys() -> None:
+    """Run llm-keys."""
+    _begin()
+    from .keys import run
+
+    run()
+
+
+def llm_models() -> None:
+    """Run llm-models."""
+    _begin()
+    from .models import run
+
+    run()
+
+
+def llm_tools() -> None:
+    """Run llm-tools."""
+    _begin()
+    from .tools import run
+
+    run()
+
+
+def llm_log() -> None:
+    """Run llm-log."""
+    _begin()
+    from .log import run
+
+    run()

@@ -76,8 +76,8 @@ def flag(*names: str, help: str, **kwargs: Any) -> Decorator:
     return click.option(*names, is_flag=True, help=help, **kwargs)
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every filter has."""
+def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has."""
     hidden: dict[str, Any] = {"expose_value": False, "is_eager": True}
     for decorator in (
         flag("-h", "--help", help="Show this help.", callback=_help, **hidden),
@@ -90,6 +90,15 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
             default="auto",
             help="Colour for people: when stderr is a terminal, always, or never.",
         ),
+    ):
+        function = decorator(function)
+    return function
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every filter has."""
+    function = shared(function)
+    for decorator in (
         click.option(
             "--wait",
             type=click.FloatRange(min=0),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 
 import click
 
 from ..conversation import HISTORY, Conversation, from_record
-from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError
+from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError, UsageError
 from ..jsonl import dumps, loads
 from ..message import system
-from ..providers import PROTOCOLS, at
+from ..providers import PROTOCOLS, at, is_built_in
 from ..relay import Relay, SaveFile, starts_with
-from ..request import Limits, Request
-from ..send import Exchange, choose_model, prepare
+from ..request import Limits, Target
+from ..send import Exchange, choose_model, prepare, target_of
 from .options import Command, common, flag, needs_stream
 from .run import Process, StreamFailure, main
 
@@ -25,13 +24,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..jsonl import Line
-    from ..request import Endpoint
+    from ..request import Secret
     from ..types import Record
 
 EXAMPLES = """
 llm-msg user 'hi' | llm-send -m echo | llm-parts
 llm-msg user 'hi' | llm-send -m echo --save talk.jsonl | llm-parts
 llm-msg user 'shorter' < talk.jsonl | llm-send | llm-parts
+llm-msg user 'hi' | llm-send -m openai/gpt-5.5 | llm-parts
 llm-msg user 'hi' | llm-send -m replay/talk.jsonl | llm-parts
 llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-parts
 """
@@ -48,7 +48,10 @@ class Sender:
         self.given = given
         self.options = {name: _value(value) for name, value in given["option"]}
         self.relay = Relay(given["system"], self._keep)
-        self.endpoint = _endpoint(given)
+        self.key = _key(given)
+        self.endpoint = at(given["base_url"], given["protocol"], self.key) if given["base_url"] is not None else None
+        self._targets: dict[str, Target | LlmToolsError] = {}
+        self._names: dict[str | None, str] = {}
         self.limits = Limits(
             total=given["timeout"],
             idle=given["idle_timeout"],
@@ -109,6 +112,10 @@ class Sender:
             return self._show_request(prepared, conversation)
         self._emit(notices)
         self.process.check_stdout()
+        for tool in self._server_tools(prepared, conversation):
+            line = dumps(tool)
+            self._pass_on([line])
+            self._keep(line)
         for exchange in self._exchanges(prepared, conversation, self.options):
             self._run(exchange)
         self._end(exchange)
@@ -117,19 +124,61 @@ class Sender:
         return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
 
     def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
-        given, endpoint = self.given, self.endpoint
-        model = choose_model(given["model"], conversation, os.environ.get("LLMTOOLS_MODEL"))
-        request = Request(
-            model,
-            served_name=model,
-            issuer=endpoint.name if endpoint else "",
-            options=options,
+        given = self.given
+        target = self._target(conversation)
+        request = target.request(
+            options,
             schema=self.schema,
             tool_choice=given["tool_choice"],
             reasoning=given["reasoning"],
+            cache_prompt=given["cache_prompt"],
+            drop_unsupported=given["drop_unsupported"],
             stream=not given["no_stream"],
         )
-        return Exchange(prepared, request, endpoint, self.limits)
+        return Exchange(prepared, request, target.endpoint, self.limits)
+
+    def _target(self, conversation: Conversation) -> Target:
+        """Return what answers: each model is looked up once, be its key found or not."""
+        model = self._named(conversation)
+        if self.endpoint is not None:
+            return Target(model, model, self.endpoint)
+        if self.key is not None and (model != self.given["model"] or is_built_in(model)):
+            raise UsageError("a key option goes with --base-url, or with a provider's model that -m names")
+        if model not in self._targets:
+            try:
+                with self.process.interruptible():  # a key may be long in coming
+                    self._targets[model] = target_of(model, self.key)
+            except CancelledError:
+                self.process.check_stdout()
+                raise
+            except LlmToolsError as error:
+                self._targets[model] = error
+        found = self._targets[model]
+        if isinstance(found, LlmToolsError):
+            raise found
+        return found
+
+    def _named(self, conversation: Conversation) -> str:
+        """Return the model's name, which is the same wherever the last reply's is."""
+        last = conversation.model
+        if last not in self._names:
+            self._names[last] = choose_model(self.given["model"], conversation, is_elsewhere=self.endpoint is not None)
+        return self._names[last]
+
+    def _server_tools(self, prepared: Conversation, conversation: Conversation) -> list[Record]:
+        """Offer the vendor's own tools that are asked for; return the records of those that are new."""
+        if not self.given["server_tool"]:
+            return []
+        from ..server_tools import tool_record
+
+        target = self._target(conversation)
+        protocol, issuer = (target.endpoint.protocol, target.endpoint.name) if target.endpoint else ("", "")
+        quirks = target.request({}).quirks
+        asked: list[Record] = [dict(tool_record(name, protocol, issuer, quirks)) for name in self.given["server_tool"]]
+        new = [tool for tool in asked if prepared.tools.get(tool["name"]) != tool]
+        for tool in new:
+            prepared.add(tool)
+        return new
 
     def _exchanges(
         self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]
@@ -143,6 +192,7 @@ class Sender:
             exchange = exchange.continued()
 
     def _show_request(self, prepared: Conversation, conversation: Conversation) -> None:
+        self._server_tools(prepared, conversation)
         self.process.write_lines([self._exchange(prepared, conversation, self.options).dry_run()])
 
     def _run(self, exchange: Exchange) -> None:
@@ -208,6 +258,8 @@ class Sender:
         prepared, _ = self._prepared(conversation)
         options = {**record.get("options", {}), **self.options}
         rest = {name: value for name, value in record.items() if name != "error"}
+        if tools := self._server_tools(prepared, conversation):
+            rest["tools"] = [*record.get("tools", ()), *tools]
         for exchange in self._exchanges(prepared, conversation, options):
             for _ in self._interruptible(exchange.batches(self.process.sleep)):
                 pass
@@ -224,12 +276,14 @@ class Sender:
         return {**record, "error": failure}
 
 
-def _endpoint(given: dict[str, Any]) -> Endpoint | None:
-    """Return the endpoint that --base-url names, with its key."""
+def _key(given: dict[str, Any]) -> Secret | None:
+    """Return the key that an option names."""
     sources = [name for name in ("key_file", "key_fd", "key_env") if given[name] is not None]
-    if given["base_url"] is None:
-        if sources or given["protocol"]:
-            raise click.UsageError("--protocol and the --key options go with --base-url")
+    if given["base_url"] is None and given["protocol"]:
+        raise click.UsageError("--protocol goes with --base-url")
+    if given["base_url"] is None and sources and given["model"] is None:
+        raise click.UsageError("a key option goes with --base-url, or with a provider's model that -m names")
+    if not sources:
         return None
     if len(sources) > 1:
         raise click.UsageError("one of --key-file, --key-fd and --key-env is enough")
@@ -240,8 +294,7 @@ def _endpoint(given: dict[str, Any]) -> Endpoint | None:
         "key_fd": keys.from_descriptor,
         "key_env": keys.from_variable,
     }
-    key = readers[sources[0]](given[sources[0]]) if sources else None
-    return at(given["base_url"], given["protocol"], key)
+    return readers[sources[0]](given[sources[0]])  # type: ignore[no-any-return]
 
 
 def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
@@ -271,7 +324,12 @@ def _value(text: str) -> Any:
     short_help="Send a conversation to a model",
     context_settings={"max_content_width": 100},
 )
-@click.option("-m", "--model", metavar="MODEL", help="The model.  [default: that of the last reply, LLMTOOLS_MODEL]")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    help="The model, as PROVIDER/MODEL, or its alias.  [default: that of the last reply, LLMTOOLS_MODEL, config.toml]",
+)
 @click.option("-s", "--system", metavar="TEXT", help="Make TEXT the first message of the stream, a system message.")
 @click.option(
     "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
@@ -283,6 +341,14 @@ def _value(text: str) -> Any:
     "--reasoning", type=click.Choice(EFFORTS), metavar="EFFORT", help=f"How much to think: {'|'.join(EFFORTS)}."
 )
 @click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or the name of a tool.")
+@click.option(
+    "--server-tool",
+    multiple=True,
+    metavar="NAME[=JSON]",
+    help="Offer a tool that the provider runs: web_search, url_fetch, code_execution, image_generation …",
+)
+@flag("--cache-prompt", help="Have the provider keep the conversation for the next turn.")
+@flag("--drop-unsupported", help="Leave out attachments that the model does not take.")
 @click.option("--base-url", metavar="URL", help="Ask the server at URL.")
 @click.option(
     "--protocol",
@@ -290,7 +356,7 @@ def _value(text: str) -> Any:
     metavar="NAME",
     help=f"The protocol of --base-url: {', '.join(PROTOCOLS)}.",
 )
-@click.option("--key-file", metavar="FILE", help="The key for --base-url is in FILE, which only you may read.")
+@click.option("--key-file", metavar="FILE", help="The key is in FILE, which only you may read.")
 @click.option("--key-fd", type=click.IntRange(min=0), metavar="N", help="It is read from the descriptor N.")
 @click.option("--key-env", metavar="NAME", help="It is in the environment variable NAME.")
 @click.option(

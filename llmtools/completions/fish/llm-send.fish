@@ -2,7 +2,7 @@
 # Written by tests/completions.py from the options of llm-send: do not edit.
 
 complete -c llm-send -f
-complete -c llm-send -s m -l model -x -a 'echo (complete -C "__fish_command_without_completions "(string replace -r "^(-m|--model=)?(replay/)?" "" -- (commandline -ct)) | string replace -r "^" replay/)' -d 'The model'
+complete -c llm-send -s m -l model -x -a 'echo (complete -C "__fish_command_without_completions "(string replace -r "^(-m|--model=)?(replay/)?" "" -- (commandline -ct)) | string replace -r "^" replay/)' -d 'The model, as PROVIDER/MODEL, or its alias'
 complete -c llm-send -s s -l system -x -d 'Make TEXT the first message of the stream, a system message'
 complete -c llm-send -s o -l option -x -d 'An option of the model; VALUE may be JSON'
 complete -c llm-send -l save -r -F -d 'Write the whole conversation to FILE, however the run ends'
@@ -10,9 +10,12 @@ complete -c llm-send -l schema -x -d 'Have JSON: a JSON Schema, a file of it, or
 complete -c llm-send -l schema-multi -x -d 'Have a list of such objects, as items'
 complete -c llm-send -l reasoning -x -a 'none minimal low medium high xhigh max' -d 'How much to think: none|minimal|low|medium|high|xhigh|max'
 complete -c llm-send -l tool-choice -x -d 'auto, none, required, or the name of a tool'
+complete -c llm-send -l server-tool -x -d 'Offer a tool that the provider runs: web_search, url_fetch, code_execution, image_generation …'
+complete -c llm-send -l cache-prompt -d 'Have the provider keep the conversation for the next turn'
+complete -c llm-send -l drop-unsupported -d 'Leave out attachments that the model does not take'
 complete -c llm-send -l base-url -x -d 'Ask the server at URL'
-complete -c llm-send -l protocol -x -a 'openai-chat anthropic gemini ollama' -d 'The protocol of --base-url: openai-chat, anthropic, gemini, ollama'
-complete -c llm-send -l key-file -r -F -d 'The key for --base-url is in FILE, which only you may read'
+complete -c llm-send -l protocol -x -a 'openai-chat openai-responses anthropic gemini ollama' -d 'The protocol of --base-url: openai-chat, openai-responses, anthropic, gemini, ollama'
+complete -c llm-send -l key-file -r -F -d 'The key is in FILE, which only you may read'
 complete -c llm-send -l key-fd -x -d 'It is read from the descriptor N'
 complete -c llm-send -l key-env -x -d 'It is in the environment variable NAME'
 complete -c llm-send -l timeout -x -d 'The most that the reply may take, all tries together'

@@ -1,0 +1,259 @@
+"""llm-models: lists the models that can be had, sets the default and the aliases."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from .. import target
+from ..config import Config, near, perhaps, put, read
+from ..errors import NoKeyError, NoModelError
+from ..jsonl import dumps
+from ..models import listings, priced
+from ..providers import is_built_in
+from ..terminal import visible
+from .options import Command, flag, shared
+from .run import Process, main
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..listing import Listing, Model
+
+EXAMPLES = """
+llm-models
+llm-models claude -l
+llm-models show openai/gpt-5.5
+llm-models default openai/gpt-5.5
+llm-models alias fast groq/llama-3.3-70b-versatile
+"""
+ACTIONS = ("list", "show", "default", "alias")
+COLUMNS = ("context", "max_output", "input", "output")
+"""What -l shows beside the name: counts of tokens, and dollars a million of them."""
+
+
+class Words(click.Choice[str]):
+    """The words of the command: the first may be an action, which completions offer."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take any word."""
+        return str(value)
+
+
+class Catalogue:
+    """The run of one llm-models."""
+
+    def __init__(self, process: Process, config: Config, given: dict[str, Any]) -> None:
+        self.process = process
+        self.config = config
+        self.given = given
+
+    # The lists
+
+    def show_list(self, words: tuple[str, ...]) -> int:
+        """Write the models whose names have all the words in them; return the exit status."""
+        known = target.known(self.config)
+        named = [word[:-1] for word in words if word.endswith("/") and word[:-1] in known]
+        lists = self._lists(named)
+        failures = [listing.failure for listing in lists if listing.failure is not None]
+        models = [model for listing in lists for model in sorted(listing.models, key=lambda model: str(model["name"]))]
+        if not models and failures:
+            return failures[0].exit_status
+        if not models:
+            raise NoKeyError("no provider has a key and none runs here: llm-keys set PROVIDER, or OPENAI_API_KEY=…")
+        found = [model for model in models if self._is_wanted(model, words)]
+        if not found:
+            self.process.say(f"no model has {' and '.join(words) or 'conversations'} in its name")
+            return failures[0].exit_status if failures else 1
+        self._write(found)
+        return failures[0].exit_status if failures and named else 0
+
+    def _lists(self, names: list[str]) -> list[Listing]:
+        """Return the lists of providers, and tell of each that failed."""
+        with self.process.interruptible():
+            lists = listings(self.config, names, refresh=self.given["refresh"], limit=self.given["timeout"])
+        for listing in lists:
+            if listing.failure is not None:
+                day = time.strftime("%Y-%m-%d", time.localtime(listing.fetched))
+                earlier = f" (its list of {day} is shown)" if listing.models else ""
+                message = listing.failure.message.removeprefix(f"no key for {listing.provider}: ")
+                self.process.say(f"{listing.provider}: {message}{earlier}")
+        return lists
+
+    def _is_wanted(self, model: Model, words: tuple[str, ...]) -> bool:
+        if model.get("chat") is False and not self.given["all"]:
+            return False
+        text = f"{model['name']} {model.get('title', '')}".lower()
+        return all(word.lower() in text for word in words)
+
+    def _write(self, models: list[Model]) -> None:
+        if self.given["json"]:
+            return self.process.write_lines([dumps(priced(model)) for model in models])
+        rows = [[self._shown(str(model["name"]))] for model in models]
+        if self.given["long"]:
+            rows = [[row[0], *_columns(priced(model))] for row, model in zip(rows, models, strict=True)]
+            rows = [["MODEL", *(column.upper() for column in COLUMNS)], *rows]
+            wide = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+            rows = [
+                [row[0].ljust(wide[0]), *(cell.rjust(wide[i + 1]) for i, cell in enumerate(row[1:]))] for row in rows
+            ]
+        self.process.write_lines(["  ".join(row).rstrip().encode() for row in rows])
+
+    def _shown(self, text: str) -> str:
+        text = " ".join(text.splitlines())
+        return visible(text) if self.process.is_terminal(1) else text
+
+    # One model
+
+    def show(self, name: str) -> None:
+        """Write what is known of a model."""
+        meant = target.alias(name, self.config)
+        if is_built_in(meant):
+            return self._tell({"name": meant, "provider": meant.partition("/")[0]})
+        provider, model = target.split(name, self.config)
+        said = target.provider(provider, self.config)
+        base_url = target.address(provider, said, self.config.providers.get(provider, {}), model)[0]
+        known: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
+        listed = self._lists([provider])[0].models if said.models else []
+        known.update(_entry(listed, provider, model))
+        known = {**priced(known), "protocol": said.protocol, "base_url": base_url}
+        if aliases := [alias for alias in self.config.aliases if target.alias(alias, self.config) == known["name"]]:
+            known["aliases"] = aliases
+        if options := self.config.options(str(known["name"])):
+            known["options"] = options
+        self._tell(known)
+
+    def _tell(self, known: Model) -> None:
+        if self.given["json"]:
+            return self.process.write_lines([dumps(known)])
+        lines = []
+        for name, value in known.items():
+            if isinstance(value, dict):
+                lines += [f"{name}.{key}: {_text(item)}" for key, item in value.items()]
+            else:
+                lines.append(f"{name}: {_text(value)}")
+        self.process.write_lines([self._shown(line).encode() for line in lines])
+
+    # Settings
+
+    def default(self, name: str | None) -> None:
+        """Write the default model, or set it."""
+        if self.given["rm"]:
+            return put(("default_model",), None)
+        if name is not None:
+            self._must_be(name)
+            return put(("default_model",), name)
+        found = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
+        if not found:
+            raise NoModelError("no default model: llm-models default MODEL sets one")
+        self.process.write_lines([found.encode()])
+
+    def alias(self, name: str | None, model: str | None) -> None:
+        """Write the aliases or one of them, or set or take one away."""
+        aliases = self.config.aliases
+        if name is None:
+            return self.process.write_lines([f"{alias}\t{aliases[alias]}".encode() for alias in sorted(aliases)])
+        if model is not None:
+            self._must_be(model, Config(self.config.path, aliases={**aliases, name: model}))
+            return put(("aliases", name), model)
+        if name not in aliases:
+            raise NoModelError(f"no alias is named {name!r}{perhaps(near(name, aliases), ': ')}")
+        if self.given["rm"]:
+            return put(("aliases", name), None)
+        self.process.write_lines([aliases[name].encode()])
+
+    def _must_be(self, model: str, config: Config | None = None) -> None:
+        """Refuse a name that means nothing, and an alias that leads back to itself."""
+        if config is not None:
+            target.alias(model, config)
+        if not is_built_in(target.alias(model, self.config)):
+            target.split(model, self.config)
+
+
+def _entry(listed: list[Model], provider: str, model: str) -> Model:
+    """Return the entry of a model in its provider's list. Raises NoModelError where the list has none."""
+    found = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
+    if listed and not found:
+        meant = near(model, [str(entry["id"]) for entry in listed])
+        raise NoModelError(f"{provider} lists no model {model!r}{perhaps(meant, ': ')}")
+    return found[0] if found else {}
+
+
+def _columns(model: Model) -> list[str]:
+    prices = model.get("prices", {})
+    return [_text(model.get(name, prices.get(name, "-"))) for name in COLUMNS]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return value if isinstance(value, str) else dumps(value).decode()
+
+
+@click.command(
+    name="llm-models",
+    cls=Command,
+    examples=EXAMPLES,
+    short_help="List models, set aliases and the default",
+    context_settings={"max_content_width": 100},
+)
+@click.argument("words", nargs=-1, type=Words(ACTIONS), metavar="[ACTION] [WORD]...")
+@flag("--refresh", help="Ask every provider again: lists are kept for a day.")
+@flag("--json", help="Write all that is known as JSON Lines.")
+@flag("-l", "--long", help="Show context, longest output, and prices in dollars a million tokens.")
+@flag("-a", "--all", help="List also the models that hold no conversations.")
+@flag("--rm", help="Take the default or the alias away.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    default=10,
+    help="The most that the lists may take.  [default: 10]",
+)
+@shared
+@click.pass_context
+def command(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> None:
+    """List the models of every provider that has a key or runs on this machine.
+
+    \b
+    [list] [WORD]...      those with all the words in their names; PROVIDER/ asks one provider
+    show MODEL            what is known of a model
+    default [MODEL]       the model that llm-send takes when none is named, or sets it
+    alias [NAME [MODEL]]  the aliases, or sets one
+    """
+    process: Process = ctx.obj
+    action, rest = (words[0], words[1:]) if words[:1] and words[0] in ACTIONS else ("list", words)
+    most = {"list": None, "show": 1, "default": 1, "alias": 2}[action]
+    if most is not None and len(rest) > most:
+        raise click.UsageError(f"{action} takes no more than {most} of the words")
+    if given["rm"] and (action, len(rest)) not in (("default", 0), ("alias", 1)):
+        raise click.UsageError("--rm goes with default, or with alias NAME")
+    if action == "show" and not rest:
+        raise click.UsageError("show: which model?")
+    process.check_stdout()
+    catalogue = Catalogue(process, _config(action, given), given)
+    if action == "list":
+        ctx.exit(catalogue.show_list(rest))
+    if action == "show":
+        catalogue.show(rest[0])
+    elif action == "default":
+        catalogue.default(rest[0] if rest else None)
+    else:
+        catalogue.alias(*(*rest, None, None)[:2])
+
+
+def _config(action: str, given: dict[str, Any]) -> Config:
+    """Return the configuration; one that is only to be made need not be there."""
+    from ..paths import FILE, config_file
+
+    if action in ("default", "alias") and os.environ.get(FILE) and not config_file().exists():
+        return Config(str(config_file()))
+    return read()
+
+
+def run() -> None:
+    """The entry point."""
+    main(command, writes_records=False)

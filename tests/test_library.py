@@ -1,0 +1,492 @@
+"""The Python library: prompts, events, tools, replies and serialisation, sync and async, against a
+scripted server that speaks Chat or Anthropic."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import Shell
+from server import Answer, Close, Server, head
+from test_pause import answer as anthropic_answer
+from test_protocols import PROTOCOLS, answer, sse
+
+import llmtools as llm
+from llmtools import Event, LlmToolsError, Message
+from llmtools.errors import InputError, KeyRefusedError, NoModelError, TruncatedError, UsageError
+from llmtools.request import Limits
+
+BOTH = pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
+FAST = Limits(retries=0)
+
+
+def model(server: Server, protocol: str) -> llm.Model:
+    return llm.get_model("m", base_url=server.origin, protocol=protocol, key="k")
+
+
+def async_model(server: Server, protocol: str) -> llm.AsyncModel:
+    return llm.get_async_model("m", base_url=server.origin, protocol=protocol, key="k")
+
+
+def chat_calls(*calls: tuple[str, str, str]) -> Answer:
+    """A reply of Chat that says something and makes calls: (id, name, arguments)."""
+    made = [
+        {"index": place, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for place, (call_id, name, arguments) in enumerate(calls)
+    ]
+    events = sse(
+        {"id": "c", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Three dogs: "}}]},
+        {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": made}}]},
+        {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+        {"id": "c", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 9}},
+    )
+    return [head(connection="close"), events, Close.FIN]
+
+
+def anthropic_calls(*calls: tuple[str, str, str]) -> Answer:
+    blocks = [
+        {"type": "tool_use", "id": call_id, "name": name, "input": json.loads(arguments)}
+        for call_id, name, arguments in calls
+    ]
+    return anthropic_answer("Three dogs: ", "tool_use", *blocks)
+
+
+CALLS: dict[str, Callable[..., Answer]] = {"openai-chat": chat_calls, "anthropic": anthropic_calls}
+
+
+def describe_dog(name: str, bio: str) -> str:
+    """Record the name and biography of a dog."""
+    return f"{name}: {bio}"
+
+
+DOGS = [
+    ("c1", "describe_dog", '{"name": "Rex", "bio": "old"}'),
+    ("c2", "describe_dog", '{"name": "Ida", "bio": "new"}'),
+]
+
+
+# What the announcement shows
+
+
+@BOTH
+def test_a_prompt_and_its_chunks(protocol: str) -> None:
+    with Server(answer(protocol), answer(protocol)) as server:
+        response = model(server, protocol).prompt("hi", system="Be brief", stream=True)
+        assert server.requests == [], "nothing is sent before something is read"
+        assert list(response) == ["Hello", " you"]
+        assert str(response) == response.text() == "Hello you"
+        assert list(response) == ["Hello", " you"], "it can be read twice"
+        assert len(server.requests) == 1
+        assert "Be brief" in json.dumps(server.only.json)
+        assert response.usage().input == 3 and response.usage().output == 2
+        assert response.finish_reason == "stop"
+        [message] = response.messages()
+        assert message.role == "assistant"
+        assert message.parts[-1].type == "text" and message.parts[-1].text == "Hello you"
+
+
+@BOTH
+def test_messages(protocol: str) -> None:
+    with Server(answer(protocol), answer(protocol)) as server:
+        said = [llm.user("Capital of France?"), llm.assistant("Paris"), llm.user("Germany?")]
+        response = model(server, protocol).prompt(messages=said)
+        assert response.text() == "Hello you"
+        reply = response.reply("Hungary?")
+        assert reply.text() == "Hello you"
+        first, second = (request.json["messages"] for request in server.requests)
+    assert [message["role"] for message in first] == ["user", "assistant", "user"]
+    assert [message["role"] for message in second] == ["user", "assistant", "user", "assistant", "user"]
+    assert "Hungary?" in json.dumps(second[-1])
+    if protocol == "anthropic":
+        assert second[3]["content"][0]["signature"] == "CANARY", "what was signed goes back"
+
+
+@BOTH
+def test_streaming_events_and_tools(protocol: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Server(CALLS[protocol](*DOGS), answer(protocol)) as server:
+        response = model(server, protocol).prompt("Invent 2 dogs", tools=[describe_dog])
+        for event in response.stream_events():
+            if event.type == "text":
+                print(event.chunk, end="", flush=True)
+            elif event.type == "tool_call_name":
+                print(f"\nTool call: {event.chunk}(", end="", flush=True)
+            elif event.type == "tool_call_args":
+                print(event.chunk, end="", flush=True)
+        printed = capsys.readouterr().out
+        assert printed.startswith("Three dogs: \nTool call: describe_dog(")
+        assert printed.count("describe_dog(") == 2
+        assert [(call.name, call.arguments["name"]) for call in response.tool_calls()] == [
+            ("describe_dog", "Rex"),
+            ("describe_dog", "Ida"),
+        ]
+        assert [result.output for result in response.execute_tool_calls()] == ["Rex: old", "Ida: new"]
+        assert response.reply("Tell me about them").text() == "Hello you"
+        offered, sent = server.requests[0].json["tools"], json.dumps(server.requests[1].json)
+        assert server.requests[1].json["tools"] == offered, "tools are kept"
+    assert sent.index("Rex: old") < sent.index("Ida: new") < sent.index("Tell me about them")
+
+
+@BOTH
+def test_a_chain(protocol: str) -> None:
+    with Server(CALLS[protocol](*DOGS), answer(protocol)) as server:
+        chain = model(server, protocol).chain("Invent 2 dogs", tools=[describe_dog])
+        assert chain.text() == "Three dogs: Hello you"
+        assert chain.text() == "Three dogs: Hello you"
+        assert [response.finish_reason for response in chain.responses()] == ["tool_calls", "stop"]
+        assert len(server.requests) == 2
+
+
+def test_a_chain_has_a_limit() -> None:
+    with Server(*[chat_calls(*DOGS)] * 5) as server:
+        chain = model(server, "openai-chat").chain("go on", tools=[describe_dog], chain_limit=2)
+        with pytest.raises(LlmToolsError, match="after 2 rounds"):
+            chain.text()
+        assert len(server.requests) == 3
+
+
+@BOTH
+def test_serialisation(protocol: str) -> None:
+    with Server(CALLS[protocol](*DOGS), answer(protocol)) as server:
+        asked = model(server, protocol)
+        response = asked.prompt("Invent 2 dogs", tools=[describe_dog], temperature=0.5, schema="name")
+        kept = json.dumps(response.to_dict())
+        again = llm.Response.from_dict(json.loads(kept), model=asked)
+        assert again.to_dict() == json.loads(kept)
+        assert again.text() == "Three dogs: " and list(again) == ["Three dogs: "]
+        assert again.finish_reason == "tool_calls"
+        assert again.usage() == response.usage()
+        assert again.tool_calls() == response.tool_calls()
+        assert again.reply(tools=[describe_dog]).text() == "Hello you"
+        first, second = (request.json for request in server.requests)
+    assert second["tools"] == first["tools"]
+    assert second["temperature"] == first["temperature"] == 0.5
+    fields = {"openai-chat": "response_format", "anthropic": "output_config"}
+    assert second[fields[protocol]] == first[fields[protocol]], "the schema is kept"
+
+
+def test_a_stored_call_that_nobody_can_run_is_told() -> None:
+    with Server(chat_calls(*DOGS), answer("openai-chat")) as server:
+        asked = model(server, "openai-chat")
+        stored = asked.prompt("Invent 2 dogs", tools=[describe_dog]).to_dict()
+        results = llm.Response.from_dict(stored, model=asked).execute_tool_calls()
+    assert [result.exception for result in results] == ["the tool describe_dog cannot be run here"] * 2
+
+
+@BOTH
+def test_all_of_it_in_asyncio(protocol: str) -> None:
+    async def talk(server: Server) -> None:
+        asked = async_model(server, protocol)
+        response = asked.prompt("hi")
+        assert [chunk async for chunk in response] == ["Hello", " you"]
+        assert await response.text() == "Hello you"
+        assert (await response.usage()).output == 2
+        reply = await response.reply("more")
+        assert await reply.text() == "Hello you"
+        calling = await asked.prompt("Invent 2 dogs", tools=[describe_dog])
+        kinds = [event.type async for event in calling.astream_events() if "part_index" in event]
+        assert kinds.count("tool_call_name") == 2
+        assert [result.output for result in await calling.execute_tool_calls()] == ["Rex: old", "Ida: new"]
+        kept = json.loads(json.dumps(await calling.to_dict()))
+        again = llm.AsyncResponse.from_dict(kept, model=asked)
+        assert await again.text() == "Three dogs: "
+        assert await (await again.reply(tools=[describe_dog])).text() == "Hello you"
+        chain = asked.chain("Invent 2 dogs", tools=[describe_dog])
+        assert await chain.text() == "Three dogs: Hello you"
+
+    plain, calls = answer(protocol), CALLS[protocol](*DOGS)
+    with Server(plain, plain, calls, plain, calls, plain) as server:
+        asyncio.run(talk(server))
+        assert len(server.requests) == 6
+
+
+def test_a_conversation_remembers() -> None:
+    talk = llm.get_model("echo").conversation(system="Be brief")
+    assert talk.prompt("one").text() == "one"
+    assert talk.prompt("two").text() == "two"
+    assert [message["role"] for message in talk.responses[1].prompt.messages] == ["system", "user", "assistant", "user"]
+
+    async def several() -> int:
+        talk = llm.get_async_model("echo").conversation()
+        await (await talk.prompt("one")).text()
+        return len((await talk.prompt("two")).prompt.messages)
+
+    assert asyncio.run(several()) == 3
+
+
+# Tools
+
+
+class Counter(llm.Toolbox):
+    """Counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def up(self, by: int = 1) -> int:
+        """Count up."""
+        self.count += by
+        return self.count
+
+    async def later(self) -> str:
+        """Wait a moment."""
+        await asyncio.sleep(0)
+        return "now"
+
+    def _hidden(self) -> None: ...
+
+
+def boom() -> None:
+    """Fail."""
+    raise ValueError("no luck")
+
+
+def script(*calls: tuple[str, dict[str, Any]]) -> str:
+    return json.dumps({"tool_calls": [{"name": name, "arguments": arguments} for name, arguments in calls]})
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_every_call_has_its_result(is_async: bool) -> None:
+    made = script(
+        ("Counter_up", {"by": 2}), ("boom", {}), ("Counter_later", {}), ("nope", {}), ("Counter_up", {"by": "x"})
+    )
+    tools: list[Any] = [Counter(), boom, {"name": "offered", "input_schema": {}}]
+    if is_async:
+
+        async def run() -> list[llm.ToolResult]:
+            return await llm.get_async_model("echo").prompt(made, tools=tools).execute_tool_calls()
+
+        results = asyncio.run(run())
+    else:
+        results = llm.get_model("echo").prompt(made, tools=tools).execute_tool_calls()
+    assert [result.output for result in results] == ["2", "", "now", "", ""]
+    assert [result.exception for result in results] == [
+        None,
+        "ValueError: no luck",
+        None,
+        "the tool nope was not offered",
+        "arguments.by: must be of type integer",
+    ]
+
+
+def test_a_tool_by_another_name() -> None:
+    tool = llm.Tool(boom, name="break_it", description="Break it.")
+    response = llm.get_model("echo").prompt(script(("break_it", {})), tools=[tool])
+    assert response.execute_tool_calls()[0].exception == "ValueError: no luck"
+    assert response.prompt.tools.records["break_it"]["description"] == "Break it."
+
+
+def test_results_of_ones_own() -> None:
+    response = llm.get_model("echo").prompt(script(("boom", {})), tools=[boom])
+    [call] = response.tool_calls()
+    reply = response.reply(tool_results=[llm.ToolResult(call.name, "all well", call.tool_call_id)])
+    assert reply.text() == "all well"
+
+
+# Attachments, schemas, messages
+
+
+def test_attachments(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with Server(answer("anthropic")) as server:
+        given = [llm.Attachment(path=str(tmp_path / "image")), llm.Attachment(url="https://a.example/b.png")]
+        assert model(server, "anthropic").prompt("look", attachments=given).text() == "Hello you"
+        text, image, url = server.only.json["messages"][0]["content"]
+    assert (text["text"], image["source"]["media_type"], url["source"]["type"]) == ("look", "image/png", "url")
+    drawn = {"attachments": [{"type": "image/png", "content": image["source"]["data"]}], "text": "there"}
+    [attachment] = llm.get_model("echo").prompt(json.dumps(drawn)).attachments()
+    assert attachment.content_bytes() == b"\x89PNG\r\n\x1a\n"
+
+
+def test_json() -> None:
+    response = llm.get_model("echo").prompt('{"text": "{\\"age\\": 3}"}', schema="age int")
+    assert response.json() == {"age": 3}
+    with pytest.raises(InputError):
+        llm.get_model("echo").prompt('{"text": "{}"}', schema="age int").json()
+
+
+def test_values_are_dicts_and_objects() -> None:
+    message = llm.user("hi", ["there", {"type": "text", "text": "you"}])
+    assert isinstance(message, Message) and message["parts"][2]["text"] == message.parts[2].text == "you"
+    assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
+    assert message.text == "hithereyou" and message.nothing is None
+    with pytest.raises(TypeError):
+        llm.user(3)
+    with pytest.raises(UsageError, match="nothing to ask"):
+        llm.get_model("echo").prompt()
+
+
+def test_one_conversation_for_several_models() -> None:
+    conversation = llm.Conversation.from_records([llm.system("s"), llm.user("hi")])
+    longer = conversation.appended(llm.assistant("hello"), llm.user("more"))
+    assert len(conversation.messages) == 2, "it is a value"
+    assert [record["role"] for record in longer.records()] == ["system", "user", "assistant", "user"]
+    assert llm.get_model("echo").prompt(messages=longer.messages).text() == "more"
+    assert llm.get_model("echo").prompt(messages=conversation.messages).text() == "hi"
+
+
+def test_a_filter_in_five_lines(shell: Shell) -> None:
+    (shell.folder / "quiet.py").write_text(
+        "import llmtools\n"
+        "for record in llmtools.read_stream():\n"
+        '    if record["type"] != "reasoning":\n'
+        "        llmtools.write_stream(record)\n"
+    )
+    (shell.folder / "script").write_text('{"reasoning": "hm", "text": "yes"}')
+    done = shell.run(
+        f"llm-msg user -f script | llm-send -m echo | {sys.executable} quiet.py | tee all.jsonl | llm-parts"
+    )
+    assert (done.status, done.text) == (0, "yes\n")
+    assert "reasoning" not in {record["type"] for record in shell.run("cat all.jsonl").records}
+
+
+# Failure
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_failed_response_raises_and_holds_what_came(is_async: bool) -> None:
+    body = PROTOCOLS["openai-chat"][3]
+    cut = body[: body.index(b'" you"') - 40]
+    with Server([head(connection="close"), cut, Close.FIN]) as server:
+        if is_async:
+
+            async def run() -> tuple[llm.AsyncResponse, list[Message]]:
+                response = async_model(server, "openai-chat").prompt("hi", limits=FAST)
+                with pytest.raises(TruncatedError):
+                    await response.text()
+                return response, await response.messages()
+
+            response, messages = asyncio.run(run())
+            assert isinstance(response.error, TruncatedError)
+        else:
+            held = model(server, "openai-chat").prompt("hi", limits=FAST)
+            chunks = []
+            with pytest.raises(TruncatedError) as caught:
+                for chunk in held:
+                    chunks.append(chunk)
+            assert chunks == ["Hello"]
+            assert held.error is caught.value
+            messages = held.messages()
+            with pytest.raises(TruncatedError):
+                held.reply("more")
+    assert messages[0].text == "Hello"
+    assert messages[0]["response"]["status"] == "truncated"
+
+
+def test_errors_have_their_kind() -> None:
+    refused = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\n\r\n{}"
+    with Server([refused]) as server, pytest.raises(KeyRefusedError) as caught:
+        model(server, "openai-chat").prompt("hi").text()
+    assert caught.value.exit_status == 77
+    with pytest.raises(NoModelError, match="no model is named"):
+        llm.get_model("no-such-model")
+
+
+# Sync and async are one
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_same_events_both_ways(protocol: str) -> None:
+    async def events(server: Server) -> list[Event]:
+        return [event async for event in async_model(server, protocol).prompt("hi").astream_events()]
+
+    with Server(answer(protocol), answer(protocol)) as server:
+        ours = list(model(server, protocol).prompt("hi").stream_events())
+        theirs = asyncio.run(events(server))
+    assert [timeless(event) for event in ours] == [timeless(event) for event in theirs]
+
+
+def timeless(event: Event) -> dict[str, Any]:
+    ours = str(event.response_id).startswith("resp_")  # an id that we make where the vendor gives none
+    left_out = ("created", "timing", *(["response_id"] if ours else []))
+    return {name: value for name, value in event.items() if name not in left_out}
+
+
+# Many, cancelled, forgotten
+
+
+async def held_open(server: Server) -> AsyncIterator[str]:
+    async for chunk in async_model(server, "openai-chat").prompt("hi"):
+        yield chunk
+
+
+def test_a_cancelled_task_closes_its_connection() -> None:
+    begin = PROTOCOLS["openai-chat"][3].split(b"\n\n")[0] + b"\n\n"
+
+    async def cancel(server: Server) -> None:
+        first = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in async_model(server, "openai-chat").prompt("hi"):
+                first.set()
+
+        task = asyncio.create_task(read())
+        await asyncio.wait_for(first.wait(), 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with Server([head(), begin]) as server:
+        asyncio.run(cancel(server))
+        until = time.monotonic() + 20
+        while server.only.closed is None:
+            assert time.monotonic() < until, "the connection is still open"
+            time.sleep(0.01)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_response_that_is_forgotten_leaks_nothing() -> None:
+    begin = PROTOCOLS["openai-chat"][3].split(b"\n\n")[0] + b"\n\n"
+    with warnings.catch_warnings(), Server([head(), begin], [head(), begin]) as server:
+        warnings.simplefilter("error", ResourceWarning)
+        unread = model(server, "openai-chat").prompt("hi")
+        del unread
+        gc.collect()
+        assert server.requests == []
+        part = iter(model(server, "openai-chat").prompt("hi"))
+        assert next(part) == "Hello"
+        del part
+        gc.collect()
+        until = time.monotonic() + 20
+        while server.requests[0].closed is None:
+            assert time.monotonic() < until, "the connection is still open"
+            time.sleep(0.01)
+
+        async def forget() -> None:
+            async for _ in held_open(server):
+                break
+
+        asyncio.run(forget())
+        gc.collect()
+
+
+@pytest.mark.slow
+def test_500_streams_at_once() -> None:
+    code = (
+        "import asyncio, resource, sys\n"
+        "import llmtools\n"
+        "async def one(url):\n"
+        "    response = llmtools.get_async_model('m', base_url=url).prompt('hi')\n"
+        "    return ''.join([chunk async for chunk in response])\n"
+        "async def main(url):\n"
+        "    for _ in range(2):\n"
+        "        texts = await asyncio.gather(*[one(url) for _ in range(500)])\n"
+        "        assert texts == ['Hello you'] * 500, set(texts)\n"
+        "        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "asyncio.run(main(sys.argv[1]))\n"
+    )
+    with Server(*[answer("openai-chat")] * 1000, backlog=512) as server:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code, server.origin], capture_output=True, text=True, timeout=120
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = map(int, done.stdout.split())
+    assert second < first * 1.3, "memory is flat"
