@@ -88,14 +88,25 @@ PROVIDERS = {
 
 _REASONING = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"
 MODEL_QUIRKS = (
+    ("anthropic", r".*claude-(3[-.]7|(opus|sonnet|haiku)-4([-.][0-5])?(-2\d{7})?$)", "budget_tokens"),
+    ("anthropic", r".*claude-([0-3]|instant|(opus|sonnet|haiku)-4([-.][0-7])?(-2\d{7})?$)", "no_late_system"),
+    ("gemini", r".*gemini-[12]\b", "thinking_budget"),
+    ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
+    ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
     ("openai azure github", _REASONING, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
     ("moonshot", r"kimi-k2", "thinking"),
     ("moonshot", r"kimi-k(2\.[5-9]|[3-9])", "no_sampling"),
     ("vllm", r"openai/gpt-oss", "-chat_template_kwargs"),
 )
-"""(providers, pattern at the beginning of a model's name, the quirks it has beside; -QUIRK is one
-that it has not)."""
+"""(providers or protocols, pattern at the beginning of a model's name in small letters, the quirks
+it has beside; -QUIRK is one that it has not)."""
+
+LONGEST = (
+    ("anthropic", r".*claude-(instant|2|3-(opus|sonnet|haiku))", 4096),
+    ("anthropic", r".*claude-3-5", 8192),
+)
+"""(protocol, pattern, the most tokens that such a model writes)."""
 
 BARE_NAMES = (
     (r"(gpt-(?!oss)|chatgpt-|o\d(-|$)|codex-)", "openai"),
@@ -118,19 +129,25 @@ _KNOWN = (
     "max_completion_tokens random_seed no_stop no_sampling no_stream_options prompt_cache_key no_include "
     "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
     "short_ids reasoning_with_calls tool_images file_urls video audio_string prefix no_finish unsigned_thinking "
-    "no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools"
+    "no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning"
 )
 QUIRKS = frozenset(_KNOWN.split())
 """Every quirk that a protocol knows."""
 
 
-def quirks_of(name: str, quirks: frozenset[str], model: str) -> frozenset[str]:
-    """Return the quirks of a provider's model."""
-    for providers, pattern, words in MODEL_QUIRKS:
-        if name in providers.split() and re.match(pattern, model):
+def quirks_of(name: str, protocol: str, quirks: frozenset[str], model: str) -> frozenset[str]:
+    """Return the quirks of a provider's model, or of that of any server which speaks the protocol."""
+    for names, pattern, words in MODEL_QUIRKS:
+        if not {name, protocol}.isdisjoint(names.split()) and re.match(pattern, model.lower()):
             for word in words.split():
                 quirks = quirks - {word[1:]} if word.startswith("-") else quirks | {word}
     return quirks
+
+
+def longest_of(protocol: str, model: str) -> int | None:
+    """Return the most tokens that a model writes, None where nothing is known of it."""
+    found = (most for name, pattern, most in LONGEST if name == protocol and re.match(pattern, model.lower()))
+    return next(found, None)
 
 
 def provider_of(model: str) -> str | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BUILT_IN = ("echo", "replay", "gguf", "llm", "http", "https")
 """What no alias and no provider may be called: these names have their meaning."""
 
-_TEXT, _TEXTS, _TABLE = "a string", "a list of strings", "a table"
+_TEXT, _TEXTS, _TABLE, _FLAG = "a string", "a list of strings", "a table", "true or false"
 _PROVIDER = {
     "protocol": _TEXT,
     "base_url": _TEXT,
@@ -58,6 +58,7 @@ class Config:
     providers: dict[str, Table] = field(default_factory=dict)
     models: dict[str, Table] = field(default_factory=dict)
     tools: dict[str, list[str]] = field(default_factory=dict)
+    log: bool = False
 
     def options(self, name: str) -> dict[str, Any]:
         """Return the options that `[models."NAME".options]` gives a model by its full name,
@@ -122,12 +123,13 @@ class _Reader:
 
     def config(self, document: Table) -> Config:
         tables = ("aliases", "providers", "models", "tools")
-        self._known(document, (), ("default_model", *tables))
+        self._known(document, (), ("default_model", "log", *tables))
         for name in tables:
             self._is(document.get(name, {}), _TABLE, (name,))
         default = document.get("default_model")
         if default is not None:
             self._is(default, _TEXT, ("default_model",))
+        self._is(document.get("log", False), _FLAG, ("log",))
         for name, model in document.get("aliases", {}).items():
             self._is(model, _TEXT, ("aliases", name))
             self._name(name, ("aliases", name))
@@ -140,7 +142,7 @@ class _Reader:
             self._is(table.get("options", {}), _TABLE, (*place, "options"))
         for name, sources in document.get("tools", {}).items():
             self._is(sources, _TEXTS, ("tools", name))
-        return Config(self._path, default, *(document.get(name, {}) for name in tables))
+        return Config(self._path, default, *(document.get(name, {}) for name in tables), log=document.get("log", False))
 
     def _provider(self, name: str, table: Any) -> None:
         place = ("providers", name)
@@ -183,6 +185,7 @@ class _Reader:
             _TEXT: isinstance(value, str),
             _TEXTS: is_texts,
             _TABLE: isinstance(value, dict),
+            _FLAG: isinstance(value, bool),
             f"{_TEXT} or {_TEXTS}": isinstance(value, str) or is_texts,
             "a table of strings": isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
         }

@@ -17,7 +17,8 @@ class Request:
     schema: a JSON Schema for the answer; tool_choice: auto, none, required or a tool's
     name; reasoning: none, minimal, low, medium, high, xhigh or max; cache_prompt: have the
     provider keep the conversation for the next turn; drop_unsupported: leave out what it does
-    not take; quirks: what is known of the server, by name.
+    not take; longest: the most tokens that the model writes, where that is known; quirks: what is
+    known of the server and the model, by name.
     """
 
     model: str
@@ -30,6 +31,7 @@ class Request:
     cache_prompt: bool = False
     drop_unsupported: bool = False
     stream: bool = True
+    longest: int | None = None
     quirks: frozenset[str] = frozenset()
 
     def record(self) -> dict[str, Any]:
@@ -126,9 +128,14 @@ class Target:
 
     def request(self, options: dict[str, Any], **asked: Any) -> Request:
         """Return the request that asks it, `options` laid over the configured ones."""
-        issuer, quirks = (self.endpoint.name, self.endpoint.quirks) if self.endpoint else ("", frozenset())
-        said = {**self.options, **options}
-        return Request(self.name, self.served_name, issuer, said, quirks=quirks, **asked)
+        said, endpoint, model = {**self.options, **options}, self.endpoint, self.served_name
+        if endpoint is None:
+            return Request(self.name, model, "", said, **asked)
+        from .catalogue import longest_of, quirks_of
+
+        quirks = quirks_of(endpoint.name, endpoint.protocol, endpoint.quirks, model)
+        longest = longest_of(endpoint.protocol, model)
+        return Request(self.name, model, endpoint.name, said, quirks=quirks, longest=longest, **asked)
 
 
 @dataclass(frozen=True, slots=True)

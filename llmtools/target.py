@@ -15,7 +15,7 @@ import os
 import re
 
 from . import keys
-from .catalogue import LOCAL, PROVIDERS, Provider, provider_of, quirks_of
+from .catalogue import LOCAL, PROVIDERS, Provider, provider_of
 from .config import Config, near, perhaps, read
 from .errors import ConfigError, NoModelError, UsageError
 from .listing import cached
@@ -146,8 +146,7 @@ def endpoint(name: str, model: str, key: Secret | None = None, *, config: Config
     headers = settings.get("headers", {})
     if key is not None or any(_SECRET.search(header) for header in headers):
         check_secrecy(base_url)
-    quirks = quirks_of(name, said.quirks, model)
-    return Endpoint(name, base_url, said.protocol, key, headers, quirks, query, said.auth)
+    return Endpoint(name, base_url, said.protocol, key, headers, said.quirks, query, said.auth)
 
 
 def is_own(said: Provider, base_url: str) -> bool:

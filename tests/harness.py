@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+
+from llmtools.request import Endpoint, Request, Target
 
 SCRIPTS = sysconfig.get_path("scripts")
 _FILE = Path(__file__).parent.parent / "llmtools" / "stream.schema.json"
@@ -122,3 +125,10 @@ def texts(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
         for record in records
         if record["type"] == "message"
     ]
+
+
+def request_to(protocol: str, model: str, issuer: str, quirks: Iterable[str] = (), **asked: Any) -> Request:
+    """A request to a model, with what the catalogue knows of it."""
+    options = asked.pop("options", {})
+    endpoint = Endpoint(issuer, "http://127.0.0.1", protocol, quirks=frozenset(quirks))
+    return Target("m", model, endpoint).request(options, **asked)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import strategies
+from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
@@ -157,7 +158,7 @@ def results(*answers: tuple[str, str], **fields: Any) -> Object:
 
 def asked(*records: Object, model: str = "claude-x", **fields: Any) -> Object:
     """The body of a request; what it cannot say stands in `notices`."""
-    http, notices = encode(Conversation(records), Request("m", model, ISSUER, **fields))
+    http, notices = encode(Conversation(records), request_to("anthropic", model, ISSUER, **fields))
     for notice in notices:
         check_record(notice)
     body: Object = json.loads(http.body)

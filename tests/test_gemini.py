@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import strategies
+from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
@@ -453,7 +454,7 @@ def result(name: str, output: str, call_id: str, **fields: Any) -> Object:
 
 
 def ask(*records: Object, served: str = MODEL, **asked: Any) -> tuple[Object, list[str]]:
-    http, notices = encode(Conversation(records), Request("gemini/m", served, ISSUER, **asked))
+    http, notices = encode(Conversation(records), request_to("gemini", served, ISSUER, **asked))
     for notice in notices:
         check_record(notice)
     return json.loads(http.body), [notice["code"] for notice in notices]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import strategies
+from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
@@ -179,7 +180,7 @@ def results(*answers: tuple[str, str], **fields: Any) -> Object:
 
 def asked(*records: Object, model: str = "gpt-x", **fields: Any) -> Object:
     """The body of a request; what it cannot say stands in `notices`."""
-    http, notices = encode(Conversation(records), Request("m", model, ISSUER, **fields))
+    http, notices = encode(Conversation(records), request_to("openai-responses", model, ISSUER, **fields))
     for notice in notices:
         check_record(notice)
     body: Object = json.loads(http.body)

@@ -122,7 +122,7 @@ def test_the_catalogue_names_only_what_there_is() -> None:
         assert provider.key in ("required", "optional", "remote")
         assert provider.base_url.startswith(("https://", "http://127.0.0.1:", "{endpoint}/"))
     for names, _, words in MODEL_QUIRKS:
-        assert set(names.split()) <= PROVIDERS.keys()
+        assert set(names.split()) <= PROVIDERS.keys() | PROTOCOLS.keys()
         assert {word.lstrip("-") for word in words.split()} <= QUIRKS
 
 
@@ -149,7 +149,13 @@ def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
 @pytest.mark.parametrize(
     ("provider", "model", "has", "has_not"),
     [
-        ("openai", "o3", {"no_sampling", "no_stop"}, set()),
+        ("anthropic", "claude-3-7-sonnet-20250219", {"budget_tokens", "no_late_system"}, set()),
+        ("anthropic", "claude-opus-4-6", {"no_late_system"}, {"budget_tokens"}),
+        ("anthropic", "claude-sonnet-5", set(), {"budget_tokens", "no_late_system"}),
+        ("vertex", "gemini-2.5-pro", {"thinking_budget"}, {"thought_signatures"}),
+        ("gemini", "gemini-3-pro", {"thought_signatures"}, {"thinking_budget"}),
+        ("openai", "gpt-4o", {"unreasoning"}, {"no_sampling"}),
+        ("openai", "o3", {"no_sampling", "no_stop"}, {"unreasoning"}),
         ("openai", "gpt-5-mini", {"no_sampling"}, {"no_stop"}),
         ("openai", "gpt-5-chat-latest", set(), {"no_sampling"}),
         ("openai", "gpt-5.5", set(), {"no_sampling"}),
@@ -165,7 +171,8 @@ def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
     ],
 )
 def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], has_not: set[str]) -> None:
-    quirks = quirks_of(provider, PROVIDERS[provider].quirks, model)
+    known = PROVIDERS[provider]
+    quirks = quirks_of(provider, known.protocol, known.quirks, model)
     assert has <= quirks
     assert not has_not & quirks
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import request_to
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
@@ -487,9 +488,8 @@ def test_a_recorded_request_is_made_again(name: str) -> None:
     options = _rest(theirs, "model", "messages", "system", "tools", "stream", "tool_choice", "container")
     choice = theirs.get("tool_choice")
     said = {"auto": "auto", "any": "required", "none": "none"}[choice["type"]] if choice else None
-    asked = Request(
-        "m", theirs["model"], ISSUER, options=options, tool_choice=said, stream=theirs.get("stream") is True
-    )
+    is_stream = theirs.get("stream") is True
+    asked = request_to("anthropic", theirs["model"], ISSUER, options=options, tool_choice=said, stream=is_stream)
     records = records_of(theirs)
     for record in records:
         check_record(record)

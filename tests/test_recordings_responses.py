@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import request_to
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
@@ -589,7 +590,9 @@ def test_a_recorded_request_is_made_again(name: str) -> None:
     said = choice["name"] if isinstance(choice, dict) else choice
     quirks = frozenset({"no_include"})  # so that only that is asked for which they ask for
     is_stream = theirs.get("stream") is True
-    asked = Request("m", theirs["model"], ISSUER, options, tool_choice=said, stream=is_stream, quirks=quirks)
+    asked = request_to(
+        "openai-responses", theirs["model"], ISSUER, quirks, options=options, tool_choice=said, stream=is_stream
+    )
     records = [*map(_tool, theirs.get("tools") or ()), *_messages(input_of(theirs))]
     for record in records:
         check_record(record)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..jsonl import Line
+    from ..log.journal import Entry, Journal
     from ..request import Secret
-    from ..types import Record
+    from ..types import Message, Record
 
 EXAMPLES = """
 llm-msg user 'hi' | llm-send -m echo | llm-parts
@@ -61,6 +62,8 @@ class Sender:
         self.schema = _schema(given)
         self.status = 0
         self._save = save
+        self._tools: list[tuple[int, Record]] = []
+        self._journal: Journal | None = None
         self._until: float | None = None
         self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
 
@@ -82,6 +85,8 @@ class Sender:
             if record["type"] == "conversation":
                 self._pass_on(out)
                 out, raw = [], self._answer_record(record)
+            elif record["type"] == "tool":
+                self._tools.append((len(self.relay.conversation.messages), record))
             out += self.relay.feed(record, raw)
         self._pass_on(out)
 
@@ -116,9 +121,35 @@ class Sender:
             line = dumps(tool)
             self._pass_on([line])
             self._keep(line)
+            self._tools.append((len(conversation.messages), tool))
+        entry = self._entry(conversation, conversation.messages, self._tools)
         for exchange in self._exchanges(prepared, conversation, self.options):
-            self._run(exchange)
+            self._run(exchange, entry)
         self._end(exchange)
+
+    def _entry(
+        self,
+        conversation: Conversation,
+        messages: list[Message],
+        tools: list[tuple[int, Record]],
+        record: Record | None = None,
+    ) -> Entry | None:
+        """Return where the conversation is stored, if it is to be."""
+        if not self._is_logged(conversation):
+            return None
+        from ..log.journal import Journal
+
+        self._journal = self._journal or Journal(self.process.say)
+        return self._journal.entry(messages, tools, record)
+
+    def _is_logged(self, conversation: Conversation) -> bool:
+        if self.given["log"] or self.given["no_log"] or self.endpoint is not None:
+            return bool(self.given["log"])
+        if self._target(conversation).endpoint is None:
+            return False
+        from ..config import read
+
+        return read().log
 
     def _prepared(self, conversation: Conversation) -> tuple[Conversation, list[Record]]:
         return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
@@ -195,16 +226,22 @@ class Sender:
         self._server_tools(prepared, conversation)
         self.process.write_lines([self._exchange(prepared, conversation, self.options).dry_run()])
 
-    def _run(self, exchange: Exchange) -> None:
+    def _run(self, exchange: Exchange, entry: Entry | None) -> None:
         """Write the records of the reply; keep its message, however the run ends."""
+        if entry is not None:
+            entry.begin(exchange.request.model)
         batches = exchange.batches(self.process.sleep)
         try:
             for records in self._interruptible(batches):
+                if entry is not None and exchange.message is not None:
+                    entry.finish(exchange.message, exchange.failure)
                 self._emit(records)
             self._emit(exchange.cancel(self._cancelled))
         finally:
             exchange.cancel(self._cancelled)
             batches.close()
+            if entry is not None:
+                entry.finish(exchange.message, exchange.failure)
             if exchange.message is not None:
                 self._keep(dumps(exchange.message))
 
@@ -260,10 +297,15 @@ class Sender:
         rest = {name: value for name, value in record.items() if name != "error"}
         if tools := self._server_tools(prepared, conversation):
             rest["tools"] = [*record.get("tools", ()), *tools]
+        entry = self._entry(conversation, rest["messages"], [(0, tool) for tool in rest.get("tools", ())], rest)
         for exchange in self._exchanges(prepared, conversation, options):
+            if entry is not None:
+                entry.begin(exchange.request.model)
             for _ in self._interruptible(exchange.batches(self.process.sleep)):
                 pass
             exchange.cancel(self._cancelled)
+            if entry is not None:
+                entry.finish(exchange.message, exchange.failure)
             if exchange.message is not None:
                 rest["messages"] = [*rest["messages"], exchange.message]
         return rest if exchange.failure is None else self._failed(rest, exchange.failure)
@@ -335,6 +377,8 @@ def _value(text: str) -> Any:
     "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
 )
 @click.option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
+@flag("--log", help="Store the conversation and the reply in the log.")
+@flag("--no-log", help="Do not, though config.toml says log = true.")
 @click.option("--schema", metavar="SCHEMA", help="Have JSON: a JSON Schema, a file of it, or 'name, age int'.")
 @click.option("--schema-multi", metavar="SCHEMA", help="Have a list of such objects, as items.")
 @click.option(

@@ -23,8 +23,6 @@ Facts: wire-protocols.md sections 0 and 3.
 
 from __future__ import annotations
 
-import re
-
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
@@ -50,12 +48,6 @@ OLD_VERSION = "2023-06-01"
 
 MAX_TOKENS = 32000
 """The max_tokens of a request that names none."""
-
-_SHORTER = ((r"claude-(instant|2|3-(opus|sonnet|haiku))", 4096), (r"claude-3-5", 8192))
-"""Models that write less, and how much."""
-
-_BUDGETED = re.compile(r"claude-(?:3[-.]7|(?:opus|sonnet|haiku)-4(?:[-.][0-5])?(?:-2\d{7})?$)")
-"""Models that know no adaptive thinking."""
 
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 24576, "max": 31999}
 """The tokens of thinking for an effort, where a model wants a budget."""
@@ -126,10 +118,7 @@ def _version(body: Wire) -> str:
 
 def _max_tokens(request: Request) -> Any:
     given = request.options.get("max_tokens")
-    if given is not None:
-        return given
-    name = request.served_name.lower()
-    return next((count for pattern, count in _SHORTER if re.search(pattern, name)), MAX_TOKENS)
+    return request.longest or MAX_TOKENS if given is None else given
 
 
 def _system(blocks: list[Wire]) -> str | list[Wire]:
@@ -156,7 +145,7 @@ def _reasoning(request: Request, options: Wire, body: Wire, messages: Messages) 
     effort = request.reasoning or "none"
     if effort == "none":
         return {"thinking": {"type": "disabled"}}
-    if "budget_tokens" in request.quirks or _BUDGETED.search(request.served_name.lower()):
+    if "budget_tokens" in request.quirks:
         return _budget(effort, body, messages, is_fixed="max_tokens" in options)
     said = {"type": "adaptive", "display": "summarized"}
     return {"thinking": said, "output_config": {"effort": "low" if effort == "minimal" else effort}}

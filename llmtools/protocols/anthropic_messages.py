@@ -15,7 +15,8 @@ Rules:
 * The vendor takes no empty text, no message whose text is all white space, and no white
   space behind a last message of the model's: these are not sent.
 
-Quirks: `unsigned_thinking` (a server that signs nothing takes it back), `no_late_system`.
+Quirks: `unsigned_thinking` (a server that signs nothing takes it back), `no_late_system` (a model
+from before system messages were allowed behind others).
 
 Facts: wire-protocols.md sections 0 and 3.
 """
@@ -41,8 +42,6 @@ _UNNAMED_TOOLS = ("mcp_toolset",)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
-_NO_LATE_SYSTEM = re.compile(r"claude-(?:[0-3]|instant|(?:opus|sonnet|haiku)-4(?:[-.][0-7])?(?:-2\d{7})?$)")
-"""Models from before messages of the system were allowed behind others."""
 
 
 class Messages(Builder):
@@ -56,9 +55,7 @@ class Messages(Builder):
         super().__init__(request, "anthropic")
         self.system: list[Wire] = []
         self.container = ""
-        self._has_late_system = not (
-            "no_late_system" in request.quirks or _NO_LATE_SYSTEM.search(request.served_name.lower())
-        )
+        self._has_late_system = "no_late_system" not in request.quirks
         self._late: list[Wire] = []
         self._ids: dict[str, str] = {}
         self._used: set[str] = set()

@@ -99,7 +99,7 @@ def _generation(request: Request, contents: Contents) -> Wire:
 def _thinking(request: Request, contents: Contents) -> Wire:
     effort = request.reasoning or "none"
     is_shown = {"includeThoughts": True} if effort != "none" else {}
-    if "thinking_budget" in request.quirks or re.search(r"gemini-[12]\b", request.served_name):
+    if "thinking_budget" in request.quirks:
         return {**is_shown, "thinkingBudget": _BUDGETS.get(effort, _MOST)}
     if effort == "none":
         contents.drop("changed_reasoning", "reasoning none was sent as minimal: this model always reasons")

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 NO_SIGNATURE = "skip_thought_signature_validator"
 """What stands for the signature of a call that Gemini has not made."""
 
-_SIGNED = re.compile(r"gemini-([3-9]|[1-9]\d)|gemini-(pro|flash|flash-lite)-latest")
 _THINKING = ("thinkingBudget", "thinkingLevel", "includeThoughts")
 _READABLE = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
 
@@ -51,7 +50,7 @@ class Contents(Builder):
         self.system: list[Wire] = []
         self.token = ""
         self.has_trace = False
-        self._is_signed = "thought_signatures" in request.quirks or bool(_SIGNED.search(request.served_name))
+        self._is_signed = "thought_signatures" in request.quirks
         self._sent: dict[str, tuple[int, str]] = {}  # id of a call -> its place, and the id it was sent with
 
     def encode(self, messages: list[Message]) -> list[Wire]:

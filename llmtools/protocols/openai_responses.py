@@ -12,7 +12,8 @@ Rules of the request:
 * Tools are flat, and `strict` is always said: without it the vendor takes every one for
   strict, and changes those that are not.
 
-Quirks of the request: `no_include` (a server that cannot be asked for more), `no_schema`;
+Quirks of the request: `no_include` (a server that cannot be asked for more), `unreasoning` (a
+model that does not reason: `Encrypted content is not supported with this model`), `no_schema`;
 those of the messages stand in `openai_responses_items`.
 
 Output only, so never sent back: what is null or empty in an item, log-probabilities
@@ -55,9 +56,6 @@ SHOWN = {
 }
 """Tools whose results are told only to those who ask."""
 
-_UNREASONING = re.compile(r"(?:^|[^a-z0-9])(?:gpt-[34](?!\d)|chatgpt-4|gpt-5(?:\.\d+)?-chat)")
-"""Models that do not reason: `Encrypted content is not supported with this model`."""
-
 
 def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
     """Return the request that asks for an answer, and a notice for what it cannot say.
@@ -94,7 +92,7 @@ def _include(request: Request, tools: list[Wire], given: Any) -> Any:
     """Return what is asked for beside the usual; null asks for nothing, a list for more."""
     if not isinstance(given, list) or "no_include" in request.quirks:
         return given
-    asked = [] if _UNREASONING.search(request.served_name.lower()) else [ENCRYPTED]
+    asked = [] if "unreasoning" in request.quirks else [ENCRYPTED]
     asked += [SHOWN[kind] for tool in tools if (kind := str(tool.get("type"))) in SHOWN]
     return asked + [name for name in given if name not in asked]
 

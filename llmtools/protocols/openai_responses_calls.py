@@ -170,7 +170,7 @@ def readable(value: Any) -> str:
 def output_in(item: Wire) -> str:
     """Return what a person would read of what a tool of the server's gave back."""
     action = item.get("action")
-    found = [objects_in(action.get("sources"))] if isinstance(action, dict) else []
+    found: list[Any] = [objects_in(action.get("sources"))] if isinstance(action, dict) else []
     found += [item.get(name) for name in ("outputs", "results", "output", "result", "tools")]
     return readable(found)
 

@@ -82,7 +82,7 @@ class Text:
     def say(self, chunk: str) -> None:
         """Add a chunk."""
         if chunk:
-            fields = self._fields if self.index is None else {}
+            fields: dict[str, Any] = self._fields if self.index is None else {}
             self.chunks.append(chunk)
             self._draft.say(self._kind, chunk, self.place, **fields)
 
