@@ -275,25 +275,31 @@ def test_a_provider_without_a_list_or_a_key_says_so(shell: Shell) -> None:
 # Servers on their usual ports
 
 
+LOCALS = ["ollama", "lmstudio", "llamacpp", "vllm"]
+
+
 @pytest.mark.parametrize(
-    ("body", "found"),
+    ("name", "body", "found"),
     [
-        ({"data": [{"id": "m", "owned_by": "llamacpp"}]}, ["llamacpp/m"]),
-        ({"data": [{"id": "m", "owned_by": "somebody"}]}, []),
-        ({"hello": "world"}, []),
+        ("llamacpp", {"data": [{"id": "m", "owned_by": "llamacpp"}]}, ["llamacpp/m"]),
+        ("llamacpp", {"data": [{"id": "m", "owned_by": "somebody"}]}, []),
+        ("llamacpp", {"hello": "world"}, []),
+        ("ollama", {"models": [{"name": "qwen3:8b", "model": "qwen3:8b", "size": 1}]}, ["ollama/qwen3:8b"]),
+        ("lmstudio", {"data": [{"id": "qwen3", "object": "model", "owned_by": "me"}]}, ["lmstudio/qwen3"]),
+        ("vllm", {"data": [{"id": "q/m", "owned_by": "vllm", "max_model_len": 9}]}, ["vllm/q/m"]),
     ],
 )
 def test_a_server_on_its_usual_port_must_be_the_one_that_is_meant(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, body: Any, found: list[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, body: Any, found: list[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with Server(whole(200, body)) as server:
-        for name in ("ollama", "lmstudio", "vllm"):
-            monkeypatch.setitem(PROVIDERS, name, replace(PROVIDERS[name], base_url=f"http://127.0.0.1:{closed_port()}"))
-        monkeypatch.setitem(PROVIDERS, "llamacpp", replace(PROVIDERS["llamacpp"], base_url=server.url))
-        local = ["ollama", "lmstudio", "llamacpp", "vllm"]
-        monkeypatch.setattr(models, "candidates", lambda config: local)
+        for other in LOCALS:
+            base_url = server.url if other == name else f"http://127.0.0.1:{closed_port()}"
+            monkeypatch.setitem(PROVIDERS, other, replace(PROVIDERS[other], base_url=base_url))
+        monkeypatch.setattr(models, "candidates", lambda config: LOCALS)
         listings = models.listings(Config())
+        assert server.only.line.startswith("GET ")
     assert [listing.failure for listing in listings] == [None] * 4
     assert [model["name"] for listing in listings for model in listing.models] == found
 
