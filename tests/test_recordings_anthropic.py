@@ -1,8 +1,7 @@
 """The Anthropic Messages decoder and encoder against recorded traffic, where it lies.
 
-LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
-beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
-says otherwise than we do stands in JUSTIFIED, each with the line that decides it.
+What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
+decides it.
 """
 
 from __future__ import annotations
@@ -10,27 +9,32 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
-import pickle
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import request_to
+from recordings import (
+    ISSUER,
+    ROOT,
+    Object,
+    call_of,
+    cut_apart,
+    ended,
+    fed,
+    lines,
+    names,
+    read,
+    requests,
+    sampled,
+    status_of,
+    whole,
+)
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.fold import message_of
+from llmtools.errors import TruncatedError
 from llmtools.protocols.anthropic import Decoder, encode, error_of
 from llmtools.request import Request
-
-Object = dict[str, Any]
-
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
-ISSUER = "recorded"
-INDEX_STATUS = 6
 
 _ITERATIONS = "DESIGN: usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
 _CACHE = "wire-protocols 3: input_tokens excludes cached, total in is input + cache_creation + cache_read"
@@ -49,63 +53,18 @@ JUSTIFIED: dict[tuple[str, str], str] = {
 }
 
 
-def _lines(name: str) -> list[Object]:
-    path = ROOT / name
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
-def _names(*patterns: str) -> list[str]:
-    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
-
-
-EXPECTED = {line["file"]: line for line in _lines("EXPECTED.jsonl")}
-HEADERS = {line["file"]: line for line in _lines("HEADERS.jsonl")}
-STREAMS = _names("anthropic/*.sse", "anthropic/*.jsonl", "synthetic/anthropic__*")
-BODIES = _names("anthropic/unary/*.json")
-ERRORS = _names("anthropic/errors/*.json")
-REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("anthropic/**/*.request.json"))
+EXPECTED = lines("EXPECTED.jsonl")
+HEADERS = lines("HEADERS.jsonl")
+STREAMS = names("anthropic/*.sse", "anthropic/*.jsonl", "synthetic/anthropic__*")
+BODIES = names("anthropic/unary/*.json")
+ERRORS = names("anthropic/errors/*.json")
+REQUESTS = requests("anthropic")
 
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
 
 
-def read(name: str) -> bytes:
-    data = (ROOT / name).read_bytes()
-    if name.endswith(".chunks.jsonl"):  # the payloads, whose framing was taken off
-        return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
-    return data
-
-
-def end_of(machine: Decoder) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(*pieces: bytes) -> list[Object]:
-    machine = Decoder(ISSUER)
-    records = [record for piece in pieces for record in machine.feed(piece)]
-    return records + end_of(machine)
-
-
-def whole(records: list[Object]) -> Object:
-    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    added = {
-        "start": {"response_id": "r", "model": "m", "provider": ISSUER},
-        "end": {"response_id": "r"},
-    }
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
-
-
-def call_of(part: Object) -> tuple[str, Any]:
-    return part["name"], part["arguments_raw"] if "exception" in part else part["arguments"]
+    return fed(Decoder(ISSUER), *pieces)
 
 
 def reply_of(records: list[Object]) -> Object:
@@ -268,11 +227,7 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
     expected = decode(data)
-    assert decode(*[data[i : i + 1] for i in range(len(data))]) == expected
-    source = random.Random(name)
-    for _ in range(5):
-        cuts = sorted(source.randrange(len(data)) for _ in range(30))
-        pieces = [data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    for pieces in cut_apart(name, data):
         assert decode(*pieces) == expected
 
 
@@ -303,7 +258,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
             assert position >= least or before[-1]["type"] == "error", position
             return
         try:
-            records = pickle.loads(pickle.dumps(machine)).eof()  # a copy, in half the time of deepcopy
+            records = ended(machine)
         except TruncatedError:
             assert position < least, position
             continue
@@ -312,19 +267,9 @@ def check_prefixes(name: str, positions: list[int]) -> None:
         assert position >= least or "end" not in kinds, position
 
 
-def sampled(name: str) -> list[int]:
-    data = read(name)
-    least = min(terminal(data), len(data))
-    source = random.Random(name)
-    near = [least + step for step in (-3, -2, -1, 0, 1, 2, 3)]
-    boundaries = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
-    some = [source.randrange(len(data)) for _ in range(60)]
-    return sorted({at for at in [0, *near, *boundaries, *some, len(data)] if 0 <= at <= len(data)})
-
-
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_prefix_is_cut_off(name: str) -> None:
-    check_prefixes(name, sampled(name))
+    check_prefixes(name, sampled(name, read(name), terminal(read(name))))
 
 
 @pytest.mark.slow
@@ -336,11 +281,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_tells_its_message_and_status(name: str) -> None:
     data = read(name)
-    status = next(
-        int(line.split("\t")[INDEX_STATUS])
-        for line in (ROOT / "INDEX.tsv").read_text().splitlines()
-        if line.startswith(name + "\t")
-    )
+    status = status_of(name)
     failure = error_of(status, HEADERS.get(name, {}).get("headers", {}), data)
     assert failure.message == json.loads(data)["error"]["message"]
     assert failure.details["http_status"] == status

@@ -1,8 +1,7 @@
 """The Chat Completions decoder and encoder against recorded traffic, where it lies.
 
-LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
-beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
-says otherwise than we do stands in JUSTIFIED, each with the line that decides it.
+What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
+decides it.
 """
 
 from __future__ import annotations
@@ -10,26 +9,29 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
-import pickle
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
+from recordings import (
+    ISSUER,
+    ROOT,
+    Object,
+    cut_apart,
+    ended,
+    fed,
+    lines,
+    names,
+    read,
+    requests,
+    sampled,
+    status_of,
+    whole,
+)
 
-from llmtools.check import check_record
 from llmtools.conversation import Conversation
 from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.fold import message_of
 from llmtools.protocols.openai_chat import Decoder, encode, error_of
 from llmtools.request import Request
-
-Object = dict[str, Any]
-
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
-ISSUER = "recorded"
-INDEX_STATUS = 6
 
 NO_FINISH = ("snowflake",)
 """Servers that send no finish_reason (wire-protocols 0.8)."""
@@ -77,63 +79,22 @@ JUSTIFIED: dict[tuple[str, str], str] = {
 }
 
 
-def _lines(name: str) -> list[Object]:
-    path = ROOT / name
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-
-
-def _names(*patterns: str) -> list[str]:
-    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
-
-
-EXPECTED = {line["file"]: line for line in _lines("EXPECTED.jsonl")}
-HEADERS = {line["file"]: line for line in _lines("HEADERS.jsonl")}
-STREAMS = _names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
-BODIES = _names("chat/unary/*.json")
+EXPECTED = lines("EXPECTED.jsonl")
+HEADERS = lines("HEADERS.jsonl")
+STREAMS = names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
+BODIES = names("chat/unary/*.json")
 REPLIES = [name for name in BODIES if json.loads((ROOT / name).read_bytes()).get("choices")]
-ERRORS = _names("chat/errors/*.json")
+ERRORS = names("chat/errors/*.json")
 
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
-
-
-def read(name: str) -> bytes:
-    data = (ROOT / name).read_bytes()
-    if name.endswith(".chunks.jsonl"):  # the payloads, whose framing was taken off
-        return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
-    return data
 
 
 def decoder(name: str) -> Decoder:
     return Decoder(ISSUER, frozenset({"no_finish"}) if any(word in name for word in NO_FINISH) else frozenset())
 
 
-def end_of(machine: Decoder) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(name: str, *pieces: bytes) -> list[Object]:
-    machine = decoder(name)
-    records = [record for piece in pieces for record in machine.feed(piece)]
-    return records + end_of(machine)
-
-
-def whole(records: list[Object]) -> Object:
-    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    added = {
-        "start": {"response_id": "r", "model": "m", "provider": ISSUER},
-        "end": {"response_id": "r"},
-    }
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return fed(decoder(name), *pieces)
 
 
 def reply_of(records: list[Object]) -> Object:
@@ -354,11 +315,7 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
     expected = decode(name, data)
-    assert decode(name, *[data[i : i + 1] for i in range(len(data))]) == expected
-    source = random.Random(name)
-    for _ in range(5):
-        cuts = sorted(source.randrange(len(data)) for _ in range(30))
-        pieces = [data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    for pieces in cut_apart(name, data):
         assert decode(name, *pieces) == expected
 
 
@@ -393,7 +350,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
         if has_error:
             return
         try:
-            records = pickle.loads(pickle.dumps(machine)).eof()  # a copy, in half the time of deepcopy
+            records = ended(machine)
         except TruncatedError:
             assert position < least, position
             continue
@@ -408,22 +365,12 @@ def check_prefixes(name: str, positions: list[int]) -> None:
             assert "error" not in kinds, position
 
 
-def sampled(name: str) -> list[int]:
-    data = read(name)
-    least = min(terminal(name, data), len(data))
-    source = random.Random(name)
-    near = [least + step for step in (-3, -2, -1, 0, 1, 2, 3)]
-    boundaries = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
-    some = [source.randrange(len(data)) for _ in range(60)]
-    return sorted({at for at in [0, *near, *boundaries, *some, len(data)] if 0 <= at <= len(data)})
-
-
 CUT_OFF = [name for name in STREAMS if not any(word in name for word in NO_FINISH)]
 
 
 @pytest.mark.parametrize("name", CUT_OFF)
 def test_a_prefix_is_cut_off(name: str) -> None:
-    check_prefixes(name, sampled(name))
+    check_prefixes(name, sampled(name, read(name), terminal(name, read(name))))
 
 
 @pytest.mark.slow
@@ -435,11 +382,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_tells_its_message_and_status(name: str) -> None:
     data = read(name)
-    status = next(
-        int(line.split("\t")[INDEX_STATUS])
-        for line in (ROOT / "INDEX.tsv").read_text().splitlines()
-        if line.startswith(name + "\t")
-    )
+    status = status_of(name)
     headers = HEADERS.get(name, {}).get("headers", {})
     failure = error_of(status, headers, data)
     body = json.loads(data)
@@ -490,7 +433,7 @@ def read_request(name: str) -> bytes:
     return (ROOT / name).read_bytes()
 
 
-REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("chat/**/*.request.json"))
+REQUESTS = requests("chat")
 
 
 @pytest.mark.parametrize("name", [name for name in REQUESTS if b'"assistant"' in read_request(name)])

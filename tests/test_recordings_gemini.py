@@ -1,9 +1,7 @@
 """The Gemini decoder and encoder against recorded traffic, where it lies.
 
-LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
-beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
-says otherwise than we do stands in JUSTIFIED, each with the line that decides it; that it
-counts neither thoughts (wire-protocols 4: NOT in candidates) nor tool-use prompts is so for
+What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
+decides it; that it counts neither thoughts (wire-protocols 4: NOT in candidates) nor tool-use prompts is so for
 every file, and told by `counts_of`.
 """
 
@@ -11,28 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pickle
-import random
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
+from recordings import (
+    ISSUER,
+    ROOT,
+    Object,
+    cut_apart,
+    ended,
+    fed,
+    lines,
+    names,
+    read,
+    requests,
+    sampled,
+    status_of,
+    whole,
+)
 
-from llmtools.check import check_record
 from llmtools.conversation import Conversation
 from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.fold import message_of
 from llmtools.protocols.gemini import Decoder, encode, error_of
 from llmtools.request import Request
-
-Object = dict[str, Any]
-
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
-ISSUER = "recorded"
-INDEX_STATUS = 6
 
 _STREAMED = "wire-protocols 4, streamed args: the oracle does not fold partialArgs, and takes the end for a call"
 JUSTIFIED: dict[tuple[str, str], str] = {
@@ -46,22 +47,11 @@ JUSTIFIED: dict[tuple[str, str], str] = {
 }
 
 
-def _names(*patterns: str) -> list[str]:
-    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
-
-
-def _lines(name: str) -> dict[str, Object]:
-    path = ROOT / name
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    return {line["file"]: line for line in lines}
-
-
-EXPECTED = _lines("EXPECTED.jsonl")
-STREAMS = _names("gemini/*.sse", "gemini/*.jsonl")
-BODIES = _names("gemini/unary/*.json")
-ERRORS = _names("gemini/errors/*.json")
-REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("gemini/**/*.request.json"))
+EXPECTED = lines("EXPECTED.jsonl")
+STREAMS = names("gemini/*.sse", "gemini/*.jsonl")
+BODIES = names("gemini/unary/*.json")
+ERRORS = names("gemini/errors/*.json")
+REQUESTS = requests("gemini")
 FAILED = {
     "gemini/vertexai-sdk-test-data__vertexai-streaming-failure-empty-content.sse": "truncated",
     "gemini/vertexai-sdk-test-data__vertexai-streaming-failure-malformed-content.sse": "truncated",
@@ -73,13 +63,6 @@ FAILED = {
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
 
 
-def read(name: str) -> bytes:
-    data = (ROOT / name).read_bytes()
-    if name.endswith(".chunks.jsonl"):  # the payloads, whose framing was taken off
-        return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
-    return data
-
-
 def chunks_of(data: bytes) -> list[Object]:
     """The chunks of a stream or a body, read without the code under test."""
     if data.lstrip().startswith((b"{", b"[")):
@@ -89,29 +72,8 @@ def chunks_of(data: bytes) -> list[Object]:
     return [json.loads(line[5:]) for line in lines if line.startswith(b"data:")]
 
 
-def end_of(machine: Decoder) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(*pieces: bytes) -> list[Object]:
-    machine = Decoder(ISSUER)
-    records = [record for piece in pieces for record in machine.feed(piece)]
-    return records + end_of(machine)
-
-
-def whole(records: list[Object]) -> Object:
-    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return fed(Decoder(ISSUER), *pieces)
 
 
 def reply_of(records: list[Object]) -> Object:
@@ -306,11 +268,8 @@ def test_a_source_annotates_what_it_supports(name: str) -> None:
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
     expected = decode(data)
-    assert decode(*[data[i : i + 1] for i in range(len(data))]) == expected
-    source = random.Random(name)
-    for _ in range(5):
-        cuts = sorted(source.randrange(len(data)) for _ in range(30))
-        assert decode(*[data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]) == expected
+    for pieces in cut_apart(name, data):
+        assert decode(*pieces) == expected
     if b"\r" not in data:
         assert decode(data.replace(b"\n", b"\r\n")) == expected
 
@@ -335,7 +294,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
             return
         fed = position
         try:
-            records = pickle.loads(pickle.dumps(machine)).eof()
+            records = ended(machine)
         except LlmToolsError as error:
             assert isinstance(error, TruncatedError) or position < 10, position
             assert position < least, position
@@ -351,11 +310,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_prefix_is_cut_off(name: str) -> None:
     data = read(name)
-    source = random.Random(name)
-    ends = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
-    near = [min(terminal(data), len(data)) + step for step in (-2, -1, 0, 1, 2, 3)]
-    some = [source.randrange(len(data)) for _ in range(60)]
-    check_prefixes(name, sorted({at for at in [0, *ends, *near, *some, len(data)] if 0 <= at <= len(data)}))
+    check_prefixes(name, sampled(name, data, terminal(data)))
 
 
 @pytest.mark.slow
@@ -366,8 +321,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_tells_its_message_and_status(name: str) -> None:
-    lines = (ROOT / "INDEX.tsv").read_text().splitlines()
-    status = next(int(line.split("\t")[INDEX_STATUS]) for line in lines if line.startswith(name + "\t"))
+    status = status_of(name)
     failure = error_of(status, {}, read(name))
     assert failure.message == json.loads(read(name))["error"]["message"]
     assert failure.details["http_status"] == status

@@ -1,38 +1,33 @@
 """The Ollama decoder and encoder against recorded traffic, where it lies.
 
-LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
-beside the checkout is taken, and without that everything here is skipped. What EXPECTED.jsonl
-says otherwise than we do would stand in JUSTIFIED; for Ollama it says nothing otherwise.
+What EXPECTED.jsonl says otherwise than we do would stand in JUSTIFIED; for Ollama it says
+nothing otherwise.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import pickle
-import random
-from pathlib import Path
-from typing import Any
 
 import pytest
+from recordings import (
+    ISSUER,
+    ROOT,
+    Object,
+    cut_apart,
+    ended,
+    fed,
+    names,
+    read,
+    requests,
+    sampled,
+    whole,
+)
 
-from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.fold import message_of
+from llmtools.errors import TruncatedError
 from llmtools.protocols.ollama import Decoder, encode, error_of
 from llmtools.request import Request
-
-Object = dict[str, Any]
-
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
-ISSUER = "recorded"
-
-
-def _names(*patterns: str) -> list[str]:
-    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
 
 
 def _expected() -> dict[str, Object]:
@@ -42,42 +37,17 @@ def _expected() -> dict[str, Object]:
 
 
 EXPECTED = _expected()
-STREAMS = _names("ollama/*.ndjson", "synthetic/ollama__*")
+STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
-BODIES = _names("ollama/unary/*.json")
-ERRORS = _names("ollama/errors/*.json")
-REQUESTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("ollama/**/*.request.json"))
+BODIES = names("ollama/unary/*.json")
+ERRORS = names("ollama/errors/*.json")
+REQUESTS = requests("ollama")
 
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
 
 
-def read(name: str) -> bytes:
-    return (ROOT / name).read_bytes()
-
-
-def end_of(machine: Decoder) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(*pieces: bytes) -> list[Object]:
-    machine = Decoder(ISSUER)
-    records = [record for piece in pieces for record in machine.feed(piece)]
-    return records + end_of(machine)
-
-
-def whole(records: list[Object]) -> Object:
-    """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return fed(Decoder(ISSUER), *pieces)
 
 
 def reply_of(records: list[Object]) -> Object:
@@ -166,11 +136,8 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
     expected = decode(data)
-    assert decode(*[data[i : i + 1] for i in range(len(data))]) == expected
-    source = random.Random(name)
-    for _ in range(5):
-        cuts = sorted(source.randrange(len(data)) for _ in range(30))
-        assert decode(*[data[i:j] for i, j in zip([0, *cuts], [*cuts, len(data)], strict=True)]) == expected
+    for pieces in cut_apart(name, data):
+        assert decode(*pieces) == expected
     assert decode(data.replace(b"\n", b"\r\n")) == expected
 
 
@@ -181,7 +148,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
         machine.feed(data[fed:position])
         fed = position
         try:
-            kinds = [record["type"] for record in pickle.loads(pickle.dumps(machine)).eof()]
+            kinds = [record["type"] for record in ended(machine)]
         except TruncatedError:
             assert position < least, position
             continue
@@ -192,11 +159,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_prefix_is_cut_off(name: str) -> None:
     data = read(name)
-    source = random.Random(name)
-    ends = [at + 1 for at in range(len(data)) if data[at] == 10][:60]
-    near = [len(data.rstrip()) + step for step in (-2, -1, 0, 1)]
-    some = [source.randrange(len(data)) for _ in range(60)]
-    check_prefixes(name, sorted({at for at in [0, *ends, *near, *some, len(data)] if 0 <= at <= len(data)}))
+    check_prefixes(name, sampled(name, data, len(data.rstrip())))
 
 
 @pytest.mark.slow
