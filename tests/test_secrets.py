@@ -309,3 +309,25 @@ def test_a_secret_is_shown_by_nothing_but_reveal() -> None:
     assert CANARY not in f"{secret!r} {secret} {[secret]}"
     with pytest.raises(TypeError):
         json.dumps(secret)
+
+
+# All commands together
+
+
+def test_no_command_shows_or_keeps_the_key(shell: Shell) -> None:
+    env = {"MINE": CANARY, "LLMTOOLS_DEBUG": "1", "HOME": str(shell.folder)}
+    script = """
+    llm-msg user hi | llm-tools loop 'env: env' -- llm-send -v -m local/x | tee all.jsonl | llm-log | llm-parts --json
+    llm-log list; llm-log get last; llm-log search hi; llm-log usage; llm-log tree
+    llm-models; llm-models show local/x; llm-keys which local; llm-keys which; llm-keys list
+    llm-tools list 'env: env'; llm-tools call 'env: env' env '{}'
+    llm-msg user more < all.jsonl | llm-send --dry-run
+    """
+    with Server(reply("hi"), whole(200, {"data": [{"id": "x"}]})) as server:
+        settle(shell, f'[providers.local]\nbase_url = "{server.url}"\nkey_env = "MINE"\n')
+        done = shell.run(script, env=env)
+        assert server.requests[0].headers["authorization"] == f"Bearer {CANARY}"
+    assert CANARY not in done.text + done.err
+    files = [path for path in shell.folder.rglob("*") if path.is_file()]
+    assert any(path.suffix in (".db", ".sqlite") or path.read_bytes().startswith(b"SQLite") for path in files)
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
