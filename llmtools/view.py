@@ -17,10 +17,14 @@ from .terminal import CYAN, DIM, RED, YELLOW, painted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .jsonl import Line
     from .types import Record
 
 STDOUT, STDERR = 1, 2
+LONGEST = 2000
+"""How many characters of a tool's result a person is shown."""
 QUIET = 0.1
 """Seconds without a record after which a complete response is taken for the reply."""
 
@@ -210,6 +214,8 @@ class PeopleView(View):
         super().__init__(("text", "refusal"), keep=keep)
         self._colour = colour
         self._reasoning = reasoning
+        self._told: set[int] = set()  # the places of this response whose results are shown
+        self._bracket: str | None = None  # the role of the response whose events come
         self._line_open = False  # whether the terminal's cursor stands behind something
 
     def _aside(self, text: str, colour: str) -> None:
@@ -219,23 +225,41 @@ class PeopleView(View):
     def show_line(self, record: Record, raw: bytes) -> None:
         """Show what is told by whole records."""
         kind = record["type"]
-        if kind == "notice":
+        if kind == "start":
+            self._told, self._bracket = set(), record.get("role", "assistant")
+        elif kind == "notice":
             self._aside(record["message"], YELLOW)
         elif kind == "message" and record["role"] in ("assistant", "tool"):
-            for part in record["parts"]:
-                self._show_tool(part)
+            if self._bracket is None:
+                self._told = set()
+            for place, part in enumerate(record["parts"]):
+                self._show_tool(part, place)
+            self._bracket = None
 
-    def _show_tool(self, part: Record) -> None:
+    def _show_tool(self, part: Record, place: int) -> None:
+        """Show a call or a result, a result only where no event of it has done so."""
         if part["type"] == "tool_call":
             self._aside(f"→ {part['name']}({dumps(part['arguments']).decode()})", CYAN)
-        elif part["type"] == "tool_result":
-            failed = part.get("exception")
-            self._aside(f"← {failed or part['output']}", RED if failed else CYAN)
+        elif part["type"] == "tool_result" and place not in self._told:
+            self._told.add(place)
+            self._show_result(part.get("exception"), part["output"], part.get("attachments", ()))
+
+    def _show_result(self, failed: str | None, output: str, attachments: Sequence[Record] = ()) -> None:
+        kinds = [attachment.get("type", "a file") for attachment in attachments]
+        said = failed or "\n".join([output.rstrip("\n")] * bool(output) + kinds)
+        if len(said) > LONGEST:
+            said = f"{said[:LONGEST]}… ({len(said)} characters)"
+        self._aside(f"← {said}", RED if failed else CYAN)
 
     def show_other(self, record: Record, kind: str) -> None:
-        """Show reasoning, dim."""
+        """Show reasoning, dim, and the result of a tool as soon as it is there."""
         if kind == "reasoning" and self._reasoning and record["chunk"]:
             self._show(painted(record["chunk"], DIM, self._colour), STDERR)
+        elif self._bracket == "tool" and kind == "tool_result" and (record["chunk"] or "exception" in record):
+            part = {"type": kind, "output": record["chunk"], "exception": record.get("exception")}
+            self._show_tool(part, record["part_index"])
+        elif self._bracket == "tool" and kind == "part":
+            self._show_tool(record["part"], record["part_index"])
 
     def take(self, *, is_quiet: bool = False, is_end: bool = False) -> list[tuple[int, str]]:
         """As in View, with a newline wherever text and an aside would share a line."""

@@ -164,6 +164,35 @@ def test_a_pydantic_model() -> None:
         values_of(read, {"book": {}})
 
 
+def test_types_that_models_share_stand_where_references_look() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    Author = pydantic.create_model("Author", name=(str, ...))
+    Book = pydantic.create_model("Book", author=(Author, ...))
+
+    def read(book: Any, others: Any) -> None: ...
+
+    read.__annotations__ = {"book": Book, "others": list[Book]}  # type: ignore[valid-type]
+    schema = input_schema(read)
+    assert list(schema["$defs"]) == ["Author"] and "$defs" not in schema["properties"]["book"]
+    validator = jsonschema.Draft202012Validator(schema)
+    validator.validate({"book": {"author": {"name": "Ada"}}, "others": []})
+    assert not validator.is_valid({"book": {"author": {"name": 1}}, "others": []})
+    values = values_of(read, {"book": {"author": {"name": "Ada"}}, "others": [{"author": {"name": "Bo"}}]})
+    assert (values["book"].author.name, values["others"][0].author.name) == ("Ada", "Bo")
+
+
+@dataclass
+class Tree:
+    inner: list[Tree]
+
+
+def test_a_type_that_holds_itself_is_refused() -> None:
+    def plant(tree: Tree) -> None: ...
+
+    with pytest.raises(InputError, match="the tool plant: tree is of a type that holds itself"):
+        input_schema(plant)
+
+
 @pytest.mark.parametrize(
     ("hint", "value", "made"),
     [
@@ -221,6 +250,17 @@ def test_bytes_are_attachments() -> None:
     attachment = {"type": "image/png", "content": b64encode(image).decode()}
     assert result_of(image) == Result(attachments=[attachment])  # type: ignore[list-item]
     assert result_of(["two", image, image]) == Result("two", None, [attachment, attachment])  # type: ignore[list-item]
+
+
+def test_images_are_attachments() -> None:
+    class Image:
+        def save(self, file: Any, kind: str) -> None:
+            assert kind == "PNG"
+            file.write(b"\x89PNG\r\n\x1a\n")
+
+    Image.__module__ = "PIL.Image"
+    for value in (Image(), [Image()]):
+        assert [item["type"] for item in result_of(value).attachments] == ["image/png"]
 
 
 def test_what_is_no_json_is_refused() -> None:

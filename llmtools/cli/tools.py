@@ -10,20 +10,15 @@ import tempfile
 import click
 
 from ..conversation import HISTORY, Conversation, from_record
-from ..errors import (
-    CancelledError,
-    InputError,
-    LlmToolsError,
-    NoInputError,
-    UsageError,
-)
+from ..errors import CancelledError, InputError, LlmToolsError, NoInputError, RoundLimitError, UsageError
 from ..jsonl import Decoder, dumps, loads
+from ..terminal import visible
 from ..tools.approval import Approval, ask_on_terminal
 from ..tools.loop import History
-from ..tools.process import CHILDREN, Limits, environment
-from ..tools.run import JOBS, Round, part_of, refusal
+from ..tools.process import CHILDREN, Limits
+from ..tools.run import JOBS, part_of, refusal
 from ..tools.run import run as run_call
-from ..tools.source import Toolset, sources, toolset
+from ..tools.toolset import Toolset
 from .options import Command, common, flag, needs_stream
 from .run import GRACE, Process, StreamFailure, main
 
@@ -42,6 +37,10 @@ llm-tools list 'mcp:mcp-server-git --repository .'
 llm-tools call ./calc.py multiply '{"a": 12, "b": 34}'
 llm-msg user 'Where is main?' | llm-tools loop 'find: grep -rn -- {text} src' -- llm-send
 """
+TICK = 0.001
+"""Seconds for which the reader and the signals are looked at while results are waited for."""
+PATIENCE = 0.5
+"""Seconds between SIGTERM and SIGKILL for what runs when all of it is over."""
 ACTIONS = ("list", "offer", "run", "loop", "call")
 
 
@@ -62,25 +61,30 @@ class Runner:
         self.process = process
         self.given = given
         self.tools = tools
-        self.limits = Limits(given["timeout"], given["max_output"])
         self.conversation = Conversation()
         self.status = 0
-        self._approval = _approval(given)
 
     # The filters
 
     def offer(self) -> None:
         """Copy the stream, with the tools behind it that it does not have."""
         self._copy(self._offered)
+        self._ready()
         if self._has_stream():
             self.process.write_records(self._missing(self.conversation))
 
     def run(self) -> None:
         """Copy the stream, run the pending calls of its last reply, and append the results."""
         self._copy(self._answered)
+        self._ready()
         if self._has_stream():
             for records in self._round(self.conversation):
                 self.process.write_records(records)
+
+    def _ready(self) -> None:
+        """Wait for the tools, which the sources are asked for while the stream passes."""
+        with self.process.interruptible():
+            self.tools.ready()
 
     def _has_stream(self) -> bool:
         """Whether there is a conversation to go on with. Raises StreamFailure."""
@@ -110,6 +114,7 @@ class Runner:
         if inner.failure is not None:
             self.status = self.status or inner.failure["exit_status"]
             return dumps(record)
+        self._ready()
         return dumps(changed(record, inner))
 
     def _offered(self, record: Record, inner: Conversation) -> Record:
@@ -124,32 +129,24 @@ class Runner:
 
     def _missing(self, conversation: Conversation) -> list[Record]:
         """Return the tools that the stream does not offer as they are."""
-        return [dict(tool) for name, tool in self.tools.records.items() if conversation.tools.get(name) != tool]
+        return self.tools.missing(conversation.tools)
 
     def _round(self, conversation: Conversation) -> Iterator[list[Record]]:
         """Yield the records of the pending calls' results, none where nothing is pending."""
-        calls = conversation.pending_calls()
-        if not calls:
+        turn = self.tools.round(conversation)
+        if turn is None:
             return
-        turn = Round(
-            calls, conversation.tools, self.tools, self.limits, approve=self._approval, jobs=self.given["jobs"]
-        )
-        batches = turn.batches(self.process.sleep)
         try:
-            while True:
-                with self.process.interruptible():
-                    records = next(batches, None)
-                if records is None:
-                    return
-                yield records
+            yield from turn.batches(lambda: self.process.sleep(TICK))
         except CancelledError:
-            CHILDREN.end()
             yield turn.end()
+            CHILDREN.end(PATIENCE)
 
     # The loop
 
     def loop(self, command: list[str]) -> None:
         """Offer the tools; run COMMAND and the calls of its reply in turn, until there are none."""
+        self._ready()
         history = History()
         for lines in self._batches():
             for record, raw in lines:
@@ -162,13 +159,16 @@ class Runner:
             raise NoInputError("no message to answer in the stream")
         for tool in self._missing(self.conversation):
             history.add(tool, dumps(tool))
+        if self.conversation.messages[-1]["role"] != "user" and self.conversation.pending_calls():
+            self.process.write_lines(history.rest())  # a loop that was cut short goes on
+            self._answer(self.conversation, history)
         for number in range(self.given["max_rounds"] + 1):
             conversation = self._ask(command, history)
             calls = conversation.pending_calls()
             if not calls:
                 return
             if number == self.given["max_rounds"]:
-                self._fail(LlmToolsError(f"the model still calls tools after {number} rounds (--max-rounds)"))
+                self._fail(RoundLimitError(f"the model still calls tools after {number} rounds (--max-rounds)"))
                 return
             self._answer(conversation, history)
 
@@ -252,16 +252,18 @@ class Runner:
 
     def list(self) -> None:
         """Write the tools: for people, or as records."""
+        self._ready()
         if self.given["json"]:
             return self.process.write_records([dict(tool) for tool in self.tools.records.values()])
         lines = []
         for name, tool in self.tools.records.items():
             about = tool.get("description", "").strip().partition("\n")[0]
-            lines.append(f"{name}\t{about}".rstrip("\t").encode(errors="replace"))
+            lines.append(self._shown(f"{name}\t{about}".rstrip("\t")))
         self.process.write_lines(lines)
 
     def call(self, name: str, text: str) -> None:
         """Run one tool and write its output."""
+        self._ready()
         if name not in self.tools.owners:
             raise UsageError(f"no tool {name}: there are {', '.join(self.tools.owners)}")
         arguments = loads(text.encode())
@@ -270,26 +272,34 @@ class Runner:
         call = {"type": "tool_call", "name": name, "arguments": arguments, "tool_call_id": "~0"}
         if why := refusal(call, self.tools.records, self.tools):
             raise InputError(why)
+        call = self.tools.approved(call)
         with self.process.interruptible():
-            call = self._approval(call, self.tools.records[name])
-            result = run_call(call, self.tools, self.limits)
+            result = run_call(call, self.tools, self.tools.limits)
         if self.given["json"]:
             self.process.write_records([part_of(call, result)])
         else:
-            self.process.write(result.output.encode(errors="replace"))
+            self.process.write(self._shown(result.output))
             if result.output and not result.output.endswith("\n"):
                 self.process.write(b"\n")
         if result.exception is not None:
             raise LlmToolsError(f"{name}: {result.exception}")
 
+    def _shown(self, text: str) -> bytes:
+        """Return what a tool said, with control characters visible where it goes to a terminal."""
+        return (visible(text) if self.process.is_terminal(1) else text).encode(errors="replace")
 
-def _approval(given: dict[str, Any]) -> Approval:
+
+def _approval(process: Process, given: dict[str, Any]) -> Approval:
     if not given["ask"]:
         return Approval(allow=given["allow"], deny=given["deny"])
     from ..config import data_folder
     from ..editor import edited
 
-    return Approval(allow=given["allow"], deny=given["deny"], ask=ask_on_terminal, edit=edited, folder=data_folder())
+    def ask(question: str) -> str:
+        with process.interruptible():
+            return ask_on_terminal(question)
+
+    return Approval(allow=given["allow"], deny=given["deny"], ask=ask, edit=edited, folder=data_folder())
 
 
 def _started(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
@@ -312,12 +322,6 @@ def _ended(child: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         child.kill()
         return child.wait()
-
-
-def _configured() -> dict[str, list[str]]:
-    from ..config import read
-
-    return read().tools
 
 
 @click.command(
@@ -381,9 +385,11 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     process.writes_records = action in ("offer", "run", "loop")
     process.check_stdout()
     tools: Toolset | None = None
+    limits = Limits(options["timeout"], options["max_output"])
     try:
-        with process.interruptible():
-            tools = toolset(sources(names, _configured, environment(options["env"])))
+        approve = _approval(process, options)
+        jobs = options["jobs"]
+        tools = Toolset(*names, env=options["env"], limits=limits, approve=approve, jobs=jobs, wait=False)
         runner = Runner(process, options, tools)
         if action == "loop":
             runner.loop(ctx.meta["command"])
@@ -391,10 +397,12 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
             runner.call(*asked)
         else:
             getattr(runner, action)()
+    except BaseException:
+        CHILDREN.end(PATIENCE)
+        raise
     finally:
         if tools is not None:
             tools.close()
-        CHILDREN.end()
     if runner.status:
         ctx.exit(runner.status)
 

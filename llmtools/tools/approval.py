@@ -5,13 +5,14 @@ Rules:
   or, where a person is asked, says what needs no asking.
 * The question is asked on /dev/tty, with every control character made visible. Without a
   terminal the answer is no.
-* `always` holds for the tool as it is described now, here and in later runs: with another
-  description or other parameters it is asked about again.
+* `always` holds for the tool of this source as it is described now, here and in later runs: with
+  another description or other parameters it is asked about again.
 """
 
 from __future__ import annotations
 
 import os
+import termios
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     from ..types import Part, ToolRecord
 
 FILE = "approved-tools"
+QUESTION = "Run it? [y]es, [n]o, [a]lways, [e]dit: "
 
 
-def fingerprint(record: ToolRecord) -> str:
-    """Return what names a tool as it is described."""
-    return sha256(dumps({name: value for name, value in sorted(record.items())})).hexdigest()
+def fingerprint(record: ToolRecord, source: str = "") -> str:
+    """Return what names a tool of a source as it is described."""
+    return sha256(dumps([source, sorted(record.items())])).hexdigest()
 
 
 class Approval:
@@ -54,7 +56,7 @@ class Approval:
         self._edit = edit
         self._folder = folder
 
-    def __call__(self, call: Part, record: ToolRecord) -> Part:
+    def __call__(self, call: Part, record: ToolRecord, source: str = "") -> Part:
         """Return the call that may run. Raises ToolError."""
         name = call["name"]
         if any(fnmatchcase(name, pattern) for pattern in self._deny):
@@ -65,32 +67,30 @@ class Approval:
             if self._allow:
                 raise ToolError(f"the user does not allow the tool {name}")
             return call
-        return self._asked(call, record, self._ask)
+        return self._asked(call, record, source, self._ask)
 
-    def _asked(self, call: Part, record: ToolRecord, ask: Callable[[str], str]) -> Part:
-        mark = fingerprint(record)
+    def _asked(self, call: Part, record: ToolRecord, source: str, ask: Callable[[str], str]) -> Part:
+        mark = fingerprint(record, source)
         if mark in self._approved():
             return call
+        said = visible(" ".join(f"{source}: {record.get('description', '')}".split()))
+        wrong = ""
         while True:
             arguments = visible(dumps(call["arguments"]).decode())
-            said = visible(" ".join(record.get("description", "").split()))
-            answer = ask(f"{said}\n{visible(call['name'])}({arguments})\nRun it? [y]es, [n]o, [a]lways, [e]dit: ")
+            answer = ask(f"{said}\n{visible(call['name'])}({arguments})\n{wrong}{QUESTION}").strip().lower()
+            wrong = ""
             if answer in ("y", "yes"):
                 return call
             if answer in ("a", "always"):
                 self._remember(mark)
                 return call
             if answer in ("e", "edit") and self._edit is not None:
-                call = {**call, "arguments": self._edited(call)}
+                try:
+                    call = {**call, "arguments": _edited(call, self._edit)}
+                except LlmToolsError as error:
+                    wrong = f"Nothing is changed: {visible(error.message)}\n"
             elif answer in ("n", "no", ""):
                 raise ToolError(f"the user denied the call of {call['name']}")
-
-    def _edited(self, call: Part) -> object:
-        try:
-            arguments = loads(self._edit(dumps(call["arguments"]).decode()).encode())  # type: ignore[misc]
-        except InputError:
-            return call["arguments"]
-        return arguments if isinstance(arguments, dict) else call["arguments"]
 
     def _approved(self) -> set[str]:
         if self._folder is None:
@@ -109,6 +109,13 @@ class Approval:
             write(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())
 
 
+def _edited(call: Part, edit: Callable[[str], str]) -> object:
+    arguments = loads(edit(dumps(call["arguments"]).decode()).encode())
+    if not isinstance(arguments, dict):
+        raise InputError("the arguments are no JSON object")
+    return arguments
+
+
 def ask_on_terminal(question: str) -> str:
     """Return the answer that a person gives on /dev/tty. Raises ToolError where there is none."""
     try:
@@ -116,10 +123,11 @@ def ask_on_terminal(question: str) -> str:
     except OSError:
         raise ToolError("the call was denied: nobody can be asked, as there is no terminal") from None
     try:
+        termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before the question is no answer to it
         os.write(terminal, question.encode(errors="replace"))
         answer = os.read(terminal, 4096)
-    except OSError as error:
-        raise LlmToolsError(f"/dev/tty: {error.strerror}") from None
+    except (OSError, termios.error) as error:
+        raise ToolError(f"the call was denied: nobody can be asked on /dev/tty: {error}") from None
     finally:
         os.close(terminal)
-    return answer.decode(errors="replace").strip().lower()
+    return answer.decode(errors="replace")

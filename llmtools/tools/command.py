@@ -9,8 +9,11 @@ Rules:
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import threading
 
 from ..check import check_record
 from ..errors import InputError, UsageError
@@ -47,6 +50,14 @@ def records_of(name: str, said: Iterable[Any]) -> dict[str, ToolRecord]:
     return found
 
 
+def program(word: str) -> str:
+    """Return the absolute path of a program, which is looked for once. Raises UsageError."""
+    found = shutil.which(word)
+    if found is None:
+        raise UsageError(f"{word}: no such file, and no command of that name; a template is 'NAME: COMMAND {{FIELD}}'")
+    return os.path.abspath(found)
+
+
 class Executable:
     """A program: it prints its tools for --llm-tools, and gets each call as JSON on stdin:
     {"name", "arguments"}. What it prints is the output; a status that is not 0 is an exception."""
@@ -55,13 +66,14 @@ class Executable:
         self.name = name
         self._argv = argv
         self._env = env
+        self._over = threading.Event()
         self._tools: dict[str, ToolRecord] | None = None
 
     @property
     def tools(self) -> dict[str, ToolRecord]:
         """Return the tools that the program prints, a line of JSON each."""
         if self._tools is None:
-            done = process.run([*self._argv, "--llm-tools"], b"", Limits(START), self._env)
+            done = process.run([*self._argv, "--llm-tools"], b"", Limits(START), self._env, self._over)
             if done.ended or done.status:
                 raise ToolError(f"{self.name} --llm-tools: {_failure(done)}")
             try:
@@ -73,10 +85,11 @@ class Executable:
     def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
         """Run the program once."""
         data = dumps({"name": name, "arguments": arguments}) + b"\n"
-        return _result(process.run(self._argv, data, limits, self._env))
+        return _result(process.run(self._argv, data, limits, self._env, self._over))
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """End what runs."""
+        self._over.set()
 
 
 class Template:
@@ -85,11 +98,15 @@ class Template:
     def __init__(self, name: str, command: str, env: dict[str, str]) -> None:
         self.name = name
         self._env = env
+        self._over = threading.Event()
         text, _, description = command.partition(" # ")
         try:
             self._argv = shlex.split(text)
         except ValueError as error:
             raise UsageError(f"the template {name}: {error}") from None
+        if not self._argv or _PLACE.search(self._argv[0]):
+            raise UsageError(f"the template {name}: its first word is the program, and no field")
+        self._argv[0] = program(self._argv[0])
         fields = [field for word in self._argv for field in _PLACE.findall(word) if field]
         properties = {field: {"type": "string"} for field in fields}
         schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
@@ -106,13 +123,14 @@ class Template:
         def filled(match: re.Match[str]) -> str:
             return str(arguments[match[1]]) if match[1] else match[0][0]
 
-        argv = [_PLACE.sub(filled, word) for word in self._argv]
+        argv = [self._argv[0], *[_PLACE.sub(filled, word) for word in self._argv[1:]]]
         if any("\0" in word for word in argv):
             raise ToolError("an argument has a NUL character, which no command can be given")
-        return _result(process.run(argv, b"", limits, self._env))
+        return _result(process.run(argv, b"", limits, self._env, self._over))
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """End what runs."""
+        self._over.set()
 
 
 def _failure(done: process.Done) -> str:
@@ -131,6 +149,8 @@ def _result(done: process.Done) -> Result:
     except UnicodeDecodeError as error:
         if done.ended and error.start > len(done.output) - 4:  # cut in the middle of a character
             return Result(done.output.decode(errors="ignore"), exception)
+        if done.ended:  # a piece of a file is none
+            return Result("", exception)
         from ..attachment import from_bytes
 
         return Result("", exception, [from_bytes(done.output)])

@@ -4,7 +4,7 @@ Rules:
 * A parameter without a type takes anything; one without a default is required.
 * The description is the docstring up to its list of parameters; what that list (Google's
   `Args:`, Sphinx's `:param name:`) or `Annotated[T, "…"]` says of one describes it.
-* A result is text as it is, nothing as "", bytes as an attachment, anything else as JSON.
+* A result is text as it is, nothing as "", bytes and images as attachments, anything else as JSON.
 """
 
 from __future__ import annotations
@@ -39,6 +39,29 @@ class Result:
     output: str = ""
     exception: str | None = None
     attachments: list[Attachment] = field(default_factory=list)
+
+    def cut(self, longest: int) -> Result:
+        """Return the result as far as it says no more than `longest` bytes; an attachment is whole
+        or not there."""
+        output = self.output.encode(errors="replace")
+        room = longest - len(output)
+        kept = []
+        for item in self.attachments:
+            size = len(item.get("content", ""))
+            if size <= room:
+                room -= size
+                kept.append(item)
+        if room >= 0 and len(kept) == len(self.attachments):
+            return self
+        cut = f"the output was cut after {longest} bytes"
+        return Result(output[:longest].decode(errors="ignore"), cut, kept)
+
+
+def told(error: BaseException) -> str:
+    """Return in words what a function raised."""
+    if isinstance(error, InputError):
+        return error.message
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -85,9 +108,12 @@ def input_schema(function: Callable[..., Any]) -> Schema:
         hints = get_type_hints(function, include_extras=True)
     except NameError as error:
         raise InputError(f"the tool {function.__name__}: {error}") from None
-    properties, required = {}, []
+    properties, required, shared = {}, [], {}  # type: ignore[var-annotated]
     for parameter in _parameters(function):
-        schema = schema_of(hints.get(parameter.name, Any))
+        try:
+            schema = _with_shared(schema_of(hints.get(parameter.name, Any)), shared)
+        except RecursionError:
+            raise InputError(f"the tool {function.__name__}: {parameter.name} is of a type that holds itself") from None
         if parameter.name in said and "description" not in schema:
             schema = {**schema, "description": said[parameter.name]}
         if parameter.default is inspect.Parameter.empty:
@@ -100,7 +126,20 @@ def input_schema(function: Callable[..., Any]) -> Schema:
         "properties": properties,
         **({"required": required} if required else {}),
         "additionalProperties": False,
+        **({"$defs": shared} if shared else {}),
     }
+
+
+def _with_shared(schema: Any, shared: dict[str, Any]) -> Any:
+    """Return a schema without the `$defs` in it, which go to `shared`: that is where `$ref` looks."""
+    if isinstance(schema, list):
+        return [_with_shared(item, shared) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    for name, inner in schema.get("$defs", {}).items():
+        if shared.setdefault(name, inner) != inner:
+            raise InputError(f"two types are called {name}")
+    return {name: _with_shared(value, shared) for name, value in schema.items() if name != "$defs"}
 
 
 def tool_record(function: Callable[..., Any], name: str | None = None) -> ToolRecord:
@@ -146,11 +185,28 @@ def result_of(value: Any) -> Result:
         return Result(value or "")
     if isinstance(value, (bytes, bytearray)):
         return Result(attachments=[_attachment(bytes(value))])
-    if isinstance(value, (list, tuple)) and any(isinstance(item, (bytes, bytearray)) for item in value):
+    if _is_image(value):
+        return Result(attachments=[_attachment(_png(value))])
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(item, (bytes, bytearray)) or _is_image(item) for item in value
+    ):
         parts = [result_of(item) for item in value]
         texts = [part.output for part in parts if part.output]
         return Result("\n".join(texts), None, [item for part in parts for item in part.attachments])
     return Result(dumps(_plain(value)).decode())
+
+
+def _is_image(value: Any) -> bool:
+    """Whether a value is an image of Pillow's."""
+    return any(base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(value).__mro__)
+
+
+def _png(image: Any) -> bytes:
+    from io import BytesIO
+
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
 def _attachment(data: bytes) -> Attachment:

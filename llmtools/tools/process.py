@@ -7,6 +7,8 @@ Rules:
   can be asked. What it leaves running is ended when the call is over.
 * A limit of time or output ends the whole group: SIGTERM, and SIGKILL two seconds later.
 * A grandchild that keeps stdout open holds nothing up: the call is over when its process is.
+* Should this process be killed, a shell of a few lines that waits for its end (`GUARD`) ends what
+  still runs.
 """
 
 from __future__ import annotations
@@ -35,6 +37,20 @@ GRACE = 2.0
 LINGER = 0.2
 """Seconds for which the output of a process that has ended is waited for."""
 TICK = 0.05
+GUARD = """
+groups=
+while read -r sign group; do
+    if [ "$sign" = + ]; then
+        groups="$groups $group"
+    else
+        rest=
+        for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
+        groups=$rest
+    fi
+done
+for group in $groups; do kill -s KILL -- "-$group"; done
+"""
+"""Reads which process groups begin and end; at the end of its input it ends those that are left."""
 ERRORS = 4096
 """How many bytes of its last words on stderr a call is told with."""
 
@@ -63,17 +79,19 @@ class Done:
 
 
 class Children:
-    """The processes that run now, so that a signal can end them all."""
+    """The processes that run now, so that a signal, or the end of this process, ends them all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._guard: subprocess.Popen[bytes] | None = None
         self.is_over = False
 
     def add(self, child: subprocess.Popen[bytes]) -> None:
         """Take a process in; it is ended at once where all are."""
         with self._lock:
             self._running.add(child)
+            self._tell(b"+", child)
             is_over = self.is_over
         if is_over:
             _signal(child, signal.SIGKILL)
@@ -82,19 +100,35 @@ class Children:
         """Forget a process that has ended."""
         with self._lock:
             self._running.discard(child)
+            self._tell(b"-", child)
 
-    def end(self) -> None:
+    def end(self, grace: float = GRACE) -> None:
         """End every process, and every one that starts from now on."""
         with self._lock:
             self.is_over = True
             running = list(self._running)
         for child in running:
             _signal(child, signal.SIGTERM)
-        until = time.monotonic() + GRACE
+        until = time.monotonic() + grace
         while any(child.poll() is None for child in running) and time.monotonic() < until:
             time.sleep(TICK)
         for child in running:
             _signal(child, signal.SIGKILL)
+
+    def watch(self) -> None:
+        """Start the guard, where it does not run: before the first child does."""
+        null = subprocess.DEVNULL
+        with self._lock, contextlib.suppress(OSError):
+            if self._guard is None:
+                argv = ["/bin/sh", "-c", GUARD]
+                self._guard = subprocess.Popen(
+                    argv, stdin=subprocess.PIPE, stdout=null, stderr=null, cwd="/", env={}, start_new_session=True
+                )
+
+    def _tell(self, sign: bytes, child: subprocess.Popen[bytes]) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._guard.stdin.fileno(), b"%b %d\n" % (sign, child.pid))
 
 
 CHILDREN = Children()
@@ -113,6 +147,7 @@ def _signal(child: subprocess.Popen[bytes], number: int) -> None:
 
 def start(argv: Sequence[str], env: dict[str, str], *, stderr: int | None = subprocess.PIPE) -> subprocess.Popen[bytes]:
     """Start a process that leads a session of its own. Raises ToolError."""
+    CHILDREN.watch()
     try:
         child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, start_new_session=True
@@ -133,22 +168,21 @@ def stop(child: subprocess.Popen[bytes], *, grace: float = GRACE) -> int:
     _signal(child, signal.SIGKILL)
     status = child.wait()
     CHILDREN.remove(child)
-    for pipe in (child.stdin, child.stdout, child.stderr):
-        if pipe is not None:
-            with contextlib.suppress(OSError):
-                pipe.close()
     return status
 
 
 class _Reader:
     """Feeds a process and takes what it says, within its limits."""
 
-    def __init__(self, child: subprocess.Popen[bytes], data: bytes, limits: Limits) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], data: bytes, limits: Limits, over: threading.Event | None
+    ) -> None:
         self.output = bytearray()
         self.errors = bytearray()
         self._child = child
         self._data = memoryview(data)
         self._limits = limits
+        self._over = over
         self._until = time.monotonic() + limits.timeout
         self._selector = selectors.DefaultSelector()
 
@@ -168,6 +202,8 @@ class _Reader:
                     gone = now
                 if gone is not None and (now - gone > LINGER or not self._selector.get_map()):
                     return ""
+                if gone is None and self._over is not None and self._over.is_set():
+                    return "cancelled"
                 if gone is None and now > self._until:
                     return f"timed out after {self._limits.timeout:g} s"
 
@@ -206,15 +242,21 @@ class _Reader:
             pipe.close()
 
 
-def run(argv: Sequence[str], data: bytes, limits: Limits, env: dict[str, str]) -> Done:
-    """Run a process with `data` on its stdin, to its end or that of its limits.
+def run(
+    argv: Sequence[str], data: bytes, limits: Limits, env: dict[str, str], over: threading.Event | None = None
+) -> Done:
+    """Run a process with `data` on its stdin, to its end, or that of its limits, or until `over`.
 
     Raises ToolError where it cannot be started.
     """
     child = start(argv, env)
-    reader = _Reader(child, data, limits)
+    reader = _Reader(child, data, limits, over)
     try:
         ended = reader.run()
     finally:
         status = stop(child)
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
     return Done(status, bytes(reader.output[: limits.max_output]), bytes(reader.errors), ended)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ..errors import InputError, LlmToolsError
+from ..errors import CancelledError, InputError, LlmToolsError
 from ..fold import Fold
 from ..jsonl import dumps
 from ..schema import check
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..types import Part, Record, ToolRecord
-    from .source import Toolset
+    from .toolset import Toolset
 
-    Approve = Callable[[Part, ToolRecord], Part]
 
 JOBS = 8
+TICK = 0.1
+"""Seconds between two looks at whether to go on."""
 
 
 def refusal(call: Part, offered: Mapping[str, ToolRecord], tools: Toolset) -> str | None:
@@ -51,6 +53,8 @@ def refusal(call: Part, offered: Mapping[str, ToolRecord], tools: Toolset) -> st
         dumps(call["arguments"])
     except (InputError, RecursionError) as error:
         return f"the call was not run: {error}"
+    except (TypeError, AttributeError, KeyError, re.error):
+        return None  # a schema that cannot be checked here: whoever runs the tool does it
     return None
 
 
@@ -87,37 +91,35 @@ class Round:
         tools: Toolset,
         limits: Limits | None = None,
         *,
-        approve: Approve | None = None,
         jobs: int = JOBS,
     ) -> None:
         self._calls = calls
         self._offered = offered
         self._tools = tools
         self._limits = limits or Limits()
-        self._approve = approve
         self._jobs = jobs
         self._waiting = set(range(len(calls)))
         self._fold = Fold()
-        self._done: queue.SimpleQueue[tuple[int, Result]] = queue.SimpleQueue()
+        self._done: queue.Queue[tuple[int, Result]] = queue.Queue()
         self._begun = time.monotonic()
         self._id = f"tools_{os.urandom(12).hex()}"
         self._pool: ThreadPoolExecutor | None = None
         self.message: Record | None = None
 
-    def batches(self, wait: Callable[[float], object] | None = None) -> Iterator[list[Record]]:
+    def batches(self, wait: Callable[[], object] | None = None) -> Iterator[list[Record]]:
         """Yield the records of the response: `start`, the parts, each result as it comes, the
-        message, `end`. `wait` is called every tenth of a second while nothing comes; what
-        it raises ends the response, with what came told."""
+        message, `end`. `wait` is called again and again while nothing comes; where it, or who
+        approves, raises, `end` has the rest to tell."""
         start = {"type": "start", "response_id": self._id, "role": "tool", "created": now()}
         yield self._folded([start, *[self._event(place, Result()) for place in range(len(self._calls))]])
         try:
             self._start()
             while self._waiting:
+                if wait is not None:
+                    wait()
                 try:
-                    place, result = self._done.get(timeout=0.1)
+                    place, result = self._done.get(timeout=TICK)
                 except queue.Empty:
-                    if wait is not None:
-                        wait(0)
                     continue
                 yield self._told(place, result)
         finally:
@@ -125,11 +127,19 @@ class Round:
                 self._pool.shutdown(wait=False, cancel_futures=True)
         yield self.end()
 
-    def end(self, exception: str = "cancelled") -> list[Record]:
-        """Return the last records; a call that has no result is told `exception`."""
-        records = [record for place in sorted(self._waiting) for record in self._told(place, Result("", exception))]
+    def end(self) -> list[Record]:
+        """Return the last records. A call that has no result is told so, and the response is
+        cancelled then."""
+        records = []
+        while not self._done.empty():
+            records += self._told(*self._done.get())
+        status = (
+            {"status": "cancelled", "exit_status": CancelledError.exit_status} if self._waiting else {"status": "ok"}
+        )
+        for place in sorted(self._waiting):
+            records += self._told(place, Result("", "cancelled"))
         timing = {"total": round(time.monotonic() - self._begun, 3)}
-        end = {"type": "end", "response_id": self._id, "status": "ok", "timing": timing}
+        end = {"type": "end", "response_id": self._id, **status, "timing": timing}
         self._fold.feed(end)
         self.message = dict(self._fold.message())
         return [*records, self.message, end]
@@ -159,21 +169,12 @@ class Round:
             try:
                 if why is not None:
                     raise ToolError(why)
-                allowed.append((place, self._approved(call)))
+                allowed.append((place, self._tools.approved(call)))
             except ToolError as error:
                 self._done.put((place, Result(exception=error.message)))
         self._pool = ThreadPoolExecutor(self._jobs)
         for place, call in allowed:
             self._pool.submit(self._run, place, call)
-
-    def _approved(self, call: Part) -> Part:
-        """Return the call that may run, as the user may have changed it. Raises ToolError."""
-        if self._approve is None:
-            return call
-        approved = self._approve(call, self._tools.records[call["name"]])
-        if why := refusal(approved, self._offered, self._tools):
-            raise ToolError(why)
-        return approved
 
     def _run(self, place: int, call: Part) -> None:
         try:

@@ -5,6 +5,7 @@ tools.py                          functions of a Python file
 'grep: grep -rn -- {pattern} .'   a command template
 mcp:COMMAND, mcp+https://…        a server that speaks MCP
 @NAME                             those that the configuration lists
+NAME=SOURCE                       any of these, its tools called NAME_TOOL
 """
 
 from __future__ import annotations
@@ -12,25 +13,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import sys
-import threading
-from dataclasses import dataclass
 
-from ..errors import ConfigError, InputError, UsageError
-from ..jsonl import dumps, loads
-from . import process
-from .command import START, Executable, Template, records_of
-from .function import Result
-from .process import Limits, ToolError
+from ..errors import ConfigError, UsageError
+from .command import Executable, Template, program, records_of
+from .remote import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
     from ..types import ToolRecord
+    from .function import Result
+    from .process import Limits
 
     class Source(Protocol):
         """Where tools are from: `tools` are their records, by name."""
@@ -48,124 +44,62 @@ if TYPE_CHECKING:
             """End what the source keeps running."""
 
 
+_WEB = ("mcp+http://", "mcp+https://")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+WEB = (*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables that say how a server on the web is reached: for our own process that asks it."""
+
+_NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(\S.*)", re.DOTALL)
 _TEMPLATE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):\s+(\S.*)", re.DOTALL)
 
 
-class Worker:
-    """Tools that a child process holds, which lives from the first use to `close`, and again
-    after it died."""
+class Named:
+    """A source whose tools are called NAME_TOOL, so that two sources can have a tool of one name."""
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
-        self.name = name
-        self._argv = argv
-        self._env = env
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._waiting: dict[int, tuple[threading.Event, list[Any]]] = {}
-        self._count = 0
-        self._tools: dict[str, ToolRecord] | None = None
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = f"{name}={source.name}"
+        self._prefix = f"{name}_"
+        self._source = source
 
     @property
     def tools(self) -> dict[str, ToolRecord]:
-        """Return the tools that the process says it has."""
-        with self._lock:
-            if self._tools is None:
-                self._start()
-            return self._tools or {}
+        """Return the tools, by their new names. Raises ToolError."""
+        renamed = [{**record, "name": self._prefix + name} for name, record in self._source.tools.items()]
+        return records_of(self.name, renamed)
 
     def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
-        """Run a call in the process."""
-        answered, place = threading.Event(), []  # type: ignore[var-annotated]
-        with self._lock:
-            if self._child is None or self._child.poll() is not None:
-                self._start()
-            self._count += 1
-            number = self._count
-            self._waiting[number] = (answered, place)
-            self._write({"id": number, "name": name, "arguments": arguments, "max_output": limits.max_output})
-        if not answered.wait(limits.timeout):
-            self._waiting.pop(number, None)
-            if not self._waiting:  # nobody else's call is lost with the process
-                self.close()
-            return Result(exception=f"timed out after {limits.timeout:g} s")
-        if not place:
-            return Result(exception=f"the process of {self.name} ended")
-        said = place[0]
-        return Result(said["output"], said.get("exception"), said.get("attachments", []))
+        """Run a call."""
+        return self._source.call(name.removeprefix(self._prefix), arguments, limits)
 
     def close(self) -> None:
-        """End the process: its stdin is closed first, so that it can go by itself."""
-        child, self._child = self._child, None
-        if child is not None:
-            if child.stdin is not None:
-                child.stdin.close()
-            process.stop(child, grace=process.GRACE)
-
-    def _start(self) -> None:
-        child = process.start(self._argv, self._env, stderr=None)
-        said: list[Any] = []
-        greeted = threading.Event()
-        threading.Thread(target=self._listen, args=(child, said, greeted), daemon=True).start()
-        if not greeted.wait(START) or not said:
-            process.stop(child, grace=0)
-            raise ToolError(f"{self.name}: it did not say its tools" + ("" if greeted.is_set() else f" in {START:g} s"))
-        if "error" in said[0]:
-            process.stop(child, grace=0)
-            raise ToolError(f"{self.name}: {said[0]['error']}")
-        self._child, self._tools = child, records_of(self.name, said[0]["tools"])
-
-    def _listen(self, child: subprocess.Popen[bytes], said: list[Any], greeted: threading.Event) -> None:
-        """Take what the process says, until it ends; wake those who wait for it."""
-        if child.stdout is None:
-            return
-        for line in child.stdout:
-            try:
-                value = loads(line)
-            except InputError:
-                break
-            if not greeted.is_set():
-                said.append(value)
-                greeted.set()
-            elif waiting := self._waiting.pop(value["id"], None):
-                waiting[1].append(value)
-                waiting[0].set()
-        greeted.set()
-        for number in list(self._waiting):
-            if waiting := self._waiting.pop(number, None):
-                waiting[0].set()
-
-    def _write(self, value: dict[str, Any]) -> None:
-        if self._child is None or self._child.stdin is None:
-            return
-        try:
-            self._child.stdin.write(dumps(value) + b"\n")
-            self._child.stdin.flush()
-        except OSError:
-            raise ToolError(f"the process of {self.name} ended") from None
-
-
-def _program(word: str) -> str:
-    """Return the absolute path of a program. Raises UsageError."""
-    found = shutil.which(word)
-    if found is None:
-        raise UsageError(f"{word}: no such file, and no command of that name; a template is 'NAME: COMMAND {{FIELD}}'")
-    return os.path.abspath(found)
+        """End what the source keeps running."""
+        self._source.close()
 
 
 def source(named: str, env: dict[str, str]) -> Source:
-    """Return what a SOURCE names. Raises UsageError."""
-    if named.startswith(("mcp:", "mcp+http://", "mcp+https://")):
-        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.mcp", named], env)
+    """Return what a SOURCE names; `env` is the environment of what it starts. Raises UsageError."""
+    if (match := _NAMED.fullmatch(named)) and not os.path.exists(named):
+        return Named(match[1], source(match[2], env))
+    if named.startswith(("mcp:", *_WEB)):
+        web = {name: os.environ[name] for name in WEB if name in os.environ} if named.startswith(_WEB) else {}
+        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.mcp", named], {**web, **env})
     if match := _TEMPLATE.fullmatch(named):
         return Template(match[1], match[2], env)
     if named.endswith(".py"):
         if not os.path.isfile(named):
             raise UsageError(f"{named}: no such file")
         return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.worker", os.path.abspath(named)], env)
-    words = [named] if os.path.exists(named) else shlex.split(named)
+    words = [named] if os.path.exists(named) else _words(named)
     if not words:
         raise UsageError("a SOURCE with nothing in it")
-    return Executable(named, [_program(words[0]), *words[1:]], env)
+    return Executable(named, [program(words[0]), *words[1:]], env)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"{command}: {error}") from None
 
 
 def sources(named: Iterable[str], configured: Callable[[], dict[str, list[str]]], env: dict[str, str]) -> list[Source]:
@@ -175,49 +109,14 @@ def sources(named: Iterable[str], configured: Callable[[], dict[str, list[str]]]
     """
     found: list[Source] = []
     for name in named:
-        if not name.startswith("@"):
+        match = _NAMED.fullmatch(name)
+        prefix, wanted = (match[1], match[2]) if match and match[2].startswith("@") else (None, name)
+        if not wanted.startswith("@"):
             found.append(source(name, env))
             continue
         listed = configured()
-        if name[1:] not in listed:
-            raise ConfigError(f"{name}: the configuration names no tools {name[1:]!r}")
-        found += [source(each, env) for each in listed[name[1:]]]
+        if wanted[1:] not in listed:
+            raise ConfigError(f"{wanted}: the configuration names no tools {wanted[1:]!r}")
+        of_name = [source(each, env) for each in listed[wanted[1:]]]
+        found += of_name if prefix is None else [Named(prefix, each) for each in of_name]
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Toolset:
-    """The tools of several sources: `records` by name, and who runs each."""
-
-    sources: list[Source]
-    records: dict[str, ToolRecord]
-    owners: dict[str, Source]
-
-    def close(self) -> None:
-        """End what the sources keep running."""
-        for each in self.sources:
-            each.close()
-
-
-def toolset(found: list[Source]) -> Toolset:
-    """Return the tools of sources, which are asked all at once.
-
-    Raises ToolError for a source that cannot be asked, UsageError for a name that two have.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    records: dict[str, ToolRecord] = {}
-    owners: dict[str, Source] = {}
-    with ThreadPoolExecutor(max(len(found), 1)) as pool:
-        asked = [pool.submit(lambda each=each: each.tools) for each in found]  # type: ignore[misc]
-        try:
-            for owner, tools in zip(found, [one.result() for one in asked], strict=True):
-                for name, record in tools.items():
-                    if name in records:
-                        raise UsageError(f"{owners[name].name} and {owner.name} both have a tool {name}")
-                    records[name], owners[name] = record, owner
-        except BaseException:
-            for owner in found:
-                owner.close()
-            raise
-    return Toolset(found, records, owners)

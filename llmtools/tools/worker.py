@@ -25,7 +25,7 @@ from types import ModuleType
 
 from ..errors import InputError
 from ..jsonl import dumps, loads
-from .function import Result, result_of, tool_record, values_of
+from .function import Result, result_of, told, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,26 +63,33 @@ class Channel:
         return loads(line) if line else None
 
 
-async def serve(channel: Channel, tools: list[Any], call: Call) -> None:
-    """Say the tools, and run calls until no more come."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Event | None = None) -> None:
+    """Say the tools, and run calls until no more come, or until `over`."""
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS))
+    reader = ThreadPoolExecutor(1)  # its own: no number of calls keeps it from reading
     channel.write({"tools": tools})
     running: set[asyncio.Task[None]] = set()
-    while (asked := await asyncio.to_thread(channel.read)) is not None:
+    end = asyncio.create_task((over or asyncio.Event()).wait())
+    while True:
+        read = loop.run_in_executor(reader, channel.read)
+        first: set[asyncio.Future[Any]] = {read, end}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not read.done() or (asked := read.result()) is None:
+            break
         task = asyncio.create_task(_answer(channel, asked, call))
         running.add(task)
         task.add_done_callback(running.discard)
+    if end.done() and running:  # what was being answered has failed with what is over: let it be told
+        await asyncio.wait(running, timeout=1)
 
 
 async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
     try:
         result = await call(asked["name"], asked["arguments"])
     except Exception as error:
-        result = Result(exception=_told(error))
-    longest, output = asked["max_output"], result.output.encode(errors="replace")
-    if len(output) > longest:
-        result.output = output[:longest].decode(errors="ignore")
-        result.exception = f"the output was cut after {longest} bytes"
+        result = Result(exception=told(error))
+    result = result.cut(asked["max_output"])
     said: dict[str, Any] = {"id": asked["id"], "output": result.output}
     if result.exception is not None:
         said["exception"] = result.exception
@@ -92,12 +99,6 @@ async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
         channel.write(said)
     except InputError as error:
         channel.write({"id": asked["id"], "output": "", "exception": error.message})
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, InputError):
-        return error.message
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 # Functions of a file
@@ -158,8 +159,7 @@ def main(path: str) -> None:
         functions = functions_of(load(path))
         tools = [tool_record(function, name) for name, function in functions.items()]
     except BaseException as error:  # sys.exit in the file, too
-        told = error.message if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        channel.write({"error": told})
+        channel.write({"error": told(error)})
         return
 
     async def hold() -> NoReturn:
@@ -171,3 +171,4 @@ def main(path: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    os._exit(0)
