@@ -54,11 +54,11 @@ class Config:
 
     path: str = ""
     default_model: str | None = None
+    log: bool = False
     aliases: dict[str, str] = field(default_factory=dict)
     providers: dict[str, Table] = field(default_factory=dict)
     models: dict[str, Table] = field(default_factory=dict)
     tools: dict[str, list[str]] = field(default_factory=dict)
-    log: bool = False
 
     def options(self, name: str) -> dict[str, Any]:
         """Return the options that `[models."NAME".options]` gives a model by its full name,
@@ -142,7 +142,7 @@ class _Reader:
             self._is(table.get("options", {}), _TABLE, (*place, "options"))
         for name, sources in document.get("tools", {}).items():
             self._is(sources, _TEXTS, ("tools", name))
-        return Config(self._path, default, *(document.get(name, {}) for name in tables), log=document.get("log", False))
+        return Config(self._path, default, document.get("log", False), *(document.get(name, {}) for name in tables))
 
     def _provider(self, name: str, table: Any) -> None:
         place = ("providers", name)

@@ -24,7 +24,7 @@ CASES = [
     ("llm-msg user --color a", {"auto", "always"}),
     ("llm-msg user -- --col", set()),
     ("llm-send -m e", {"echo"}),
-    ("llm-send --no-", {"--no-events", "--no-stdin", "--no-stream"}),
+    ("llm-send --no-", {"--no-events", "--no-log", "--no-stdin", "--no-stream"}),
     ("llm-send --model replay/ta", {"replay/talk.jsonl"}),
     ("llm-send --save ta", {"talk.jsonl"}),
     ("llm-send --wait ", set()),

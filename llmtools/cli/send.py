@@ -144,7 +144,7 @@ class Sender:
 
     def _is_logged(self, conversation: Conversation) -> bool:
         if self.given["log"] or self.given["no_log"] or self.endpoint is not None:
-            return bool(self.given["log"])
+            return bool(self.given["log"] and not self.given["no_log"])
         if self._target(conversation).endpoint is None:
             return False
         from ..config import read
@@ -155,13 +155,13 @@ class Sender:
         return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
 
     def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
-        given = self.given
+        given, asked = self.given, conversation.request
         target = self._target(conversation)
         request = target.request(
-            options,
-            schema=self.schema,
-            tool_choice=given["tool_choice"],
-            reasoning=given["reasoning"],
+            {**asked.get("options", {}), **options},
+            schema=self.schema or asked.get("schema"),
+            tool_choice=given["tool_choice"] or asked.get("tool_choice"),
+            reasoning=given["reasoning"] or asked.get("reasoning"),
             cache_prompt=given["cache_prompt"],
             drop_unsupported=given["drop_unsupported"],
             stream=not given["no_stream"],

@@ -6,6 +6,8 @@ complete -c llm-send -s m -l model -x -a 'echo (complete -C "__fish_command_with
 complete -c llm-send -s s -l system -x -d 'Make TEXT the first message of the stream, a system message'
 complete -c llm-send -s o -l option -x -d 'An option of the model; VALUE may be JSON'
 complete -c llm-send -l save -r -F -d 'Write the whole conversation to FILE, however the run ends'
+complete -c llm-send -l log -d 'Store the conversation and the reply in the log'
+complete -c llm-send -l no-log -d 'Do not, though config.toml says log = true'
 complete -c llm-send -l schema -x -d 'Have JSON: a JSON Schema, a file of it, or \'name, age int\''
 complete -c llm-send -l schema-multi -x -d 'Have a list of such objects, as items'
 complete -c llm-send -l reasoning -x -a 'none minimal low medium high xhigh max' -d 'How much to think: none|minimal|low|medium|high|xhigh|max'

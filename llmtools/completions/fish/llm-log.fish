@@ -1,0 +1,25 @@
+# fish completion for llm-log
+# Written by tests/completions.py from the options of llm-log: do not edit.
+
+complete -c llm-log -f
+complete -c llm-log -n 'not __fish_seen_subcommand_from get list search tree fork rm gc usage export import verify path backup' -a 'get list search tree fork rm gc usage export import verify path backup'
+complete -c llm-log -s d -l database -r -F -d 'The log is in FILE'
+complete -c llm-log -l name -x -d 'The name that the conversation gets, or has'
+complete -c llm-log -l require -d 'Fail before anything is read if it cannot be stored'
+complete -c llm-log -l json -d 'Write JSON Lines'
+complete -c llm-log -l model -x -a 'echo (complete -C "__fish_command_without_completions "(string replace -r "^(-m|--model=)?(replay/)?" "" -- (commandline -ct)) | string replace -r "^" replay/)' -d 'Only what MODEL replied'
+complete -c llm-log -l since -x -d 'Only what is not older: 2026-11-21, 7d, 12h'
+complete -c llm-log -l role -x -a 'system user assistant tool' -d 'Only messages of this role'
+complete -c llm-log -l tool -x -d 'Only calls of TOOL and their results'
+complete -c llm-log -l limit -x -d 'At most N'
+complete -c llm-log -l all -d 'All that there is, not only the graph of one message'
+complete -c llm-log -l dot -d 'Write the graph for graphviz'
+complete -c llm-log -l by -x -a 'model day name' -d 'What to add up by'
+complete -c llm-log -l plot -d 'Draw bars'
+complete -c llm-log -s n -l no-stdin -d 'Do not read stdin'
+complete -c llm-log -l wait -x -d 'How long an idle stdin is waited for; 0 is for ever'
+complete -c llm-log -l color -x -a 'auto always never' -d 'Colour for people: when stderr is a terminal, always, or never'
+complete -c llm-log -s q -l quiet -d 'Say nothing on stderr but errors'
+complete -c llm-log -s v -l verbose -d 'Say more on stderr: notices, too'
+complete -c llm-log -l version -d 'Show the version'
+complete -c llm-log -s h -l help -d 'Show this help'
