@@ -16,17 +16,19 @@ if TYPE_CHECKING:
     from .filter import read_stream, write_stream
     from .fold import Fold, events_of, message_of
     from .jsonl import Decoder, dumps, encode, loads
-    from .model import AsyncChain, AsyncModel, Chain, Model, get_async_model, get_model
+    from .model import AsyncChain, AsyncModel, AsyncTalk, Chain, Model, Talk, get_async_model, get_model
+    from .prompt import schema_dsl
     from .request import Limits
     from .response import AsyncResponse, Response
     from .send import Exchange, stream
-    from .toolbox import Tool, Toolbox
+    from .toolbox import CancelToolCall, PauseChain, Tool, Toolbox
     from .values import (
         Attachment,
         Event,
         Message,
         Part,
         ToolCall,
+        ToolOutput,
         ToolResult,
         Usage,
         assistant,
@@ -39,7 +41,9 @@ _HOME = {
     "AsyncChain": "model",
     "AsyncModel": "model",
     "AsyncResponse": "response",
+    "AsyncTalk": "model",
     "Attachment": "values",
+    "CancelToolCall": "toolbox",
     "Chain": "model",
     "Conversation": "conversation",
     "Decoder": "jsonl",
@@ -51,9 +55,12 @@ _HOME = {
     "Message": "values",
     "Model": "model",
     "Part": "values",
+    "PauseChain": "toolbox",
     "Response": "response",
+    "Talk": "model",
     "Tool": "toolbox",
     "ToolCall": "values",
+    "ToolOutput": "values",
     "ToolResult": "values",
     "Toolbox": "toolbox",
     "Usage": "values",
@@ -68,6 +75,7 @@ _HOME = {
     "message_of": "fold",
     "node_hash": "canonical",
     "read_stream": "filter",
+    "schema_dsl": "prompt",
     "stream": "send",
     "system": "values",
     "tool_message": "values",
@@ -79,7 +87,9 @@ __all__ = [
     "AsyncChain",
     "AsyncModel",
     "AsyncResponse",
+    "AsyncTalk",
     "Attachment",
+    "CancelToolCall",
     "Chain",
     "Conversation",
     "Decoder",
@@ -91,9 +101,12 @@ __all__ = [
     "Message",
     "Model",
     "Part",
+    "PauseChain",
     "Response",
+    "Talk",
     "Tool",
     "ToolCall",
+    "ToolOutput",
     "ToolResult",
     "Toolbox",
     "Usage",
@@ -108,6 +121,7 @@ __all__ = [
     "message_of",
     "node_hash",
     "read_stream",
+    "schema_dsl",
     "stream",
     "system",
     "tool_message",

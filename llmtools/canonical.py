@@ -106,6 +106,8 @@ def canonical_json(message: Message) -> bytes:
     """Return the canonical JSON of a message, in UTF-8.
 
     Raises InputError where it has none: no base64, a lone surrogate, nested too deep.
+
+        llmtools.canonical_json(llmtools.user("hi")) == llmtools.canonical_json(llmtools.user("h", "i"))  # False
     """
     try:
         kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
@@ -124,5 +126,9 @@ def _sha256(data: bytes) -> bytes:
 
 def node_hash(message: Message, parent: bytes = ROOT) -> bytes:
     """Return the 32 bytes that name `message` said after the node `parent`:
-    SHA-256 of the tag, the parent's hash, and the canonical message."""
+    SHA-256 of the tag, the parent's hash, and the canonical message.
+
+        first = llmtools.node_hash(llmtools.user("hi"))
+        second = llmtools.node_hash(llmtools.assistant("ho"), first)
+    """
     return _sha256(TAG + parent + canonical_json(message))

@@ -90,7 +90,8 @@ _ORIGIN: dict[str, Kind] = {
     "request_id": TEXT,
 }
 RESPONSE = _fields({}, {"id": TEXT, "status": _one_of(STATUSES), "error": OBJECT, "model": TEXT, **_ORIGIN, **_OUTCOME})
-MESSAGE = _fields({"role": _one_of(ROLES), "parts": LIST}, {"response": OBJECT, **_META})
+REQUEST = _fields({}, {"model": TEXT, "options": OBJECT, "schema": OBJECT, "reasoning": TEXT, "tool_choice": TEXT})
+MESSAGE = _fields({"role": _one_of(ROLES), "parts": LIST}, {"request": OBJECT, "response": OBJECT, **_META})
 TOOL = _fields({"name": TEXT}, {"description": TEXT, "input_schema": OBJECT, **_META})
 CONVERSATION = _fields(
     {"messages": LIST},
@@ -185,6 +186,7 @@ def check_message(message: Any, place: str = "message") -> None:
     """Refuse a message of a wrong shape. Raises InputError."""
     _check_object(message, MESSAGE, place)
     _check_each(message["parts"], check_part, f"{place}.parts")
+    _check_nested(message, "request", REQUEST, place)
     if "response" in message:
         response = message["response"]
         _check_fields(response, RESPONSE, f"{place}.response")

@@ -60,13 +60,18 @@ class Conversation:
 
     messages: the `message` records; tools: the last `tool` record of each name;
     conversations: how many `conversation` records came (each is a stream of its own).
+
+        conversation = llmtools.Conversation.from_records([llmtools.system("Be brief"), llmtools.user("hi")])
+        longer = conversation.appended(llmtools.assistant("ho"), llmtools.user("more"))
+        len(conversation.messages)  # 2
+        llmtools.get_model("echo").prompt(messages=longer).text()  # "more"
     """
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.messages: list[Message] = []
         self.tools: dict[str, ToolRecord] = {}
-        self.conversations = 0
-        self.is_open = False
+        self.conversations: int = 0
+        self.is_open: bool = False
         self._failed_role = "assistant"
         self._failures: dict[str, ErrorRecord] = {}
         for record in records:
@@ -86,7 +91,11 @@ class Conversation:
         return Conversation.from_records([*self.records(), *({"type": "message", **each} for each in messages)])
 
     def add(self, record: Record) -> None:
-        """Take the next record."""
+        """Take the next record.
+
+        conversation = llmtools.Conversation()
+        conversation.add(llmtools.user("hi"))
+        """
         kind = record["type"]
         if "part_index" in record or kind == "reset":
             self.is_open = True
@@ -145,12 +154,22 @@ class Conversation:
 
     @property
     def model(self) -> str | None:
-        """The model of the last reply, as a name that resolves again."""
+        """The model of the last reply, as a name that resolves again; after it the one that a
+        message asks for."""
         for message in reversed(self.messages):
-            model = message.get("response", {}).get("model")
-            if message["role"] == "assistant" and model:
+            told = {"assistant": "response", "user": "request"}.get(message["role"], "")
+            model = message.get(told, {}).get("model")
+            if model:
                 return str(model)
         return None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """How the last user message asks to be answered: options, schema, tool_choice, reasoning."""
+        for message in reversed(self.messages):
+            if message["role"] == "user":
+                return dict(message.get("request", {}))
+        return {}
 
     @property
     def reply(self) -> list[Message]:

@@ -62,17 +62,22 @@ class LlmToolsError(Exception):
 
     `details` are further fields of the `error` record: `http_status` (int),
     `retryable` (bool), `retry_after` (seconds), `request_id` (str).
+
+        try:
+            llmtools.get_model("echo").prompt('{"error": {"code": "overloaded"}}').text()
+        except llmtools.LlmToolsError as error:
+            print(error.message, error.exit_status)
     """
 
-    code = "failed"
-    exit_status = 1
+    code: str = "failed"
+    exit_status: int = 1
 
     def __init__(self, message: str, *, code: str | None = None, **details: Any) -> None:
         super().__init__(message)
-        self.message = message
+        self.message: str = message
         if code is not None:
             self.code = code
-        self.details = {name: value for name, value in details.items() if value is not None}
+        self.details: dict[str, Any] = {name: value for name, value in details.items() if value is not None}
 
     def to_record(self) -> ErrorRecord:
         """Return this failure as the `error` record that stands for it in a stream."""

@@ -27,6 +27,10 @@ def read_stream(file: BinaryIO | None = None) -> Iterator[dict[str, Any]]:
 
     Raises InputError, with the number of the line, for one that is no record; the records before
     it have been yielded.
+
+        for record in llmtools.read_stream():
+            if record["type"] != "reasoning":
+                llmtools.write_stream(record)
     """
     source: Any = sys.stdin.buffer if file is None else file
     decoder = Decoder()
@@ -44,6 +48,8 @@ def write_stream(*records: Mapping[str, Any], file: BinaryIO | None = None) -> N
     """Write records as lines, at once: to stdout, or to a file that is open for bytes.
 
     Raises InputError for what is no JSON.
+
+        llmtools.write_stream(llmtools.user("hi"))
     """
     target: Any = sys.stdout.buffer if file is None else file
     target.write(b"".join([dumps(record) + b"\n" for record in records]))

@@ -182,6 +182,11 @@ class Fold:
 
     `feed` takes them in order, `start`, `error` and `end` among them; `message` may be
     asked at any time. Raises InputError for an event that fits no part.
+
+        fold = llmtools.Fold()
+        for chunk in ("Hello", " you"):
+            fold.feed({"type": "text", "chunk": chunk, "part_index": 0})
+        fold.message()["parts"]  # [{"type": "text", "text": "Hello you"}]
     """
 
     def __init__(self) -> None:
@@ -292,13 +297,20 @@ _SAYABLE = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "p
 
 
 def events_of(message: Message) -> list[Record]:
-    """Return part events that fold to the parts of `message`: the inverse of the fold."""
+    """Return part events that fold to the parts of `message`: the inverse of the fold.
+
+    llmtools.events_of(llmtools.assistant("hi"))  # [{"type": "text", "chunk": "hi", "part_index": 0}]
+    """
     return [event for index, part in enumerate(message["parts"]) for event in _events_of_part(part, index)]
 
 
 def message_of(events: Iterable[Record]) -> Message:
     """Return the message that the events of one response make; records of the
-    conversation among them are passed over."""
+    conversation among them are passed over.
+
+        events = llmtools.stream([llmtools.user("hi")], model="echo")
+        llmtools.message_of(events)["parts"]  # [{"type": "text", "text": "hi"}]
+    """
     folded = Fold()
     for event in events:
         folded.feed(event)

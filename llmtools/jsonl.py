@@ -108,7 +108,10 @@ def _loads_exactly(data: bytes) -> Any:
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> Any:
-    """Return the JSON value in `data`, no number rounded. Raises InputError."""
+    """Return the JSON value in `data`, no number rounded. Raises InputError.
+
+    llmtools.dumps(llmtools.loads("1e400"))  # b"1e400"
+    """
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
     try:
         value = orjson.loads(raw)
@@ -155,6 +158,8 @@ def dumps(value: Any) -> bytes:
     """Return `value` as compact JSON in UTF-8.
 
     Raises InputError for what is not JSON: a lone surrogate, NaN, another type of object.
+
+        llmtools.dumps({"a": [1, "é"]})  # '{"a":[1,"é"]}'.encode()
     """
     try:
         data = orjson.dumps(value, default=_written)
@@ -169,7 +174,10 @@ def dumps(value: Any) -> bytes:
 
 
 def encode(records: Iterable[Record]) -> bytes:
-    """Return the records as lines."""
+    """Return the records as lines.
+
+    llmtools.encode([{"type": "notice", "code": "a", "message": "b"}])
+    """
     return b"".join([dumps(record) + b"\n" for record in records])
 
 
@@ -192,11 +200,15 @@ class Decoder:
 
     `feed` and `eof` return the good lines; when a line is refused they return those
     before it and set `error`, and every later call returns nothing.
+
+        decoder = llmtools.Decoder()
+        lines = [*decoder.feed(b'{"role": "user", "con'), *decoder.feed(b'tent": "hi"}'), *decoder.eof()]
+        [record["type"] for record, _ in lines]  # ["message"]
     """
 
     def __init__(self, source: str = "stdin") -> None:
         self.source = source
-        self.line = 0
+        self.line: int = 0
         self.error: InputError | None = None
         self._tail = bytearray()
 

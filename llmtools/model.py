@@ -6,41 +6,51 @@
 Rules:
 * A name is looked up, and its key found, when the model is first asked.
 * `chain` asks, runs the tools that the model calls, and asks again, until there are no calls.
+* A turn of a conversation goes on from the last that did not fail; it waits for it when it is read.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .errors import LlmToolsError
+from .errors import RoundLimitError
+from .outcome import calls_of
 from .prompt import made
 from .providers import is_built_in
 from .request import Secret, Target
 from .response import AsyncResponse, Response
+from .toolbox import Hooks
 from .values import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from typing import Unpack
+
+    from .prompt import Asked, Prompt
+    from .toolbox import After, Before
 
 CHAIN_LIMIT = 10
 """How often a chain asks again with the results of tools."""
 
 
 class Named:
-    """A model by its name, or what a server at `base_url` calls it."""
+    """A model by its name, or what a server at `base_url` calls it; `key` may be set."""
 
     def __init__(
         self, model_id: str, *, base_url: str | None = None, protocol: str | None = None, key: str | None = None
     ) -> None:
         self.model_id = model_id
+        self.key = key
         self._place = (base_url, protocol)
-        self._key = key
 
-    def target(self, key: str | None = None) -> Target:
-        """Return where it is asked. Raises NoModelError, NoKeyError, ConfigError, UsageError."""
+    def target(self, key: Secret | None = None) -> Target:
+        """Return where it is asked, as `Model.prompt` does.
+
+        Raises NoModelError, NoKeyError, ConfigError, UsageError.
+        """
         base_url, protocol = self._place
-        secret = Secret(key or self._key or "") if key or self._key else None
+        secret = key or (Secret(self.key) if self.key else None)
         if base_url is not None:
             from .providers import at
 
@@ -54,128 +64,264 @@ class Named:
 
 
 class Model(Named):
-    """A model to ask. See `get_model`."""
+    """A model to ask. `llmtools.get_model` gives one.
 
-    def prompt(self, prompt: str | None = None, **asked: Any) -> Response:
+    llmtools.get_model("echo").prompt("hi").text()  # "hi"
+    """
+
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
         """Return the response to a prompt; nothing is sent before it is read.
 
-        messages: a conversation (messages, as `user` and its like make them); system: a system
-        message before it; attachments: files to go with the prompt; fragments: texts before it;
-        tools: functions, Toolboxes, tool records; tool_results; schema: a JSON Schema, a
-        pydantic model, or the short form "name, age int"; options: of the model, by name (any other
-        keyword is one too); reasoning: none, low, medium, high …; tool_choice; stream; key;
-        limits: a `Limits`.
+        messages: a conversation (messages as `user` and its like make them, their dicts, or a
+        Conversation); system: a system message before it; attachments: files to go with the
+        prompt; fragments, system_fragments: texts before them; tool_results; tools: functions,
+        Toolboxes, Tools, tool records; schema: a JSON Schema, a pydantic model, or the short form
+        "name, age int"; options: of the model, by name (any other keyword is one too: temperature,
+        max_tokens …); reasoning: none, low, medium, high …; hide_reasoning: tell no reasoning in
+        the events; tool_choice; stream; key; limits: a `Limits`.
 
-        Raises UsageError where there is nothing to ask.
+        Raises UsageError where there is nothing to ask, InputError for messages that are none.
+
+            said = [llmtools.user("Capital of France?"), llmtools.assistant("Paris"), llmtools.user("Germany?")]
+            llmtools.get_model("echo").prompt(messages=said, system="Be brief").text()  # "Germany?"
         """
-        return Response(made(self, prompt, **asked))
+        return Response(made(self, prompt, asked))
 
-    def chain(self, prompt: str | None = None, *, chain_limit: int = CHAIN_LIMIT, **asked: Any) -> Chain:
-        """Return the responses to a prompt and to the results of the tools that it calls."""
-        return Chain(self.prompt(prompt, **asked), chain_limit)
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> Chain:
+        """Return the responses to a prompt and to the results of the tools that it calls.
 
-    def conversation(self, **settings: Any) -> Talk:
-        """Return a conversation that remembers its turns; `settings` (tools, system …) hold for all."""
-        return Talk(self, settings)
+        It takes what `prompt` takes. chain_limit: how often results are sent, 0 or None without
+        limit; before_call(tool, call) and after_call(tool, call, result) are called around each
+        call. Calls that `messages` end with are run first.
+
+            def upper(text: str) -> str:
+                return text.upper()
+
+            asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+            llmtools.get_model("echo").chain(asked, tools=[upper]).text()  # "PANDA"
+        """
+        return Chain(self.prompt(prompt, **asked), chain_limit, Hooks(before_call, after_call))
+
+    def conversation(
+        self,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **settings: Unpack[Asked],
+    ) -> Talk:
+        """Return a conversation that remembers its turns; what is given (tools, system …) holds for all.
+
+        talk = llmtools.get_model("echo").conversation(system="Be brief")
+        talk.prompt("one").text()  # "one"
+        talk.prompt("two").text()  # "two"
+        """
+        return Talk(self, chain_limit, Hooks(before_call, after_call), settings)
 
 
 class AsyncModel(Named):
-    """A model to ask in asyncio. See `get_async_model`."""
+    """A model to ask in asyncio. `llmtools.get_async_model` gives one.
 
-    def prompt(self, prompt: str | None = None, **asked: Any) -> AsyncResponse:
-        """Return the response to a prompt, as `Model.prompt` does."""
-        return AsyncResponse(made(self, prompt, **asked))
+    await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
+    """
 
-    def chain(self, prompt: str | None = None, *, chain_limit: int = CHAIN_LIMIT, **asked: Any) -> AsyncChain:
-        """Return the responses to a prompt and to the results of the tools that it calls."""
-        return AsyncChain(self.prompt(prompt, **asked), chain_limit)
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+        """Return the response to a prompt, as `Model.prompt` does: it is what is awaited.
 
-    def conversation(self, **settings: Any) -> AsyncTalk:
-        """Return a conversation that remembers its turns."""
-        return AsyncTalk(self, settings)
+        async for chunk in llmtools.get_async_model("echo").prompt("hi"):
+            print(chunk, end="")
+        """
+        return AsyncResponse(made(self, prompt, asked))
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> AsyncChain:
+        """Return the responses to a prompt and to the results of the tools, as `Model.chain` does."""
+        return AsyncChain(self.prompt(prompt, **asked), chain_limit, Hooks(before_call, after_call))
+
+    def conversation(
+        self,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **settings: Unpack[Asked],
+    ) -> AsyncTalk:
+        """Return a conversation that remembers its turns, as `Model.conversation` does."""
+        return AsyncTalk(self, chain_limit, Hooks(before_call, after_call), settings)
 
 
 class Talk:
-    """A conversation with a model, turn by turn; `responses` are those so far."""
+    """A conversation with a model, turn by turn; `responses` are those so far.
 
-    def __init__(self, model: Model, settings: dict[str, Any]) -> None:
+    A turn goes on from the last one that did not fail, which is read to its end first. Each is
+    asked as `Model.prompt` asks, or with the results of tools as `Model.chain` does.
+
+        talk = llmtools.get_model("echo").conversation(tools=[upper])
+        talk.prompt("one").text()  # "one"
+        talk.chain('{"tool_calls": [{"name": "upper", "arguments": {"text": "two"}}]}').text()  # "TWO"
+        len(talk.responses)  # 3
+    """
+
+    def __init__(self, model: Model, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
         self.model = model
         self.responses: list[Response] = []
+        self._chain_limit = chain_limit
+        self._hooks = hooks
         self._settings = settings
 
-    def prompt(self, prompt: str | None = None, **asked: Any) -> Response:
-        """Return the response to the next turn. The turn before is read to its end first."""
-        if not self.responses:
-            response = self.model.prompt(prompt, **{**self._settings, **asked})
-        else:
-            attachments = asked.pop("attachments", ())
-            said = [_user(prompt, attachments)] if attachments else []
-            response = self.responses[-1].reply(None if attachments else prompt, messages=said, **asked)
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
+        """Return the response to the next turn, as `Model.prompt` does."""
+        response = self._response(prompt, asked)
         self.responses.append(response)
         return response
+
+    def _response(self, prompt: str | None, asked: Asked) -> Response:
+        before, hooks = self.responses[:], self._hooks
+        settings: Any = {**self._settings, **asked}
+
+        def later() -> Prompt:
+            for response in reversed(before):
+                response.wait()
+                if response.error is None:
+                    turn: Any = dict(asked)
+                    if turn.get("tool_results") is None:
+                        turn["tool_results"] = response.execute_tool_calls(
+                            before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
+                        )
+                    return response.reply(prompt, **turn).prompt
+            return made(self.model, prompt, settings)
+
+        return Response(before[-1].prompt, later) if before else self.model.prompt(prompt, **settings)
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = None,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> Chain:
+        """Return the responses to the next turn, as `Model.chain` does."""
+        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
+        limit = self._chain_limit if chain_limit is None else chain_limit
+        return Chain(self._response(prompt, asked), limit, hooks, self.responses)
 
 
 class AsyncTalk:
-    """As `Talk`, for asyncio: `await conversation.prompt(…)` gives the response."""
+    """As `Talk`, for asyncio: `await conversation.prompt("hi").text()`."""
 
-    def __init__(self, model: AsyncModel, settings: dict[str, Any]) -> None:
+    def __init__(self, model: AsyncModel, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
         self.model = model
         self.responses: list[AsyncResponse] = []
+        self._chain_limit = chain_limit
+        self._hooks = hooks
         self._settings = settings
 
-    async def prompt(self, prompt: str | None = None, **asked: Any) -> AsyncResponse:
-        """Return the response to the next turn. The turn before is read to its end first."""
-        if not self.responses:
-            response = self.model.prompt(prompt, **{**self._settings, **asked})
-        else:
-            attachments = asked.pop("attachments", ())
-            said = [_user(prompt, attachments)] if attachments else []
-            response = await self.responses[-1].reply(None if attachments else prompt, messages=said, **asked)
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+        """Return the response to the next turn, as `Talk.prompt` does; it is what is awaited."""
+        response = self._response(prompt, asked)
         self.responses.append(response)
         return response
 
+    def _response(self, prompt: str | None, asked: Asked) -> AsyncResponse:
+        before, hooks = self.responses[:], self._hooks
+        settings: Any = {**self._settings, **asked}
 
-def _user(prompt: str | None, attachments: Any) -> dict[str, Any]:
-    from .values import user
+        async def later() -> Prompt:
+            for response in reversed(before):
+                await response.wait()
+                if response.error is None:
+                    turn: Any = dict(asked)
+                    if turn.get("tool_results") is None:
+                        turn["tool_results"] = await response.execute_tool_calls(
+                            before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
+                        )
+                    return (await response.reply(prompt, **turn)).prompt
+            return made(self.model, prompt, settings)
 
-    return user(*([prompt] if prompt else []), *attachments)
+        return AsyncResponse(before[-1].prompt, later) if before else self.model.prompt(prompt, **settings)
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = None,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> AsyncChain:
+        """Return the responses to the next turn, as `Model.chain` does."""
+        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
+        limit = self._chain_limit if chain_limit is None else chain_limit
+        return AsyncChain(self._response(prompt, asked), limit, hooks, self.responses)
 
 
-def _end(limit: int) -> LlmToolsError:
-    return LlmToolsError(f"the model still calls tools after {limit} rounds (chain_limit)")
+def _end(limit: int) -> RoundLimitError:
+    return RoundLimitError(f"the model still calls tools after {limit} rounds (chain_limit)")
 
 
 class Chain:
     """The responses to one prompt, with the results of tools between them.
 
-    Raises LlmToolsError where the model still calls tools when the limit is reached.
+    Raises RoundLimitError where the model still calls tools when the limit is reached, PauseChain
+    where a tool raises it, and the error of a response that failed.
+
+        for response in model.chain("Convert panda to upper", tools=[upper]).responses():
+            print(response.prompt.messages[-1], response.text())
     """
 
-    def __init__(self, first: Response, limit: int) -> None:
+    def __init__(self, first: Response, limit: int | None, hooks: Hooks, kept: list[Response] | None = None) -> None:
         self._first = first
         self._limit = limit
+        self._hooks = hooks
         self._responses: list[Response] = []
+        self._kept = [] if kept is None else kept
 
     def responses(self) -> Iterator[Response]:
         """Yield the responses, each before it is read."""
         place = 0
-        while True:
-            if place == len(self._responses) and not self._follow():
-                return
+        while place < len(self._responses) or self._follow():
             yield self._responses[place]
             place += 1
 
     def _follow(self) -> bool:
         """Ask again where the last response made calls; return whether there is one more."""
         if not self._responses:
-            self._responses.append(self._first)
-            return True
-        if not self._responses[-1].tool_calls():
+            return self._keep(self._opened())
+        last = self._responses[-1]
+        if not last.tool_calls():
             return False
-        if len(self._responses) > self._limit:
+        if self._limit and len(self._responses) > self._limit:
             raise _end(self._limit)
-        self._responses.append(self._responses[-1].reply())
+        results = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
+        return self._keep(last.reply(tool_results=results))
+
+    def _keep(self, response: Response) -> bool:
+        self._responses.append(response)
+        self._kept.append(response)
         return True
+
+    def _opened(self) -> Response:
+        """Return the first response; the calls that its messages end with are run before."""
+        prompt = self._first.prompt
+        calls = calls_of(prompt.conversation()) if self._first.is_opening else []
+        return Response(prompt.answered(prompt.tools.run(calls, self._hooks))) if calls else self._first
 
     def stream_events(self) -> Iterator[Event]:
         """Yield the events of all responses."""
@@ -195,32 +341,44 @@ class Chain:
 
 
 class AsyncChain:
-    """As `Chain`, for asyncio."""
+    """As `Chain`, for asyncio: `await chain.text()`, `async for chunk in chain`."""
 
-    def __init__(self, first: AsyncResponse, limit: int) -> None:
+    def __init__(
+        self, first: AsyncResponse, limit: int | None, hooks: Hooks, kept: list[AsyncResponse] | None = None
+    ) -> None:
         self._first = first
         self._limit = limit
+        self._hooks = hooks
         self._responses: list[AsyncResponse] = []
+        self._kept = [] if kept is None else kept
 
     async def responses(self) -> AsyncIterator[AsyncResponse]:
         """Yield the responses, each before it is read."""
         place = 0
-        while True:
-            if place == len(self._responses) and not await self._follow():
-                return
+        while place < len(self._responses) or await self._follow():
             yield self._responses[place]
             place += 1
 
     async def _follow(self) -> bool:
         if not self._responses:
-            self._responses.append(self._first)
-            return True
-        if not await self._responses[-1].tool_calls():
+            return self._keep(await self._opened())
+        last = self._responses[-1]
+        if not await last.tool_calls():
             return False
-        if len(self._responses) > self._limit:
+        if self._limit and len(self._responses) > self._limit:
             raise _end(self._limit)
-        self._responses.append(await self._responses[-1].reply())
+        results = await last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
+        return self._keep(await last.reply(tool_results=results))
+
+    def _keep(self, response: AsyncResponse) -> bool:
+        self._responses.append(response)
+        self._kept.append(response)
         return True
+
+    async def _opened(self) -> AsyncResponse:
+        prompt = self._first.prompt
+        calls = calls_of(prompt.conversation()) if self._first.is_opening else []
+        return AsyncResponse(prompt.answered(await prompt.tools.arun(calls, self._hooks))) if calls else self._first
 
     async def astream_events(self) -> AsyncIterator[Event]:
         """Yield the events of all responses."""

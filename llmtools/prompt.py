@@ -1,21 +1,74 @@
-"""What a model is asked: a conversation, and what goes with it. A value: it is never changed."""
+"""What a model is asked: a conversation, and what goes with it.
+
+Rules:
+* A prompt is a value: the next turn's is another one.
+* `Asked` is the one list of what may be asked with, for every method that asks.
+* No key is shown, or stored.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from .conversation import Conversation
-from .errors import UsageError
-from .request import Limits
+from .errors import InputError, UsageError
+from .request import Limits, Secret
 from .toolbox import Tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from .model import Named
     from .request import Endpoint, Request
+    from .toolbox import Given
+    from .values import Attachment, ToolResult
 
-CHANGEABLE = ("tools", "schema", "options", "key", "reasoning", "tool_choice", "stream", "limits")
+SETTINGS = ("tools", "schema", "key", "reasoning", "tool_choice", "stream", "hide_reasoning", "limits")
+WORDS = ("messages", "system", "attachments", "fragments", "system_fragments", "tool_results")
+STORED = ("schema", "options", "reasoning", "tool_choice")
+
+
+class Words(TypedDict, total=False):
+    """What is said in a turn, beside the prompt itself."""
+
+    messages: Conversation | Iterable[Mapping[str, Any]] | None
+    system: str | None
+    attachments: Sequence[Attachment] | None
+    fragments: Sequence[str] | None
+    system_fragments: Sequence[str] | None
+    tool_results: Sequence[ToolResult] | None
+
+
+class Settings(TypedDict, total=False):
+    """What is kept from turn to turn. The last are options of the model by their common names;
+    others go into `options`."""
+
+    tools: Iterable[Given] | None
+    schema: dict[str, Any] | type[Any] | str | None
+    options: Mapping[str, Any] | None
+    key: str | None
+    reasoning: str | None
+    tool_choice: str | None
+    stream: bool
+    hide_reasoning: bool
+    limits: Limits
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    stop: str | Sequence[str]
+    seed: int
+    presence_penalty: float
+    frequency_penalty: float
+    parallel_tool_calls: bool
+    service_tier: str
+    verbosity: str
+
+
+class Asked(Words, Settings, total=False):
+    """All that a prompt takes by name."""
 
 
 def schema_of(given: Any) -> dict[str, Any] | None:
@@ -35,6 +88,18 @@ def schema_of(given: Any) -> dict[str, Any] | None:
     raise UsageError(f"no schema: {given!r}")
 
 
+def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema that the short form means; with `multi` that of a list of them, `items`.
+
+    Raises UsageError.
+
+        llmtools.schema_dsl("name, age int, bio: one line")["required"]  # ["name", "age", "bio"]
+    """
+    from .schema import from_short, many
+
+    return many(from_short(text)) if multi else from_short(text)
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What is asked. `messages` is the whole conversation, as the model sees it."""
@@ -44,16 +109,16 @@ class Prompt:
     tools: Tools = field(default_factory=Tools)
     schema: dict[str, Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    key: str | None = None
+    key: Secret | None = None
     reasoning: str | None = None
     tool_choice: str | None = None
     stream: bool = True
+    hide_reasoning: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def conversation(self) -> Conversation:
         """Return the records of the conversation, the tools first."""
-        messages = [{"type": "message", **message} for message in self.messages]
-        return Conversation([*self.tools.records.values(), *messages])
+        return Conversation([*self.tools.records.values(), *self.messages])
 
     def request(self) -> tuple[Request, Endpoint | None]:
         """Return what is asked of whom. Raises NoModelError, NoKeyError, ConfigError."""
@@ -67,74 +132,115 @@ class Prompt:
         )
         return request, target.endpoint
 
-    def next(self, messages: list[dict[str, Any]], changed: dict[str, Any]) -> Prompt:
-        """Return the prompt of the next turn: as this one, but for what is changed."""
-        return replace(self, messages=tuple(messages), **_settings(changed))
+    def next(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+        """Return the prompt of the next turn: behind `history`, where the results of tools are, the
+        user's words, then the messages of `asked`; settings as here, but for those of `asked`."""
+        said = {name: value for name, value in asked.items() if name in WORDS and name != "tool_results"}
+        rest = said.pop("messages", None)
+        opening, words = spoken(prompt, **said)
+        messages = list(history)
+        if opening and messages and messages[0]["role"] == "system":
+            messages = messages[1:]
+        return replace(self, messages=(*opening, *messages, *words, *checked(rest)), **_settings(asked, self))
+
+    def answered(self, results: Sequence[ToolResult]) -> Prompt:
+        """Return the prompt with the results of the calls that its messages end with."""
+        from .values import plain, tool_message
+
+        return replace(self, messages=(*self.messages, plain(tool_message(*results))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it: no key."""
-        made: dict[str, Any] = {"messages": [_plain(message) for message in self.messages]}
-        said = {
-            "tools": list(self.tools.records.values()),
-            "schema": self.schema,
-            "options": self.options,
-            "reasoning": self.reasoning,
-            "tool_choice": self.tool_choice,
-        }
-        return {**made, **{name: value for name, value in said.items() if value}}
+        from .values import plain
+
+        messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
+        said = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
+        made: dict[str, Any] = plain({"messages": messages, **{name: value for name, value in said.items() if value}})
+        return made
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], model: Named) -> Prompt:
-        """Return the prompt that `to_dict` told of."""
-        messages = tuple({"type": "message", **message} for message in data.get("messages", ()))
-        said = {name: data[name] for name in ("schema", "options", "reasoning", "tool_choice") if name in data}
-        return cls(model, messages, Tools(data.get("tools", ())), **said)
+    def from_dict(cls, data: Mapping[str, Any], model: Named) -> Prompt:
+        """Return the prompt that `to_dict` told of. Raises InputError."""
+        said = {name: data[name] for name in STORED if name in data}
+        return cls(model, tuple(checked(data.get("messages", ()))), Tools(data.get("tools", ())), **said)
 
 
-def _plain(message: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name != "type"}
+def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return messages as records: also those without a type, and with `content` in the place of parts.
+
+    Raises InputError for what is none.
+    """
+    from .check import check_record
+    from .jsonl import typed
+    from .values import plain
+
+    records = []
+    given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
+    for place, each in enumerate(given):
+        record = plain(dict(each))
+        record = typed(record) or record
+        try:
+            check_record(record)
+        except InputError as error:
+            raise InputError(f"messages[{place}]: {error.message}") from None
+        if record["type"] != "message":
+            raise InputError(f"messages[{place}]: a record of type {record['type']} is no message")
+        records.append(record)
+    return records
 
 
-def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Return settings as a prompt keeps them; what is no setting is an option of the model."""
-    settings = {name: value for name, value in given.items() if name in CHANGEABLE}
-    others = {name: value for name, value in given.items() if name not in CHANGEABLE}
-    if others or "options" in settings:
-        settings["options"] = {**(settings.get("options") or {}), **others}
+def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[str, Any]:
+    """Return settings as a prompt keeps them; what is neither a setting nor said is an option."""
+    settings = {name: value for name, value in given.items() if name in SETTINGS}
+    others = {name: value for name, value in given.items() if name not in (*SETTINGS, *WORDS, "options")}
+    if others or "options" in given:
+        kept = before.options if before is not None and given.get("options") is None else {}
+        settings["options"] = {**kept, **(given.get("options") or {}), **others}
     if "tools" in settings:
         settings["tools"] = Tools(settings["tools"] or ())
     if "schema" in settings:
         settings["schema"] = schema_of(settings["schema"])
+    if "key" in settings:
+        settings["key"] = Secret(settings["key"]) if settings["key"] else None
     return settings
 
 
-def made(
-    model: Named,
+def spoken(
     prompt: str | None,
     *,
     messages: Any = (),
     system: str | None = None,
     attachments: Any = (),
     fragments: Any = (),
+    system_fragments: Any = (),
     tool_results: Any = (),
-    **settings: Any,
-) -> Prompt:
-    """Return a prompt: `system` first, then `messages`, results of tools, and `prompt` with
-    `fragments` (texts, before it) and `attachments` as the user's words.
-
-    What is no setting is an option of the model. Raises UsageError where there is nothing to ask.
-    """
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the system message that is given, if one is, and what is said after it: `messages`,
+    the results of tools, and `prompt` with `fragments` (before it) and `attachments`."""
+    from .values import plain, tool_message, user
     from .values import system as system_message
-    from .values import tool_message, user
 
-    said: list[dict[str, Any]] = [dict(system_message(system))] if system else []
-    said += [{"type": "message", **message} for message in messages or ()]
+    rules = [*(system_fragments or ()), *([system] if system else [])]
+    opening = [plain(system_message("\n\n".join(rules)))] if rules else []
+    said = checked(messages)
     if tool_results:
-        said.append(dict(tool_message(*tool_results)))
+        said.append(plain(tool_message(*tool_results)))
     texts = [*(fragments or ()), *([prompt] if prompt else [])]
     if texts or attachments:
         text = ["\n\n".join(texts)] if texts else []
-        said.append(dict(user(*text, *(attachments or ()))))
-    if not said:
+        said.append(plain(user(*text, *(attachments or ()))))
+    return opening, said
+
+
+def made(model: Named, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+    """Return a prompt of what is said and of the settings.
+
+    Raises UsageError where there is nothing to ask, and InputError for messages that are none.
+    """
+    messages = asked.get("messages")
+    if isinstance(messages, Conversation) and messages.tools:
+        asked = {**asked, "tools": [*messages.tools.values(), *(asked.get("tools") or ())]}
+    opening, words = spoken(prompt, **{name: value for name, value in asked.items() if name in WORDS})
+    if not words:
         raise UsageError("nothing to ask: give a prompt, messages or attachments")
-    return replace(Prompt(model, tuple(said)), **_settings(settings))
+    return replace(Prompt(model, (*opening, *words)), **_settings(asked))

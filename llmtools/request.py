@@ -74,6 +74,8 @@ class Limits:
     idle: without an event; progress: without content, though events come; retries: further
     tries; retry_stream: also after the first event, which is taken back by a `reset`;
     pauses: how often a reply that the model pauses is continued.
+
+        llmtools.get_model("echo").prompt("hi", limits=llmtools.Limits(total=60, retries=0)).text()  # "hi"
     """
 
     total: float | None = None

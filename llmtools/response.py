@@ -11,362 +11,344 @@ Rules:
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from .conversation import Conversation, text_of
-from .errors import LlmToolsError
-from .send import Exchange, prepare
-from .values import Attachment, Event, Message, Part, ToolCall, ToolResult, Usage, user
+from .outcome import Outcome, abatches, batches
+from .toolbox import Hooks
+from .values import Attachment, Event, Message, ToolCall, ToolResult, Usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from typing import Unpack
 
+    from .errors import LlmToolsError
     from .model import AsyncModel, Model
-    from .prompt import Prompt
-    from .toolbox import Tools
+    from .prompt import Asked, Prompt
+    from .toolbox import After, Before, Given
 
 
-class Outcome:
-    """What came of a prompt so far: the part that does not wait."""
+class Reading:
+    """A response, be it waited for in this way or that."""
 
-    def __init__(self, prompt: Prompt) -> None:
-        self.prompt = prompt
-        self.is_done = False
-        self._records: list[Event] = []
-        self._messages: list[Message] = []
-        self._error: LlmToolsError | None = None
+    _outcome: Outcome
+    is_opening: bool
+    """Whether its prompt is known from the start: it goes on from no other response."""
 
-    # What came, without waiting
+    @property
+    def prompt(self) -> Prompt:
+        """What was asked; `prompt.messages` is the whole conversation, as the model sees it."""
+        return self._outcome.prompt
 
     @property
     def error(self) -> LlmToolsError | None:
         """What the response failed with; None where it did not, or not yet."""
-        return self._error
+        return self._outcome.error
 
-    def _exchange(self) -> Exchange:
-        prepared, notices = prepare(self.prompt.conversation())
-        self._records += [Event(notice) for notice in notices]
-        request, endpoint = self.prompt.request()
-        return Exchange(prepared, request, endpoint, self.prompt.limits)
-
-    def _take(self, records: list[dict[str, Any]]) -> None:
-        self._records += [Event(record) for record in records if record["type"] != "message"]
-
-    def _end(self, exchange: Exchange) -> None:
-        self._error = exchange.failure
-        if exchange.message is not None:
-            self._messages.append(Message(exchange.message))
-
-    def _fail(self, error: LlmToolsError) -> None:
-        """Hold an error that came before anything was asked."""
-        self._error = self._error or error
-
-    def _raise(self) -> None:
-        if self._error is not None:
-            raise self._error
-
-    def _text(self) -> str:
-        return "".join(text_of(message) for message in self._messages)  # type: ignore[arg-type]
-
-    def _parts(self, kind: str) -> list[Part]:
-        return [part for message in self._messages for part in message.parts if part.type == kind]
-
-    def _calls(self) -> list[ToolCall]:
-        """Return the calls that are ours to run: those that are whole."""
-        conversation = Conversation(self._messages)
-        return [
-            ToolCall(call["name"], call["arguments"], call["tool_call_id"])
-            for call in conversation.pending_calls()
-            if "exception" not in call
-        ]
-
-    def _attachments(self) -> list[Attachment]:
-        return [Attachment(part["attachment"]) for part in self._parts("attachment") if "attachment" in part]
-
-    def _response(self) -> dict[str, Any]:
-        return dict(self._messages[-1].get("response", {})) if self._messages else {}
-
-    def _usage(self) -> Usage:
-        total: dict[str, int] = {}
-        details: dict[str, int] = {}
-        for message in self._messages:
-            said = message.get("response", {}).get("usage", {})
-            for name in ("input", "output"):
-                if name in said:
-                    total[name] = total.get(name, 0) + said[name]
-            for name, count in said.get("details", {}).items():
-                details[name] = details.get(name, 0) + count
-        return Usage(total.get("input"), total.get("output"), details)
-
-    def _json(self) -> Any:
-        from .jsonl import loads
-        from .schema import parsed
-
-        self._raise()
-        schema = self.prompt.schema
-        return loads(self._text().encode()) if schema is None else parsed(self._text(), schema)
-
-    def _to_dict(self) -> dict[str, Any]:
-        said = self._response()
-        spent = self._usage()
-        counts: dict[str, Any] = {"input": spent.input, "output": spent.output, "details": spent.details}
-        usage = {name: value for name, value in counts.items() if value not in (None, {})}
-        told: dict[str, Any] = {name: said[name] for name in ("finish_reason", "status") if name in said}
-        made: dict[str, Any] = {"model": self.prompt.model.model_id, "prompt": self.prompt.to_dict()}
-        made["messages"] = [dict(message) for message in self._messages]
-        rest: dict[str, Any] = {"id": said.get("id"), "usage": usage, "datetime_utc": said.get("created"), **told}
-        return made | {name: value for name, value in rest.items() if value}
-
-    def _load(self, data: dict[str, Any]) -> None:
-        self._messages = [Message({"type": "message", **message}) for message in data.get("messages", ())]
-        self.is_done = True
-
-    def _replied(
-        self, prompt: str | None, messages: Sequence[dict[str, Any]], results: Sequence[ToolResult]
-    ) -> list[dict[str, Any]]:
-        """Return the messages of the next turn."""
-        answered = [{"type": "message", "role": "tool", "parts": [dict(result.part()) for result in results]}]
-        said = [dict(user(prompt))] if prompt else []
-        return [*self.prompt.messages, *self._messages, *(answered if results else []), *said, *messages]
-
-    def _tools(self, given: Any) -> Tools:
-        from .toolbox import Tools
-
-        return self.prompt.tools if given is None else Tools(given)
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it came, or it failed."""
+        return self._outcome.is_done
 
     def __repr__(self) -> str:
-        state = repr(self._text()) if self.is_done else "not read yet"
+        state = repr(self._outcome.text()) if self.is_done else "not read yet"
         return f"<{type(self).__name__} of {self.prompt.model.model_id}: {state}>"
+
+    def _hidden(self, event: Event) -> bool:
+        return event.type == "reasoning" and self.prompt.hide_reasoning
 
 
 def _is_text(event: Event) -> bool:
     return event.type == "text" and event.get("phase") != "commentary" and bool(event.chunk)
 
 
-class Response(Outcome):
-    """The response to a prompt. Iterating gives its text as it comes.
+class Response(Reading):
+    """The response to a prompt. Iterating gives its text as it comes; nothing is sent before.
 
         for chunk in llmtools.get_model("echo").prompt("hi"):
             print(chunk, end="")
 
     `str(response)` and `.text()` are the whole text. Whatever reads the text, its events or its
-    JSON raises the LlmToolsError that the response failed with.
+    JSON raises the LlmToolsError that the response failed with (`llmtools.errors` has the tree);
+    the other methods tell of what came all the same.
     """
 
-    def __init__(self, prompt: Prompt) -> None:
-        super().__init__(prompt)
-        self._source = self._batches()
+    def __init__(self, prompt: Prompt, later: Callable[[], Prompt] | None = None) -> None:
+        from threading import Lock
+
+        self._outcome = Outcome(prompt)
+        self.is_opening: bool = later is None
+        self._source = batches(self._outcome, later)
+        self._lock = Lock()
+        self._callbacks: list[Callable[[Response], object]] = []
 
     @property
     def model(self) -> Model:
         """The model that was asked."""
-        model: Any = self.prompt.model
-        return model  # type: ignore[no-any-return]
+        return self.prompt.model  # type: ignore[return-value]
 
-    def _batches(self) -> Generator[None, None, None]:
-        try:
-            exchange: Exchange | None = self._exchange()
-            while exchange is not None:
-                try:
-                    for records in exchange.batches():
-                        self._take(records)
-                        yield
-                finally:
-                    self._end(exchange)
-                exchange = exchange.continued()
-        except LlmToolsError as error:
-            self._fail(error)
-
-    def _pull(self) -> bool:
-        """Wait for the next events; return whether there are more to come."""
-        if not self.is_done and next(self._source, self) is self:
-            self.is_done = True
-        return not self.is_done
+    def _pull(self, seen: int) -> bool:
+        """Wait until there are more than `seen` events; return whether there are."""
+        outcome = self._outcome
+        while len(outcome.events) <= seen and not outcome.is_done:
+            with self._lock:  # another thread may have waited for the same
+                if len(outcome.events) <= seen and not outcome.is_done:
+                    outcome.is_done = next(self._source, self) is self
+        if outcome.is_done:
+            while self._callbacks:
+                self._callbacks.pop(0)(self)
+        return len(outcome.events) > seen
 
     def wait(self) -> None:
         """Wait for the end of the response; what it failed with is in `error`."""
-        while self._pull():
+        while self._pull(len(self._outcome.events)):
             pass
+
+    def close(self) -> None:
+        """Give the response up, and close its connection: from then on it has failed."""
+        self._source.close()
+        if not self.is_done:
+            self._outcome.give_up(None)
+
+    def on_done(self, callback: Callable[[Response], object]) -> None:
+        """Have `callback` called with the response when all of it came.
+
+        response = llmtools.get_model("echo").prompt("hi")
+        response.on_done(lambda response: print(response.usage()))
+        """
+        self._callbacks.append(callback)
+        if self.is_done:
+            self._pull(0)
 
     def stream_events(self) -> Iterator[Event]:
         """Yield the events of the response, as they come or again: `start`, the events of its
-        parts, notices, `end`. Raises the error with which it failed, after the last."""
+        parts, notices, `end`. Raises the error with which it failed, after the last.
+
+            for event in llmtools.get_model("echo").prompt("hi").stream_events():
+                print(event.type, event.chunk)
+        """
         place = 0
-        while True:
-            while place < len(self._records):
-                yield self._records[place]
-                place += 1
-            if not self._pull() and place == len(self._records):
-                break
-        self._raise()
+        while self._pull(place):
+            event = self._outcome.events[place]
+            place += 1
+            if not self._hidden(event):
+                yield event
+        self._outcome.check()
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the text, chunk by chunk."""
-        if self.is_done and not self._records:  # one that was stored
-            self._raise()
-            yield from [self._text()] if self._text() else []
-            return
-        for event in self.stream_events():
-            if _is_text(event):
-                yield event.chunk
+        return (event.chunk for event in self.stream_events() if _is_text(event))
 
     def text(self) -> str:
-        """Return the whole text; of a model that tells commentary from answer, the answer."""
+        """Return the whole text; of a model that tells commentary from answer, the answer.
+
+        Raises the error with which the response failed.
+
+            llmtools.get_model("echo").prompt("hi").text()  # "hi"
+        """
         self.wait()
-        self._raise()
-        return self._text()
+        self._outcome.check()
+        return self._outcome.text()
 
     def __str__(self) -> str:
         return self.text()
 
     def messages(self) -> list[Message]:
-        """Return the messages that the response made: one, and more where the model paused."""
+        """Return the messages that the response made: one, and more where the model paused.
+
+        llmtools.get_model("echo").prompt("hi").messages()[0].role  # "assistant"
+        """
         self.wait()
-        return list(self._messages)
+        return list(self._outcome.messages)
 
     def reasoning(self) -> str:
-        """Return what the model told of its reasoning."""
+        """Return what the model told of its reasoning.
+
+        llmtools.get_model("echo").prompt('{"reasoning": "hm"}').reasoning()  # "hm"
+        """
         self.wait()
-        return "".join(part.text for part in self._parts("reasoning"))
+        return "".join([part.text for part in self._outcome.parts("reasoning")])
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return the calls that wait for their results."""
+        """Return the calls that wait for their results.
+
+        asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+        llmtools.get_model("echo").prompt(asked).tool_calls()[0].name  # "upper"
+        """
         self.wait()
-        return self._calls()
+        return self._outcome.calls()
 
     def attachments(self) -> list[Attachment]:
         """Return the images, sounds and files that the model made."""
         self.wait()
-        return self._attachments()
+        return self._outcome.attachments()
 
     def usage(self) -> Usage:
-        """Return the tokens that it took."""
+        """Return the tokens that it took: a `Usage` of input, output and details.
+
+        llmtools.get_model("echo").prompt("hi").usage().output  # 1
+        """
         self.wait()
-        return self._usage()
+        return self._outcome.usage()
 
     def json(self) -> Any:
         """Return the answer as JSON, held against the schema that was asked for.
 
-        Raises InputError for an answer that is none.
+        Raises InputError for an answer that is none, and the error with which the response failed.
+
+            llmtools.get_model("echo").prompt('{"text": "{\\\\"age\\\\": 3}"}', schema="age int").json()  # {"age": 3}
         """
         self.wait()
-        return self._json()
+        return self._outcome.json()
 
     @property
     def finish_reason(self) -> str | None:
-        """stop, length, tool_calls, content_filter, refusal, pause or error."""
+        """Why the model stopped: stop, length, tool_calls, content_filter, refusal, pause or error."""
         self.wait()
-        return self._response().get("finish_reason")
+        return self._outcome.response().get("finish_reason")
 
-    def execute_tool_calls(self, *, tools: Any = None) -> list[ToolResult]:
-        """Run the calls that wait, side by side; return their results in the order of the calls.
+    def execute_tool_calls(
+        self,
+        *,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        tool_calls_list: Sequence[ToolCall] | None = None,
+        tools: Iterable[Given] | None = None,
+    ) -> list[ToolResult]:
+        """Run the calls that wait, or those that are given; return their results in the order of
+        the calls. `tools` run them in the place of the prompt's.
 
         A call that fails, or whose tool is not there, has an `exception` in its result.
+        Raises PauseChain where a tool raises it.
+
+            def upper(text: str) -> str:
+                return text.upper()
+
+            asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+            response = llmtools.get_model("echo").prompt(asked, tools=[upper])
+            response.execute_tool_calls()[0].output  # "PANDA"
         """
-        return self._tools(tools).run(self.tool_calls())
+        calls = self.tool_calls() if tool_calls_list is None else tool_calls_list
+        return self._outcome.tools(tools).run(calls, Hooks(before_call, after_call))
 
-    def reply(
-        self,
-        prompt: str | None = None,
-        *,
-        messages: Sequence[dict[str, Any]] = (),
-        tool_results: Sequence[ToolResult] | None = None,
-        **changed: Any,
-    ) -> Response:
+    def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
         """Return the response to the next turn: this conversation, the results of its calls
-        (which are run first, unless `tool_results` gives them), and `prompt` as the user's words.
+        (which are run first, unless `tool_results` gives them), `prompt` as the user's words, and
+        `messages`.
 
-        Tools, options, schema, key and the rest are kept, unless `changed` says otherwise.
+        Tools, options, schema, key and the rest are kept, unless `asked` says otherwise; it takes
+        what `Model.prompt` takes. Raises the error with which this response failed.
+
+            response = llmtools.get_model("echo").prompt("hi")
+            response.reply("and then?").text()  # "and then?"
         """
         self.text()
-        results = self.execute_tool_calls(tools=changed.get("tools")) if tool_results is None else tool_results
-        return Response(self.prompt.next(self._replied(prompt, messages, results), changed))
+        given = asked.get("tool_results")
+        results = self.execute_tool_calls(tools=asked.get("tools")) if given is None else given
+        return Response(self._outcome.next(prompt, results, asked))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it, and `from_dict` makes it of: the model, the conversation,
-        what was asked (tools, schema, options), the reply, usage and finish reason.
+        what was asked (tools, schema, options), the reply, usage, finish reason, error.
 
-        Functions are kept by name and schema: give them again with `reply(tools=…)`.
+        Functions are kept by name and schema: give them again with `reply(tools=…)`. No key is kept.
+
+            kept = json.dumps(llmtools.get_model("echo").prompt("hi").to_dict())
+            llmtools.Response.from_dict(json.loads(kept)).reply("more").text()  # "more"
         """
         self.wait()
-        return self._to_dict()
+        return self._outcome.to_dict()
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], *, model: Model | None = None) -> Response:
+    def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Response:
         """Return the response that `to_dict` told of; `model` answers the next turn in the place
-        of the one it names."""
-        from .model import get_model
-        from .prompt import Prompt
+        of the one it names.
 
-        response = cls(Prompt.from_dict(data.get("prompt", {}), model or get_model(data["model"])))
-        response._load(data)
+        Raises NoModelError where that is not known, InputError for what no `to_dict` gave.
+
+            kept = llmtools.get_model("echo").prompt("hi").to_dict()
+            llmtools.Response.from_dict(kept).text()  # "hi"
+        """
+        from .model import get_model
+
+        outcome = Outcome.from_dict(data, model or get_model(data["model"]))
+        response = cls(outcome.prompt)
+        response._outcome = outcome
         return response
 
 
-class AsyncResponse(Outcome):
-    """As `Response`, for asyncio: `async for chunk in response`, `await response.text()`."""
+class AsyncResponse(Reading):
+    """As `Response`, for asyncio.
 
-    def __init__(self, prompt: Prompt) -> None:
-        super().__init__(prompt)
-        self._source = self._batches()
+        async def main() -> None:
+            response = llmtools.get_async_model("echo").prompt("hi")
+            async for chunk in response:
+                print(chunk, end="")
+            print(await response.usage())
+
+        asyncio.run(main())
+
+    A task that is cancelled while it reads closes the connection; so does `aclose`.
+    """
+
+    def __init__(self, prompt: Prompt, later: Callable[[], Awaitable[Prompt]] | None = None) -> None:
+        from asyncio import Lock
+
+        self._outcome = Outcome(prompt)
+        self.is_opening: bool = later is None
+        self._source = abatches(self._outcome, later)
+        self._lock = Lock()
+        self._callbacks: list[Callable[[AsyncResponse], object]] = []
 
     @property
     def model(self) -> AsyncModel:
         """The model that was asked."""
-        model: Any = self.prompt.model
-        return model  # type: ignore[no-any-return]
+        return self.prompt.model  # type: ignore[return-value]
 
-    async def _batches(self) -> AsyncGenerator[None, None]:
-        try:
-            exchange: Exchange | None = self._exchange()
-            while exchange is not None:
-                batches = exchange.abatches()
-                try:
-                    async for records in batches:
-                        self._take(records)
-                        yield
-                finally:
-                    await batches.aclose()
-                    self._end(exchange)
-                exchange = exchange.continued()
-        except LlmToolsError as error:
-            self._fail(error)
-
-    async def _pull(self) -> bool:
-        """Wait for the next events; return whether there are more to come."""
-        if not self.is_done and await anext(self._source, self) is self:
-            self.is_done = True
-        return not self.is_done
+    async def _pull(self, seen: int) -> bool:
+        outcome = self._outcome
+        while len(outcome.events) <= seen and not outcome.is_done:
+            async with self._lock:
+                if len(outcome.events) <= seen and not outcome.is_done:
+                    outcome.is_done = await anext(self._source, self) is self
+        while outcome.is_done and self._callbacks:
+            done = self._callbacks.pop(0)(self)
+            if inspect.isawaitable(done):
+                await done
+        return len(outcome.events) > seen
 
     async def wait(self) -> None:
         """Wait for the end of the response; what it failed with is in `error`."""
-        while await self._pull():
+        while await self._pull(len(self._outcome.events)):
             pass
 
     async def aclose(self) -> None:
-        """Give the response up, and close its connection."""
+        """Give the response up, and close its connection: from then on it has failed."""
         await self._source.aclose()
-        self.is_done = True
+        if not self.is_done:
+            self._outcome.give_up(None)
+
+    async def on_done(self, callback: Callable[[AsyncResponse], object]) -> None:
+        """Have `callback`, a function or a coroutine function, called as `Response.on_done` does."""
+        self._callbacks.append(callback)
+        if self.is_done:
+            await self._pull(0)
 
     async def astream_events(self) -> AsyncIterator[Event]:
-        """Yield the events of the response, as `Response.stream_events` does."""
+        """Yield the events of the response, as `Response.stream_events` does.
+
+        async for event in response.astream_events():
+            print(event.type, event.chunk)
+        """
         place = 0
-        while True:
-            while place < len(self._records):
-                yield self._records[place]
-                place += 1
-            if not await self._pull() and place == len(self._records):
-                break
-        self._raise()
+        while await self._pull(place):
+            event = self._outcome.events[place]
+            place += 1
+            if not self._hidden(event):
+                yield event
+        self._outcome.check()
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        """Yield the text, chunk by chunk."""
-        if self.is_done and not self._records:
-            self._raise()
-            if self._text():
-                yield self._text()
-            return
         async for event in self.astream_events():
             if _is_text(event):
                 yield event.chunk
@@ -381,74 +363,86 @@ class AsyncResponse(Outcome):
         return ended().__await__()
 
     async def text(self) -> str:
-        """Return the whole text. Raises the error with which the response failed."""
+        """Return the whole text. Raises the error with which the response failed.
+
+        await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
+        """
         await self.wait()
-        self._raise()
-        return self._text()
+        self._outcome.check()
+        return self._outcome.text()
 
     async def messages(self) -> list[Message]:
         """Return the messages that the response made."""
         await self.wait()
-        return list(self._messages)
+        return list(self._outcome.messages)
 
     async def reasoning(self) -> str:
         """Return what the model told of its reasoning."""
         await self.wait()
-        return "".join(part.text for part in self._parts("reasoning"))
+        return "".join([part.text for part in self._outcome.parts("reasoning")])
 
     async def tool_calls(self) -> list[ToolCall]:
         """Return the calls that wait for their results."""
         await self.wait()
-        return self._calls()
+        return self._outcome.calls()
 
     async def attachments(self) -> list[Attachment]:
         """Return the images, sounds and files that the model made."""
         await self.wait()
-        return self._attachments()
+        return self._outcome.attachments()
 
     async def usage(self) -> Usage:
         """Return the tokens that it took."""
         await self.wait()
-        return self._usage()
+        return self._outcome.usage()
 
     async def json(self) -> Any:
-        """Return the answer as JSON, held against the schema that was asked for."""
+        """Return the answer as JSON, held against the schema that was asked for. Raises InputError."""
         await self.wait()
-        return self._json()
+        return self._outcome.json()
 
     @property
     def finish_reason(self) -> str | None:
         """Why the model stopped; None before the end was waited for."""
-        return self._response().get("finish_reason")
+        return self._outcome.response().get("finish_reason")
 
-    async def execute_tool_calls(self, *, tools: Any = None) -> list[ToolResult]:
-        """Run the calls that wait, side by side; return their results in the order of the calls."""
-        return await self._tools(tools).arun(await self.tool_calls())
-
-    async def reply(
+    async def execute_tool_calls(
         self,
-        prompt: str | None = None,
         *,
-        messages: Sequence[dict[str, Any]] = (),
-        tool_results: Sequence[ToolResult] | None = None,
-        **changed: Any,
-    ) -> AsyncResponse:
-        """Return the response to the next turn, as `Response.reply` does."""
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        tool_calls_list: Sequence[ToolCall] | None = None,
+        tools: Iterable[Given] | None = None,
+    ) -> list[ToolResult]:
+        """Run the calls that wait, side by side; return their results in the order of the calls.
+
+        As `Response.execute_tool_calls`; the hooks may be coroutine functions.
+        """
+        calls = await self.tool_calls() if tool_calls_list is None else tool_calls_list
+        return await self._outcome.tools(tools).arun(calls, Hooks(before_call, after_call))
+
+    async def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+        """Return the response to the next turn, as `Response.reply` does.
+
+        reply = await response.reply("and then?")
+        print(await reply.text())
+        """
         await self.text()
-        results = await self.execute_tool_calls(tools=changed.get("tools")) if tool_results is None else tool_results
-        return AsyncResponse(self.prompt.next(self._replied(prompt, messages, results), changed))
+        given = asked.get("tool_results")
+        results = await self.execute_tool_calls(tools=asked.get("tools")) if given is None else given
+        return AsyncResponse(self._outcome.next(prompt, results, asked))
 
     async def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it, as `Response.to_dict` does."""
         await self.wait()
-        return self._to_dict()
+        return self._outcome.to_dict()
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:
-        """Return the response that `to_dict` told of."""
+    def from_dict(cls, data: Mapping[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:
+        """Return the response that `to_dict` told of, as `Response.from_dict` does."""
         from .model import get_async_model
-        from .prompt import Prompt
 
-        response = cls(Prompt.from_dict(data.get("prompt", {}), model or get_async_model(data["model"])))
-        response._load(data)
+        outcome = Outcome.from_dict(data, model or get_async_model(data["model"]))
+        response = cls(outcome.prompt)
+        response._outcome = outcome
         return response

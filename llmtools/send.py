@@ -115,7 +115,7 @@ def choose_model(asked: str | None, conversation: Conversation, *, is_elsewhere:
     if not name:
         raise NoModelError("no model: name one with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
     if not asked and name == conversation.model and (name.startswith(("replay/", "gguf/")) or "://" in name):
-        raise NoModelError(f"the last reply is from {name}, which is never taken from a stream: name it with -m")
+        raise NoModelError(f"the stream names {name}, which is never taken from a stream: name it with -m")
     return name
 
 
@@ -189,6 +189,11 @@ class Exchange:
 
     `batches` (or `abatches`) makes them; then `failure` says how it ended (None where it
     ended well) and `message` is what came, None where nothing did.
+
+        conversation = llmtools.Conversation([llmtools.user("hi")])
+        exchange = llmtools.Exchange(conversation, llmtools.request.Request("echo"))
+        records = [record for batch in exchange.batches() for record in batch]
+        records[-1]["type"]  # "end"
     """
 
     def __init__(
@@ -199,6 +204,7 @@ class Exchange:
         limits: Limits | None = None,
     ) -> None:
         self._limits = limits or Limits()
+        self.provider: str
         if endpoint is None:
             self.provider, play = resolve(request.model)
         else:
@@ -307,7 +313,11 @@ class Exchange:
         return self._connection
 
     def cancel(self, error: LlmToolsError) -> list[Record]:
-        """End the response here, from outside; return its last records, none where it is over."""
+        """End the response here, from outside; return its last records, none where it is over.
+
+        exchange = llmtools.Exchange(llmtools.Conversation([llmtools.user("hi")]), llmtools.request.Request("echo"))
+        exchange.cancel(llmtools.errors.CancelledError("enough"))[0]["type"]  # "error"
+        """
         if self._is_over:
             return []
         self.failure = self.failure or error
@@ -452,7 +462,9 @@ def stream(
     prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
     name = choose_model(model, conversation, is_elsewhere=endpoint is not None)
     target = target_of(name) if endpoint is None else Target(name, name, endpoint)
-    exchange: Exchange | None = Exchange(prepared, target.request(options or {}), target.endpoint)
+    asked = {name: value for name, value in conversation.request.items() if name not in ("model", "options")}
+    request = target.request({**conversation.request.get("options", {}), **(options or {})}, **asked)
+    exchange: Exchange | None = Exchange(prepared, request, target.endpoint)
     yield from notices
     while exchange is not None:
         for batch in exchange.batches():

@@ -3,25 +3,99 @@
 Rules:
 * A function is a tool by its name, type hints and docstring (`tools.function`). Each public method
   of a Toolbox is one, as Class_method. A record (a dict) is offered, and run by nobody here.
-* Calls run side by side: coroutines in an event loop, functions in threads. Every call gets its
-  result, in the order of the calls; what goes wrong is told to the model by `exception`.
+* In a program without asyncio calls run one after the other where they are asked for, as a function
+  with a database of its own needs it; in asyncio side by side, plain functions in threads.
+* Every call gets its result, in the order of the calls; what goes wrong is told to the model by
+  `exception`. Only PauseChain comes through.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FunctionType, MethodType
 from typing import Any
 
 from .errors import LlmToolsError
 from .schema import check
 from .tools.function import Result, result_of, tool_record, values_of
-from .values import Attachment, ToolCall, ToolResult
+from .values import Attachment, ToolCall, ToolOutput, ToolResult, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from typing import TypeAlias
 
-    from .types import ToolRecord
+    Given: TypeAlias = "Callable[..., Any] | Tool | Toolbox | type[Toolbox] | Mapping[str, Any]"
+    Before: TypeAlias = "Callable[[Tool | None, ToolCall], Awaitable[None] | None]"
+    After: TypeAlias = "Callable[[Tool, ToolCall, ToolResult], Awaitable[None] | None]"
+    Run: TypeAlias = "Callable[..., Coroutine[Any, Any, Any]]"
+
+CALL = "llm_tool_call"
+"""The parameter that is given the ToolCall itself, and that no model is told of."""
+
+
+class CancelToolCall(Exception):  # as llm calls it
+    """Raise it in `before_call`: the call is not run, and the model is told why.
+
+    def before_call(tool, call):
+        if call.name == "delete":
+            raise llmtools.CancelToolCall("nothing is deleted here")
+    """
+
+
+class PauseChain(Exception):
+    """Raise it in a tool: the call is not answered, and what asked for it ends with this.
+
+    `tool_call` is the call, `tool_results` are those of the calls that were done. What goes on
+    later is `model.chain(messages=…)` with the messages so far: it runs the open calls first.
+
+        def delete(path: str) -> str:
+            raise llmtools.PauseChain(f"{path}: wait for a yes")
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self.tool_call: ToolCall | None = None
+        self.tool_results: list[ToolResult] = []
+
+
+@dataclass
+class Tool:
+    """A tool whose name, description or schema are not those of its function, `implementation`.
+
+    Without one it is offered, and run by nobody here.
+
+        llmtools.Tool.function(upper, name="capitals").record()["name"]  # "capitals"
+    """
+
+    name: str
+    description: str | None = None
+    input_schema: dict[str, Any] = field(default_factory=dict)
+    implementation: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        if hasattr(self.input_schema, "model_json_schema"):  # a pydantic model
+            self.input_schema = self.input_schema.model_json_schema()
+
+    @classmethod
+    def function(cls, function: Callable[..., Any], name: str | None = None, description: str | None = None) -> Tool:
+        """Return a function as a tool.
+
+        Raises InputError for one whose parameters cannot be given by name.
+        """
+        record = tool_record(function, name)
+        schema = record["input_schema"]
+        schema["properties"].pop(CALL, None)
+        if CALL in schema.get("required", ()):
+            schema["required"].remove(CALL)
+        return cls(record["name"], description or record.get("description"), schema, function)
+
+    def record(self) -> dict[str, Any]:
+        """Return the `tool` record."""
+        said = {"description": self.description} if self.description else {}
+        return {"type": "tool", "name": self.name, **said, "input_schema": self.input_schema}
 
 
 class Toolbox:
@@ -39,113 +113,199 @@ class Toolbox:
     model.prompt("…", tools=[Notes()])
     """
 
-    def functions(self) -> dict[str, Callable[..., Any]]:
-        """Return the methods that are tools, by the names that the model sees."""
-        names = [name for kind in type(self).__mro__ if kind not in (Toolbox, object) for name in vars(kind)]
-        found = {name: getattr(self, name) for name in dict.fromkeys(names) if not name.startswith("_")}
-        return {f"{type(self).__name__}_{name}": method for name, method in found.items() if callable(method)}
+    _added: tuple[Tool, ...] = ()
+    _is_prepared = False
+
+    def tools(self) -> list[Tool]:
+        """Return the tools: the methods by the names that the model sees, and what was added."""
+        kind = type(self)
+        names = dict.fromkeys(name for each in kind.__mro__ if each is not Toolbox for name in vars(each))
+        shown = [name for name in names if not name.startswith("_") and not hasattr(Toolbox, name)]
+        methods = [name for name in shown if _is_method(inspect.getattr_static(kind, name))]
+        return [
+            *(Tool.function(getattr(self, name), f"{kind.__name__}_{name}") for name in methods),
+            *self._added,
+        ]
+
+    def add_tool(self, tool: Tool | Callable[..., Any], pass_self: bool = False) -> None:
+        """Add a function or a Tool; with `pass_self` the function gets this object first.
+
+        box = llmtools.Toolbox()
+        box.add_tool(upper)
+        [tool.name for tool in box.tools()]  # ["upper"]
+        """
+        if not isinstance(tool, Tool):
+            tool = Tool.function(MethodType(tool, self) if pass_self else tool)
+        self._added = (*self._added, tool)
+
+    def prepare(self) -> None:
+        """Do what must be done once before the first use, such as `add_tool`; for a subclass to say."""
+
+    async def prepare_async(self) -> None:
+        """As `prepare`, where the model is asked in asyncio."""
 
 
-class Tool:
-    """A function as a tool, where its name, description or schema are not to be its own."""
+def _is_method(value: object) -> bool:
+    return isinstance(value, (FunctionType, staticmethod, classmethod))
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None = None,
-        description: str | None = None,
-        input_schema: dict[str, Any] | None = None,
-    ) -> None:
-        self.function = function
-        self.record: ToolRecord = tool_record(function, name)
-        if description is not None:
-            self.record["description"] = description
-        if input_schema is not None:
-            self.record["input_schema"] = input_schema
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is called before and after each call."""
+
+    before: Before | None = None
+    after: After | None = None
 
 
 class Tools:
     """The tools of a prompt. `records` are what the model is offered."""
 
-    def __init__(self, given: Iterable[Any] = ()) -> None:
+    def __init__(self, given: Iterable[Given] = ()) -> None:
         self.records: dict[str, dict[str, Any]] = {}
-        self._functions: dict[str, Callable[..., Any]] = {}
+        self._tools: dict[str, Tool] = {}
+        self._boxes: list[Toolbox] = []
         for each in given:
             self._add(each)
 
-    def _add(self, given: Any) -> None:
-        if isinstance(given, dict):
+    def _add(self, given: Given) -> None:
+        if isinstance(given, Mapping):
             self.records[given["name"]] = {**given, "type": "tool"}
             return
         if isinstance(given, type) and issubclass(given, Toolbox):
             given = given()
         if isinstance(given, Toolbox):
-            for name, method in given.functions().items():
-                self._keep(Tool(method, name=name))
-            return
-        self._keep(given if isinstance(given, Tool) else Tool(given))
+            self._boxes.append(given)
+            self._keep(given.tools())
+        elif isinstance(given, Tool):
+            self._keep([given])
+        else:
+            self._keep([Tool.function(given)])
 
-    def _keep(self, tool: Tool) -> None:
-        name = tool.record["name"]
-        self.records[name] = dict(tool.record)
-        self._functions[name] = tool.function
+    def _keep(self, tools: Iterable[Tool]) -> None:
+        for tool in tools:
+            self.records[tool.name] = tool.record()
+            self._tools[tool.name] = tool
 
-    def run(self, calls: list[ToolCall]) -> list[ToolResult]:
-        """Run calls; return their results in the order of the calls."""
-        if any(inspect.iscoroutinefunction(self._functions.get(call.name)) for call in calls):
-            from asyncio import run
+    def _unprepared(self) -> list[Toolbox]:
+        return [box for box in self._boxes if not box._is_prepared]
 
-            return run(self.arun(calls))
-        if len(calls) < 2:
-            return [_told(call, self._run(call)) for call in calls]
-        from concurrent.futures import ThreadPoolExecutor
+    def prepare(self) -> None:
+        """Have every toolbox prepared, once."""
+        for box in self._unprepared():
+            box.prepare()
+            box._is_prepared = True
+        for box in self._boxes:
+            self._keep(box.tools())
 
-        with ThreadPoolExecutor(len(calls)) as pool:
-            return [_told(call, result) for call, result in zip(calls, pool.map(self._run, calls), strict=True)]
+    async def prepare_async(self) -> None:
+        """As `prepare`, in asyncio."""
+        for box in self._unprepared():
+            await box.prepare_async()
+            box._is_prepared = True
+        for box in self._boxes:
+            self._keep(box.tools())
 
-    async def arun(self, calls: list[ToolCall]) -> list[ToolResult]:
-        """As `run`, in asyncio."""
+    def run(self, calls: Sequence[ToolCall], hooks: Hooks | None = None) -> list[ToolResult]:
+        """Run calls, one after the other; return their results. Raises PauseChain where one raises it."""
+        results: list[ToolResult] = []
+        for call in calls:
+            try:
+                self._ask(call, hooks or Hooks(), _here, _here).send(None)
+            except StopIteration as end:  # nothing in it waits: _here does
+                results.append(end.value)
+            except PauseChain as pause:
+                pause.tool_call, pause.tool_results = call, results
+                raise
+        return results
+
+    async def arun(self, calls: Sequence[ToolCall], hooks: Hooks | None = None) -> list[ToolResult]:
+        """As `run`, in asyncio and side by side: where one pauses, the others are finished first."""
         from asyncio import gather
 
-        results = await gather(*[self._arun(call) for call in calls])
-        return [_told(call, result) for call, result in zip(calls, results, strict=True)]
+        asked = [self._ask(call, hooks or Hooks(), _in_thread, _in_loop) for call in calls]
+        ran = await gather(*asked, return_exceptions=True)
+        results = [result for result in ran if isinstance(result, ToolResult)]
+        for call, result in zip(calls, ran, strict=True):
+            if isinstance(result, PauseChain):
+                result.tool_call, result.tool_results = call, results
+            if isinstance(result, BaseException):
+                raise result
+        return results
 
-    def _values(self, call: ToolCall) -> tuple[Callable[..., Any], dict[str, Any]]:
+    async def _ask(self, call: ToolCall, hooks: Hooks, run: Run, tell: Run) -> ToolResult:
+        """Run a call by `run`, the hooks by `tell`; return its result."""
+        tool = self._tools.get(call.name)
+        if hooks.before is not None:
+            try:
+                await tell(hooks.before, tool, call)
+            except CancelToolCall as reason:
+                return ToolResult(call.name, "", call.tool_call_id, f"cancelled: {reason}")
+        try:
+            function, values = self._values(call, tool)
+            result = _result(await run(function, **values))
+        except PauseChain:
+            raise
+        except Exception as error:
+            result = _failed(error)
+        attachments = [Attachment(attachment) for attachment in result.attachments]
+        made = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
+        if hooks.after is not None and tool is not None:
+            await tell(hooks.after, tool, call, made)
+        return made
+
+    def _values(self, call: ToolCall, tool: Tool | None) -> tuple[Callable[..., Any], dict[str, Any]]:
         """Return the function of a call, and its arguments. Raises LlmToolsError."""
-        function = self._functions.get(call.name)
-        if function is None:
+        if call.exception is not None:
+            raise LlmToolsError(call.exception)
+        if tool is None or tool.implementation is None:
             known = "was not offered" if call.name not in self.records else "cannot be run here"
             raise LlmToolsError(f"the tool {call.name} {known}")
-        schema = self.records[call.name]["input_schema"]
-        check(call.arguments, schema, schema, "arguments")
-        return function, values_of(function, call.arguments)
+        check(call.arguments, tool.input_schema, tool.input_schema, "arguments")
+        values = values_of(tool.implementation, call.arguments)
+        takes_call = CALL in inspect.signature(tool.implementation).parameters
+        return tool.implementation, {**values, CALL: call} if takes_call else values
 
-    def _run(self, call: ToolCall) -> Result:
-        try:
-            function, values = self._values(call)
-            return result_of(function(**values))
-        except Exception as error:
-            return _failed(error)
 
-    async def _arun(self, call: ToolCall) -> Result:
-        from asyncio import to_thread
+async def _here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    """Return what a function gives, in this thread; what has to be awaited has a loop of its own."""
+    found = function(*given, **values)
+    if not inspect.isawaitable(found):
+        return found
+    from asyncio import run
+    from concurrent.futures import ThreadPoolExecutor
 
-        try:
-            function, values = self._values(call)
-            if inspect.iscoroutinefunction(function):
-                return result_of(await function(**values))
-            return result_of(await to_thread(function, **values))
-        except Exception as error:
-            return _failed(error)
+    with ThreadPoolExecutor(1) as pool:  # there may be a loop in this one
+        return pool.submit(run, _awaited(found)).result()
+
+
+async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    return await _awaited(function(*given, **values))
+
+
+async def _in_thread(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    if inspect.iscoroutinefunction(function):
+        return await function(*given, **values)
+    from asyncio import to_thread
+
+    return await _awaited(await to_thread(function, *given, **values))
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _result(value: Any) -> Result:
+    """Return what a function returned as a result, its attachments too."""
+    if isinstance(value, Attachment):
+        value = ToolOutput(attachments=[value])
+    if not isinstance(value, ToolOutput):
+        return result_of(plain(value))
+    result = result_of(value.output)
+    files: list[Any] = [*result.attachments, *(attachment.to_dict() for attachment in value.attachments)]
+    return Result(result.output, result.exception, files)
 
 
 def _failed(error: Exception) -> Result:
     if isinstance(error, LlmToolsError):
         return Result(exception=error.message)
     return Result(exception=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-
-
-def _told(call: ToolCall, result: Result) -> ToolResult:
-    attachments = [Attachment(attachment) for attachment in result.attachments]
-    return ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)

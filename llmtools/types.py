@@ -134,11 +134,22 @@ class Response(TypedDict, total=False):
     details: dict[str, Any]
 
 
+class Request(TypedDict, total=False):
+    """How a user message asks to be answered, where who sends it says nothing else."""
+
+    model: str
+    options: dict[str, Any]
+    schema: dict[str, Any]
+    reasoning: str
+    tool_choice: str
+
+
 class Message(TypedDict):
     type: Literal["message"]
     role: Role
     parts: list[Part]
     provider_metadata: NotRequired[Metadata]
+    request: NotRequired[Request]
     response: NotRequired[Response]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -277,13 +276,6 @@ def test_a_command_of_the_readme_runs(block: str, desk: Shell) -> None:
     done = desk.run("set -e\n" + block)
     assert done.status == 0, done.err
     assert re.findall(r"# prints (.*)", block) == done.text.splitlines()
-
-
-@pytest.mark.parametrize("block", blocks("python"))
-def test_the_library_of_the_readme_runs(block: str, desk: Shell) -> None:
-    done = subprocess.run([sys.executable, "-c", block], cwd=desk.folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip() == "hi"
 
 
 def test_the_stream_of_the_readme_is_one() -> None:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from test_protocols import PROTOCOLS, answer, sse
 
 import llmtools as llm
 from llmtools import Event, LlmToolsError, Message
-from llmtools.errors import InputError, KeyRefusedError, NoModelError, TruncatedError, UsageError
+from llmtools.errors import CancelledError, InputError, KeyRefusedError, NoModelError, TruncatedError, UsageError
 from llmtools.request import Limits
 
 BOTH = pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
@@ -278,7 +279,7 @@ def test_every_call_has_its_result(is_async: bool) -> None:
 
 
 def test_a_tool_by_another_name() -> None:
-    tool = llm.Tool(boom, name="break_it", description="Break it.")
+    tool = llm.Tool.function(boom, name="break_it", description="Break it.")
     response = llm.get_model("echo").prompt(script(("break_it", {})), tools=[tool])
     assert response.execute_tool_calls()[0].exception == "ValueError: no luck"
     assert response.prompt.tools.records["break_it"]["description"] == "Break it."
@@ -319,7 +320,7 @@ def test_values_are_dicts_and_objects() -> None:
     assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
     assert message.text == "hithereyou" and message.nothing is None
     with pytest.raises(TypeError):
-        llm.user(3)
+        llm.user(3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="nothing to ask"):
         llm.get_model("echo").prompt()
 
@@ -413,19 +414,24 @@ def timeless(event: Event) -> dict[str, Any]:
 # Many, cancelled, forgotten
 
 
-async def held_open(server: Server) -> AsyncIterator[str]:
-    async for chunk in async_model(server, "openai-chat").prompt("hi"):
-        yield chunk
+BEGIN = PROTOCOLS["openai-chat"][3].split(b"\n\n")[0] + b"\n\n"
+"""What a server sends that then says no more: the first word."""
+
+
+def wait_for_close(request: Any) -> None:
+    until = time.monotonic() + 20
+    while request.closed is None:
+        assert time.monotonic() < until, "the connection is still open"
+        time.sleep(0.01)
 
 
 def test_a_cancelled_task_closes_its_connection() -> None:
-    begin = PROTOCOLS["openai-chat"][3].split(b"\n\n")[0] + b"\n\n"
-
-    async def cancel(server: Server) -> None:
+    async def cancel(server: Server) -> llm.AsyncResponse:
         first = asyncio.Event()
+        response = async_model(server, "openai-chat").prompt("hi")
 
         async def read() -> None:
-            async for _ in async_model(server, "openai-chat").prompt("hi"):
+            async for _ in response:
                 first.set()
 
         task = asyncio.create_task(read())
@@ -433,60 +439,167 @@ def test_a_cancelled_task_closes_its_connection() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        with pytest.raises(CancelledError):
+            await response.text()
+        return response
 
-    with Server([head(), begin]) as server:
-        asyncio.run(cancel(server))
-        until = time.monotonic() + 20
-        while server.only.closed is None:
-            assert time.monotonic() < until, "the connection is still open"
-            time.sleep(0.01)
+    with Server([head(), BEGIN]) as server:
+        response = asyncio.run(cancel(server))
+        wait_for_close(server.only)
+    assert isinstance(response.error, CancelledError)
+    [message] = asyncio.run(response.messages())
+    assert (message.text, message["response"]["status"]) == ("Hello", "cancelled"), "what came is held"
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_response_is_closed(is_async: bool) -> None:
+    async def close(server: Server) -> llm.AsyncResponse:
+        response = async_model(server, "openai-chat").prompt("hi")
+        assert await anext(aiter(response)) == "Hello"
+        await response.aclose()
+        unread = async_model(server, "openai-chat").prompt("hi")
+        await unread.aclose()
+        assert isinstance(unread.error, CancelledError)
+        return response
+
+    with Server([head(), BEGIN]) as server:
+        if is_async:
+            error, shown = (held := asyncio.run(close(server))).error, repr(held)
+        else:
+            response = model(server, "openai-chat").prompt("hi")
+            assert next(iter(response)) == "Hello"
+            response.close()
+            error, shown = response.error, repr(response)
+            with pytest.raises(CancelledError):
+                list(response)
+        wait_for_close(server.only)
+    assert isinstance(error, CancelledError) and "Hello" in shown
+
+
+def test_a_program_that_is_interrupted_holds_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while it waits: the next reader is told, and never that all was well."""
+    from llmtools.transport import Connection
+
+    with Server([head(), BEGIN]) as server:
+        response = model(server, "openai-chat").prompt("hi")
+        assert next(iter(response)) == "Hello"
+
+        def interrupted(self: Connection) -> bytes:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Connection, "read", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            response.text()
+        with pytest.raises(CancelledError):
+            response.text()
+        assert response.messages()[0].text == "Hello"
+        wait_for_close(server.only)
+
+
+def test_many_readers_of_one_response() -> None:
+    async def read(server: Server) -> list[Any]:
+        response = async_model(server, "openai-chat").prompt("hi")
+
+        async def chunks() -> list[str]:
+            return [chunk async for chunk in response]
+
+        return list(await asyncio.gather(response.text(), chunks(), response.messages(), response.usage(), chunks()))
+
+    with Server(answer("openai-chat"), answer("openai-chat")) as server:
+        text, chunks, _, usage, also = asyncio.run(read(server))
+        assert (text, chunks, also, usage.output) == ("Hello you", ["Hello", " you"], ["Hello", " you"], 2)
+        response = model(server, "openai-chat").prompt("hi")
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda _: "".join(response), range(16))) == ["Hello you"] * 16
+        assert len(server.requests) == 2
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_response_that_is_forgotten_leaks_nothing() -> None:
-    begin = PROTOCOLS["openai-chat"][3].split(b"\n\n")[0] + b"\n\n"
-    with warnings.catch_warnings(), Server([head(), begin], [head(), begin]) as server:
-        warnings.simplefilter("error", ResourceWarning)
-        unread = model(server, "openai-chat").prompt("hi")
-        del unread
-        gc.collect()
-        assert server.requests == []
-        part = iter(model(server, "openai-chat").prompt("hi"))
-        assert next(part) == "Hello"
-        del part
-        gc.collect()
-        until = time.monotonic() + 20
-        while server.requests[0].closed is None:
-            assert time.monotonic() < until, "the connection is still open"
-            time.sleep(0.01)
-
-        async def forget() -> None:
-            async for _ in held_open(server):
+    """Also where no garbage is collected: the connection of a reply that nobody can read is closed."""
+    gc.disable()
+    try:
+        with warnings.catch_warnings(), Server([head(), BEGIN], [head(), BEGIN], [head(), BEGIN]) as server:
+            warnings.simplefilter("error", ResourceWarning)
+            model(server, "openai-chat").prompt("hi")
+            assert server.requests == [], "nothing was sent"
+            for chunk in model(server, "openai-chat").prompt("hi"):
+                assert chunk == "Hello"
                 break
-
-        asyncio.run(forget())
+            wait_for_close(server.requests[0])
+            asyncio.run(forget(server))
+            wait_for_close(server.requests[2])
+    finally:
+        gc.enable()
         gc.collect()
+
+
+async def forget(server: Server) -> None:
+    """Leave responses unread, and read in part, without aclose."""
+    async_model(server, "openai-chat").prompt("hi")
+    async for chunk in async_model(server, "openai-chat").prompt("hi"):
+        assert chunk == "Hello"
+        break
+    until = time.monotonic() + 20
+    while server.requests[1].closed is None:  # while the program goes on
+        assert time.monotonic() < until, "the connection is still open"
+        await asyncio.sleep(0.01)
+    response = async_model(server, "openai-chat").prompt("hi")
+    assert await anext(aiter(response)) == "Hello"
+
+
+MANY = """
+import asyncio, gc, os, resource, sys
+import llmtools
+
+async def one(url, all_begun):
+    chunks = []
+    async for chunk in llmtools.get_async_model("m", base_url=url, key="k").prompt("hi"):
+        chunks.append(chunk)
+        if len(chunks) == 1:
+            await all_begun.wait()
+    return "".join(chunks)
+
+async def main(url):
+    descriptors = os.dup(0)  # the next that is free
+    os.close(descriptors)
+    for _ in range(3):
+        all_begun = asyncio.Barrier(500)
+        texts = await asyncio.gather(*[one(url, all_begun) for _ in range(500)])
+        assert texts == ["Hello you"] * 500, set(texts)
+        del texts
+        await asyncio.sleep(0)
+        kinds = {"AsyncResponse", "Outcome", "Exchange", "AsyncConnection", "AsyncClient"}
+        left = [type(each).__name__ for each in gc.get_objects() if type(each).__name__ in kinds]
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, len(left))
+    free = os.dup(0)
+    assert free < descriptors + 20, f"{free} descriptors are open"
+
+asyncio.run(main(sys.argv[1]))
+"""
 
 
 @pytest.mark.slow
 def test_500_streams_at_once() -> None:
-    code = (
-        "import asyncio, resource, sys\n"
-        "import llmtools\n"
-        "async def one(url):\n"
-        "    response = llmtools.get_async_model('m', base_url=url).prompt('hi')\n"
-        "    return ''.join([chunk async for chunk in response])\n"
-        "async def main(url):\n"
-        "    for _ in range(2):\n"
-        "        texts = await asyncio.gather(*[one(url) for _ in range(500)])\n"
-        "        assert texts == ['Hello you'] * 500, set(texts)\n"
-        "        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
-        "asyncio.run(main(sys.argv[1]))\n"
-    )
-    with Server(*[answer("openai-chat")] * 1000, backlog=512) as server:
+    """All of them are open at the same moment; three times over, memory stays what it was."""
+    with Server(*[answer("openai-chat")] * 1500, backlog=512) as server:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", code, server.origin], capture_output=True, text=True, timeout=120
+            [sys.executable, "-W", "error", "-c", MANY, server.origin], capture_output=True, text=True, timeout=120
         )
-    assert (done.returncode, done.stderr) == (0, "")
-    first, second = map(int, done.stdout.split())
-    assert second < first * 1.3, "memory is flat"
+        assert (done.returncode, done.stderr) == (0, "")
+        assert server.connections == 1500
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [left for _, left in lines] == ["0", "0", "0"], "nothing is left of a response that was read"
+    _, second, third = (int(size) for size, _ in lines)
+    assert third < second * 1.1, "memory is flat"
+
+
+def test_a_program_that_needs_no_network_loads_nothing_for_it() -> None:
+    code = (
+        "import sys, llmtools\n"
+        "assert [name for name in sys.modules if name.startswith('llmtools.')] == []\n"
+        "assert llmtools.get_model('echo').prompt('hi').text() == 'hi'\n"
+        "print({'httpx', 'asyncio', 'ssl', 'socket', 'keyring', 'sqlite3', 'subprocess'} & set(sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("set()\n", "")
