@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .canonical import canonical_json, node_hash
     from .conversation import Conversation
     from .errors import LlmToolsError
+    from .exchange import Exchange
     from .filter import read_stream, write_stream
     from .fold import Fold, events_of, message_of
     from .jsonl import Decoder, dumps, encode, loads
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .prompt import schema_dsl
     from .request import Limits
     from .response import AsyncResponse, Response
-    from .send import Exchange, stream
+    from .send import stream
     from .toolbox import CancelToolCall, PauseChain, Tool, Toolbox
     from .values import (
         Attachment,
@@ -48,7 +49,7 @@ _HOME = {
     "Conversation": "conversation",
     "Decoder": "jsonl",
     "Event": "values",
-    "Exchange": "send",
+    "Exchange": "exchange",
     "Fold": "fold",
     "Limits": "request",
     "LlmToolsError": "errors",

@@ -14,8 +14,9 @@ from typing import Any
 
 from .conversation import Conversation, text_of
 from .errors import CancelledError, LlmToolsError, from_record
+from .exchange import Exchange
 from .fold import events_of
-from .send import Exchange, prepare
+from .send import prepare
 from .toolbox import Tools
 from .values import Attachment, Event, Message, Part, ToolCall, ToolResult, Usage, plain
 

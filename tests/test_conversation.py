@@ -13,13 +13,13 @@ from llmtools.check import EVENTS, check_record
 from llmtools.conversation import Conversation, from_record, text_of, unanswered
 from llmtools.errors import InputError, LlmToolsError, NoInputError, RequestError, TruncatedError, UsageError
 from llmtools.errors import from_record as error_of
+from llmtools.exchange import Exchange
 from llmtools.fold import message_of
 from llmtools.jsonl import dumps, encode
 from llmtools.protocols import echo
 from llmtools.relay import Relay
 from llmtools.replay import reply as replay
 from llmtools.request import Request
-from llmtools.send import Exchange
 from llmtools.view import STDERR, STDOUT, EventLines, PeopleView, View
 
 Record = dict[str, Any]

@@ -12,6 +12,7 @@ import test_recordings_anthropic as anthropic
 import test_recordings_gemini as gemini
 import test_recordings_responses as responses
 from harness import Shell
+from recordings import ROOT, read
 from server import Answer, Close, Server, head
 from test_asking import FILES
 from test_protocols import answer, send, sse
@@ -48,42 +49,36 @@ RECORDED = {
     "web search with citations": (
         "anthropic",
         "anthropic/llm-anthropic__test_web_search.sse",
-        anthropic.read,
         anthropic_blocks,
         anthropic_sent,
     ),
     "code execution": (
         "anthropic",
         "anthropic/pydantic-ai__test_anthropic_code_execution_tool_stream.sse",
-        anthropic.read,
         anthropic_blocks,
         anthropic_sent,
     ),
     "code execution of Gemini": (
         "gemini",
         "gemini/vertexai-sdk-test-data__googleai-streaming-success-code-execution.sse",
-        gemini.read,
         gemini_blocks,
         gemini_sent,
     ),
     "web search of OpenAI": (
         "openai-responses",
         "responses/pydantic-ai__test_openai_responses_model_web_search_tool_stream.sse",
-        responses.read,
         response_items,
         responses_sent,
     ),
     "code interpreter": (
         "openai-responses",
         "responses/ai__openai-code-interpreter-tool.1.chunks.jsonl",
-        responses.read,
         response_items,
         responses_sent,
     ),
     "image generation": (
         "openai-responses",
         "responses/ai__xai-image-generation-tool.1.chunks.jsonl",
-        responses.read,
         response_items,
         responses_sent,
     ),
@@ -95,9 +90,9 @@ def played(data: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-@pytest.mark.skipif(not anthropic.STREAMS, reason=f"no recordings in {anthropic.ROOT}")
+@pytest.mark.skipif(not anthropic.STREAMS, reason=f"no recordings in {ROOT}")
 def test_it_is_shown_stored_and_continued(name: str, shell: Shell) -> None:
-    protocol, file, read, final, sent = RECORDED[name]
+    protocol, file, final, sent = RECORDED[name]
     said: Callable[[Object], list[Object]] = sent
     data = read(file)
     with Server(played(data), answer(protocol)) as server:

@@ -9,12 +9,13 @@ import click
 
 from ..conversation import HISTORY, Conversation, from_record
 from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError, UsageError
+from ..exchange import Exchange
 from ..jsonl import dumps, loads
 from ..message import system
 from ..providers import PROTOCOLS, at, is_built_in
 from ..relay import Relay, SaveFile, starts_with
 from ..request import Limits, Target
-from ..send import Exchange, choose_model, prepare, target_of
+from ..send import choose_model, prepare, target_of
 from .options import Command, common, flag, needs_stream
 from .run import Process, StreamFailure, main
 

@@ -18,10 +18,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import CancelledError, InputError, LlmToolsError
+from ..exchange import now
 from ..fold import Fold
 from ..jsonl import dumps
 from ..schema import check
-from ..send import now
 from .function import Result
 from .process import Limits, ToolError
 
