@@ -51,13 +51,13 @@ def listings(config: Config, names: Iterable[str] = (), *, refresh: bool = False
     limit: the seconds within which all must have answered. What goes wrong with one of them
     stands in its `failure`.
     """
-    from queue import Empty, SimpleQueue
+    from queue import Empty, Queue
     from threading import Thread
 
     is_sought = not names
     asked = list(names) or candidates(config)
     found = {name: listing for name in asked if (listing := None if refresh else _young(name, config)) is not None}
-    answers: SimpleQueue[Listing] = SimpleQueue()
+    answers: Queue[Listing] = Queue()  # a SimpleQueue forgets its timeout where a signal comes (3.11)
     until = time.monotonic() + limit
     for name in asked:
         if name not in found:
