@@ -222,7 +222,7 @@ def converse(
             raise _told(failure)
         if attempt.has_content:
             yield [{"type": "reset", "reason": failure.message}]
-        message = f"{failure.message}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
+        message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
         yield [{"type": "notice", "code": "retry", "message": message}]
         yield float(wait)
 
