@@ -90,6 +90,8 @@ def changed(path: Path) -> Iterator[sqlite3.Connection]:
 
 def responses(path: Path) -> list[str]:
     with changed(path) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'response'").fetchone():
+            return []  # killed before its tables were there
         return [row[0] for row in connection.execute("SELECT json_extract(body, '$.id') FROM response")]
 
 
