@@ -233,6 +233,7 @@ def test_an_attachment_on_stdin(shell: Shell) -> None:
     assert is_in(body, FILES["image.png"])
 
 
+@pytest.mark.slow
 def test_50_mb_arrive_as_they_are(shell: Shell) -> None:
     data = FILES["image.png"] + bytes(50_000_000)
     (shell.folder / "big.png").write_bytes(data)

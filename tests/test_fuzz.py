@@ -65,6 +65,7 @@ def lines() -> list[bytes]:
     return [dumps(record) for record in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_no_input_gives_a_traceback(command: list[str], lines: list[bytes], tmp_path: Path) -> None:
     chance = random.Random(1)

@@ -240,6 +240,7 @@ def test_a_person_at_a_terminal_is_told_and_can_end_the_wait(shell: Shell) -> No
     gone(shell)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["llm-send -m openai/x", "llm-keys which openai", "llm-keys rm openai"])
 def test_a_keyring_that_hangs_is_left_after_a_moment_with_all_it_started(shell: Shell, command: str) -> None:
     env = with_backend(shell, "hangs")
@@ -247,6 +248,7 @@ def test_a_keyring_that_hangs_is_left_after_a_moment_with_all_it_started(shell: 
     gone(shell)
 
 
+@pytest.mark.slow
 def test_a_hanging_keyring_is_asked_once_for_many_conversations(shell: Shell) -> None:
     env = with_backend(shell, "hangs")
     row = (

@@ -59,6 +59,7 @@ def test_a_line_of_100_megabytes_passes_in_four_times_its_size(huge: Path, shell
             assert written.read(MEGABYTE).startswith(b'{"type":')
 
 
+@pytest.mark.slow
 def test_a_reply_of_100_megabytes_is_printed(shell: Shell) -> None:
     with (shell.folder / "text").open("w") as file:
         file.write("x" * SIZE)

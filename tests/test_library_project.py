@@ -64,6 +64,7 @@ def test_it_tells_what_went_wrong_by_its_status(tmp_path: Path) -> None:
         assert done.returncode == code and done.stderr.startswith(said), done.stderr
 
 
+@pytest.mark.slow
 def test_mypy_knows_every_type() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--config-file", os.devnull, PROJECT],

@@ -561,6 +561,7 @@ def test_everything_is_made_for_the_user_alone_from_the_first_byte(log: Shell, m
     assert "chmod" not in source
 
 
+@pytest.mark.slow
 def test_a_line_of_100_megabytes_is_stored_and_passes_in_four_times_its_size(huge: Path, log: Shell) -> None:
     out = log.folder / "out"
     status, size = test_large.peak([f"{SCRIPTS}/llm-log"], huge, out, log)

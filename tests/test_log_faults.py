@@ -265,6 +265,7 @@ def test_a_damaged_database_is_left_as_it_is(log: Shell) -> None:
     assert path_of(log).read_bytes() == damaged
 
 
+@pytest.mark.slow
 def test_a_database_with_damaged_pages_is_left_as_it_is(log: Shell) -> None:
     for number in range(60):
         log.run("llm-log", lines(*turn(number)))

@@ -149,6 +149,7 @@ def test_names_go_out_one_a_line(shell: Shell) -> None:
     assert server.only.line == "GET /v1/models HTTP/1.1"
 
 
+@pytest.mark.slow
 def test_twelve_at_once_one_hanging_and_one_failing(shell: Shell) -> None:
     servers = [Server(whole(200, {"data": [{"id": f"m{number}"}]})) for number in range(10)]
     hanging, failing = Server([60.0]), Server(whole(503, {"error": {"message": "down"}}))

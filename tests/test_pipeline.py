@@ -90,6 +90,7 @@ def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
     assert "more" not in done.text
 
 
+@pytest.mark.slow
 def test_a_killed_msg_is_told_down_the_pipe(shell: Shell) -> None:
     script = (
         "(llm-msg user hi; sleep 5) | { llm-msg user x & sleep 0.4; kill $!; wait $!; } | llm-send -m echo | llm-parts"
@@ -391,6 +392,7 @@ def test_length_and_refusal(shell: Shell) -> None:
     assert statuses == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_an_idle_stdin_ends_with_advice(shell: Shell) -> None:
     for command in ("llm-msg user hi", "llm-send -m echo", "llm-parts"):
         process = shell.start(f"{command} --wait 0.3")

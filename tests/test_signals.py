@@ -140,6 +140,7 @@ def test_a_signal_ignored_at_entry_stays_ignored(shell: Shell) -> None:
     assert valid_records((shell.folder / "out.jsonl").read_bytes())[-1]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_blocked_stdout_does_not_keep_a_signalled_command_alive(shell: Shell) -> None:
     shell.run("llm-msg user - > in.jsonl", stdin=b"x" * 1000000)
     reader, writer = os.pipe()
@@ -165,6 +166,7 @@ def test_a_killed_reader_ends_everything_before_it(shell: Shell) -> None:
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.slow
 def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
     primary, secondary = pty.openpty()
     process = shell.start("exec llm-msg user hi", stderr=secondary)
