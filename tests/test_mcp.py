@@ -193,8 +193,10 @@ def test_names_and_kinds_of_results(sdk: Shell) -> None:
 
 
 @slow
-def test_the_server_lives_over_the_rounds_and_comes_back_after_it_died(sdk: Shell) -> None:
-    done = loop(sdk, "$OWN", [("count_up", {}), ("count_up", {}), ("die", {}), ("count_up", {})])
+@pytest.mark.parametrize("leave", ["", "exec >&-; sleep 0.5"], ids=["at once", "slowly"])
+def test_the_server_lives_over_the_rounds_and_comes_back_after_it_died(leave: str, sdk: Shell) -> None:
+    (sdk.folder / "server").write_text(f"{sys.executable} own.py\n{leave}\n")
+    done = loop(sdk, "mcp:sh server", [("count_up", {}), ("count_up", {}), ("die", {}), ("count_up", {})])
     assert done.status == 0, done.err
     first, second, died, again = outputs(done)
     assert (first, second, again) == ("1", "2", "1")

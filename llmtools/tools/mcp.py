@@ -128,8 +128,8 @@ class Server:
                     await heard.send(error)
                 else:
                     await heard.send(message)
-        heard.close()  # whoever waits for an answer is told
         self.over.set()
+        heard.close()  # whoever waits for an answer is told
 
     async def _feed(self, pipe: Any, said: Any) -> None:
         import anyio

@@ -96,7 +96,7 @@ class Life:
                 with self._lock:
                     place = self._waiting.pop(value.get("id", GREETING), None)
                     is_last = self._is_stuck and not self._waiting
-                    self.is_over = self.is_over or is_last
+                    self.is_over = self.is_over or is_last or "last" in value
                 if place is not None:
                     place.put(value)
                 if is_last:

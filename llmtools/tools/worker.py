@@ -3,7 +3,8 @@
 It says its tools in one line, then reads calls and writes results, a line of JSON each:
     {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
     {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
-    {"id": 1, "output": "3"}, with "exception" and "attachments" where there are some
+    {"id": 1, "output": "3"}, with "exception" and "attachments" where there are some,
+        and "last" where it takes no more calls
 
 Rules:
 * Calls run side by side: a function in a thread of its own, a coroutine in the event loop.
@@ -70,27 +71,30 @@ async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Ev
     reader = ThreadPoolExecutor(1)  # its own: no number of calls keeps it from reading
     channel.write({"tools": tools})
     running: set[asyncio.Task[None]] = set()
-    end = asyncio.create_task((over or asyncio.Event()).wait())
+    over = over or asyncio.Event()
+    end = asyncio.create_task(over.wait())
     while True:
         read = loop.run_in_executor(reader, channel.read)
         first: set[asyncio.Future[Any]] = {read, end}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not read.done() or (asked := read.result()) is None:
             break
-        task = asyncio.create_task(_answer(channel, asked, call))
+        task = asyncio.create_task(_answer(channel, asked, call, over))
         running.add(task)
         task.add_done_callback(running.discard)
     if end.done() and running:  # what was being answered has failed with what is over: let it be told
         await asyncio.wait(running, timeout=1)
 
 
-async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
+async def _answer(channel: Channel, asked: dict[str, Any], call: Call, over: asyncio.Event) -> None:
     try:
         result = await call(asked["name"], asked["arguments"])
     except Exception as error:
         result = Result(exception=told(error))
     result = result.cut(asked["max_output"])
     said: dict[str, Any] = {"id": asked["id"], "output": result.output}
+    if over.is_set():  # told with the answer, so that the next call is not sent to a process that is leaving
+        said["last"] = True
     if result.exception is not None:
         said["exception"] = result.exception
     if result.attachments:
