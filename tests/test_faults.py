@@ -683,7 +683,7 @@ def test_a_signal_stops_the_request_wherever_it_is(shell: Shell, answer: Answer)
         process.send_signal(signal.SIGINT)
         signalled = time.monotonic()
         out, err = process.communicate(timeout=LIMIT)
-        assert server.wait_for_close() - signalled < 1
+        assert server.wait_for_close() - signalled < 5
     assert (process.returncode, err) == (-signal.SIGINT, b"")
     records = valid_records(out)
     assert kinds(records)[-2:] == (["message", "end"] if len(records) > 1 else ["error"])
