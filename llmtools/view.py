@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 STDOUT, STDERR = 1, 2
 LONGEST = 2000
 """How many characters of a tool's result a person is shown."""
-QUIET = 0.1
-"""Seconds without a record after which a complete response is taken for the reply."""
+QUIET = 1.0
+"""Seconds without a record after which a response that came all at once is taken for the reply."""
 
 
 class View:
@@ -159,7 +159,7 @@ class View:
         if message["role"] == "system":
             return
         if self._shown:
-            self._hold = "quiet"
+            self._hold = "" if self._out else "quiet"
         else:
             before = self._hold
             self._new_response()

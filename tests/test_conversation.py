@@ -666,6 +666,14 @@ def test_a_complete_response_waits_for_quiet() -> None:
     assert not view.is_waiting
 
 
+def test_the_rest_of_a_response_that_is_being_shown_does_not_wait() -> None:
+    view = View()
+    feed(view, user("1"), start(), text("y"))
+    assert shown(view) == "y"
+    feed(view, text("es"), said("yes"))
+    assert shown(view) == "es"
+
+
 def test_messages_stand_on_lines_of_their_own() -> None:
     both = [start(), text("a"), said("a"), end(), start(), text("b"), said("b"), end()]
     for records in (

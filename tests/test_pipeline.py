@@ -138,11 +138,11 @@ def test_a_later_good_reply_heals(shell: Shell) -> None:
 
 
 def test_the_old_reply_is_never_shown_as_the_new_one(shell: Shell) -> None:
-    shell.run("llm-msg user old | llm-send -m echo > old.jsonl")
+    shell.run("llm-msg user old | llm-send -m echo > old.jsonl; llm-msg -n user new > new.jsonl")
     for script in (
         "llm-msg user new < old.jsonl | llm-parts",
         "llm-msg user new < old.jsonl > both.jsonl; llm-parts < both.jsonl",
-        "(cat old.jsonl; llm-msg -n user new) | llm-parts",
+        "cat old.jsonl new.jsonl | llm-parts",
         "llm-msg user new < old.jsonl | llm-parts --json",
         "llm-msg user new < old.jsonl | llm-parts --whole",
     ):
