@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,15 @@ class Done:
     def records(self) -> list[dict[str, Any]]:
         """The records on stdout, each held against the published schema."""
         return valid_records(self.out)
+
+
+def wait_for(path: Path, text: bytes) -> None:
+    """Wait until a file holds a text."""
+    for _ in range(LIMIT * 20):
+        if path.exists() and text in path.read_bytes():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path.name} never held {text!r}")
 
 
 def valid_records(data: bytes) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Servers of the project's own, on real sockets of 127.0.0.1: one that answers as it is told,
 and a small HTTP proxy. Also the bytes of Chat Completions answers.
 
-An answer is a list of steps: bytes are sent, a number of seconds is waited, FIN closes our
-side, RST breaks the connection off. One that ends with neither holds the connection open,
+An answer is a list of steps: bytes are sent, a number of seconds or an Event is waited for, FIN
+closes our side, RST breaks the connection off. One that ends with neither holds the connection open,
 for the next request or until the client closes. Answers are given in the order of the
 requests; where they are used up the answer is 400, which nobody asks for again.
 """
@@ -35,7 +35,7 @@ class Close(Enum):
 
 
 FIN, RST = Close.FIN, Close.RST
-Step = bytes | float | Close
+Step = bytes | float | threading.Event | Close
 Answer = list[Step]
 
 
@@ -230,6 +230,8 @@ class Server(Listener):
                 peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 peer.socket.close()
                 return
+            elif isinstance(step, threading.Event):
+                step.wait(LIMIT)
             elif isinstance(step, float | int):
                 self.wait(peer, time.monotonic() + step)
 

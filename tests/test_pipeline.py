@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from harness import Shell, texts
+from harness import Shell, texts, wait_for
 
 CUT = json.dumps({"text": "a b c", "cut": True})
 LIMITED = json.dumps({"text": "a b", "error": {"code": "rate_limited", "message": "slow down"}})
@@ -79,9 +79,9 @@ def test_nothing_is_sent_and_nothing_added_on_a_failed_stream(shell: Shell) -> N
 
 
 def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
-    slow = json.dumps({"text": "a b c d e f g h i j k l m n o p", "delay": 0.3})
+    slow = json.dumps({"text": "a b c d e f g h i j k l m n o p", "delay": 0.4})
     script = (
-        f"llm-msg user '{slow}' | {{ llm-send -m echo & sleep 1.5; kill -9 $!; wait $! 2>/dev/null; }}"
+        f"llm-msg user '{slow}' | {{ llm-send -m echo & sleep 2.5; kill -9 $!; wait $! 2>/dev/null; }}"
         " | llm-msg user more | llm-send -m echo | llm-parts"
     )
     done, statuses = shell.statuses(script)
@@ -93,7 +93,7 @@ def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
 @pytest.mark.slow
 def test_a_killed_msg_is_told_down_the_pipe(shell: Shell) -> None:
     script = (
-        "(llm-msg user hi; sleep 5) | { llm-msg user x & sleep 0.4; kill $!; wait $!; } | llm-send -m echo | llm-parts"
+        "(llm-msg user hi; sleep 5) | { llm-msg user x & sleep 2; kill $!; wait $!; } | llm-send -m echo | llm-parts"
     )
     done, statuses = shell.statuses(script)
     assert statuses[2:] == [75, 75]
@@ -183,7 +183,8 @@ def test_named_pipes_and_process_substitution(shell: Shell) -> None:
     assert (done.status, done.text) == (0, "hi\n")
     done = shell.run("llm-parts < <(llm-msg user hi | llm-send -m echo)")
     assert (done.status, done.text) == (0, "hi\n")
-    done = shell.run("llm-msg user hi | llm-send -m echo | tee >(llm-parts --usage > usage) | llm-parts; sleep 0.5")
+    done = shell.run("llm-msg user hi | llm-send -m echo | tee >(llm-parts --usage > usage) | llm-parts")
+    wait_for(shell.folder / "usage", b"\n")
     assert done.text == "hi\n"
     assert json.loads((shell.folder / "usage").read_bytes()) == {"input": 1, "output": 1}
 
@@ -399,7 +400,7 @@ def test_an_idle_stdin_ends_with_advice(shell: Shell) -> None:
         assert process.wait(20) == 66
         assert process.stderr
         assert b"-n" in process.stderr.read()
-    done = shell.run("sleep 1 | LLMTOOLS_WAIT=0.2 llm-msg user hi | llm-send -m echo | llm-parts")
+    done = shell.run("sleep 4 | LLMTOOLS_WAIT=0.2 llm-msg user hi | llm-send -m echo | llm-parts")
     assert done.status == 66
     assert shell.run("(sleep 0.6; llm-msg -n user hi) | LLMTOOLS_WAIT=0.1 llm-msg -n user x | cat").status == 0
 
