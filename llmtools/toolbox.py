@@ -14,12 +14,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any
 
 from .errors import LlmToolsError
 from .schema import check
-from .tools.function import Result, result_of, tool_record, values_of
+from .tools.function import Result, awaited, here, in_thread, methods_of, result_of, told, tool_record, values_of
 from .values import Attachment, ToolCall, ToolOutput, ToolResult, plain
 
 TYPE_CHECKING = False
@@ -118,14 +118,7 @@ class Toolbox:
 
     def tools(self) -> list[Tool]:
         """Return the tools: the methods by the names that the model sees, and what was added."""
-        kind = type(self)
-        names = dict.fromkeys(name for each in kind.__mro__ if each is not Toolbox for name in vars(each))
-        shown = [name for name in names if not name.startswith("_") and not hasattr(Toolbox, name)]
-        methods = [name for name in shown if _is_method(inspect.getattr_static(kind, name))]
-        return [
-            *(Tool.function(getattr(self, name), f"{kind.__name__}_{name}") for name in methods),
-            *self._added,
-        ]
+        return [*(Tool.function(method, name) for name, method in methods_of(self).items()), *self._added]
 
     def add_tool(self, tool: Tool | Callable[..., Any], pass_self: bool = False) -> None:
         """Add a function or a Tool; with `pass_self` the function gets this object first.
@@ -143,10 +136,6 @@ class Toolbox:
 
     async def prepare_async(self) -> None:
         """As `prepare`, where the model is asked in asyncio."""
-
-
-def _is_method(value: object) -> bool:
-    return isinstance(value, (FunctionType, staticmethod, classmethod))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +211,7 @@ class Tools:
         """As `run`, in asyncio and side by side: where one pauses, the others are finished first."""
         from asyncio import gather
 
-        asked = [self._ask(call, hooks or Hooks(), _in_thread, _in_loop) for call in calls]
+        asked = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
         ran = await gather(*asked, return_exceptions=True)
         results = [result for result in ran if isinstance(result, ToolResult)]
         for call, result in zip(calls, ran, strict=True):
@@ -246,7 +235,7 @@ class Tools:
         except PauseChain:
             raise
         except Exception as error:
-            result = _failed(error)
+            result = Result(exception=told(error))
         attachments = [Attachment(attachment) for attachment in result.attachments]
         made = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
         if hooks.after is not None and tool is not None:
@@ -267,31 +256,11 @@ class Tools:
 
 
 async def _here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    """Return what a function gives, in this thread; what has to be awaited has a loop of its own."""
-    found = function(*given, **values)
-    if not inspect.isawaitable(found):
-        return found
-    from asyncio import run
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:  # there may be a loop in this one
-        return pool.submit(run, _awaited(found)).result()
+    return here(function, *given, **values)
 
 
 async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    return await _awaited(function(*given, **values))
-
-
-async def _in_thread(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    if inspect.iscoroutinefunction(function):
-        return await function(*given, **values)
-    from asyncio import to_thread
-
-    return await _awaited(await to_thread(function, *given, **values))
-
-
-async def _awaited(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+    return await awaited(function(*given, **values))
 
 
 def _result(value: Any) -> Result:
@@ -303,9 +272,3 @@ def _result(value: Any) -> Result:
     result = result_of(value.output)
     files: list[Any] = [*result.attachments, *(attachment.to_dict() for attachment in value.attachments)]
     return Result(result.output, result.exception, files)
-
-
-def _failed(error: Exception) -> Result:
-    if isinstance(error, LlmToolsError):
-        return Result(exception=error.message)
-    return Result(exception=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)

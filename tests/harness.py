@@ -128,6 +128,18 @@ class Shell:
         return done, [int(number) for number in found[1].split()]
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, within a moment: one that was killed may still be a zombie."""
+    for _ in range(400):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def texts(records: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Return (role, text) of each message."""
     return [

@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Optional, Required, TypedDict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, Required, TypedDict
 
 import jsonschema
 import pytest
@@ -35,6 +37,13 @@ class Point:
 class Options(TypedDict, total=False):
     name: Required[str]
     size: int
+
+
+@dataclass
+class Kept:
+    size: Annotated[int, "how big"]
+    total: int = field(init=False, default=0)
+    count: ClassVar[int] = 0
 
 
 INT, STR = {"type": "integer"}, {"type": "string"}
@@ -71,6 +80,12 @@ POINT = {
         (Annotated[int, "how many"], {**INT, "description": "how many"}),
         (Point, POINT),
         (Options, {"type": "object", "properties": {"name": STR, "size": INT}, "required": ["name"]}),
+        (Literal[Colour.RED], {"type": "string", "enum": ["red"]}),
+        (Path, STR),
+        (date, STR),
+        (NewType("Id", int), INT),
+        (Mapping[str, int], {"type": "object", "additionalProperties": INT}),
+        (Kept, {"type": "object", "properties": {"size": {**INT, "description": "how big"}}, "required": ["size"]}),
         (list[Point | None], {"type": "array", "items": {"anyOf": [POINT, {"type": "null"}]}}),
     ],
 )
@@ -197,6 +212,13 @@ def test_a_type_that_holds_itself_is_refused() -> None:
     ("hint", "value", "made"),
     [
         (Colour, "green", Colour.GREEN),
+        (Literal[Colour.RED, "x"], "red", Colour.RED),
+        (Path, "a/b", Path("a/b")),
+        (date, "2026-11-21", date(2026, 11, 21)),
+        (Mapping[str, Point], {"a": {"x": 1}}, {"a": Point(1)}),
+        (int, 3.0, 3),
+        (int, 1e30, 1e30),
+        (float, 2**64 + 1, 2**64 + 1),
         (Point, {"x": 1, "tags": ["a"]}, Point(1, 0.0, ["a"])),
         (list[Point], [{"x": 1}], [Point(1)]),
         (Point | None, None, None),

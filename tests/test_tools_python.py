@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import valid_records
+from harness import is_gone, valid_records
 
 from llmtools import Conversation, dumps, user
 from llmtools.errors import ConfigError, InputError, RoundLimitError, UsageError
 from llmtools.tools import Approval, Limits, Result, Round, ToolError, Toolset
+from llmtools.tools.process import environment
+from llmtools.tools.remote import Worker
 from llmtools.types import Record
 
 Object = dict[str, Any]
@@ -65,8 +69,9 @@ def test_functions_are_offered_and_called() -> None:
 
 
 def test_limits_hold_for_functions_too() -> None:
-    with Toolset(sleep, much, limits=Limits(0.1, 150)) as tools:
+    with Toolset(sleep, limits=Limits(0.1)) as tools:
         assert tools.call("sleep", {}).exception == "timed out after 0.1 s"
+    with Toolset(much, limits=Limits(max_output=150)) as tools:
         cut = tools.call("much", {})
         assert (cut.output, cut.exception, cut.attachments) == ("x" * 100, "the output was cut after 150 bytes", [])
 
@@ -177,15 +182,7 @@ def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "calc.py").write_text(tool)
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == -9, done.stderr
-    stat = Path(f"/proc/{int(done.stdout)}/stat")
-    for _ in range(100):
-        try:
-            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except OSError:
-            return
-        time.sleep(0.05)
-    pytest.fail("it runs on")
+    assert is_gone(int(done.stdout))
 
 
 def test_a_program_that_is_interrupted_ends_at_once(tmp_path: Path) -> None:
@@ -200,6 +197,52 @@ def test_a_program_that_is_interrupted_ends_at_once(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
     assert "KeyboardInterrupt" in done.stderr
+
+
+LEAVES = """
+import os, sys
+start = len(os.listdir("starts"))
+open(f"starts/{start}", "w").close()
+print('{"tools": [{"type": "tool", "name": "f"}]}', flush=True)
+sys.stdin.readline()
+if start < int(sys.argv[1]):
+    sys.exit()
+print('{"taken": 1}', flush=True)
+if "die" not in sys.argv:
+    print('{"id": 1, "output": "done"}', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exception", "starts"),
+    [(["2"], None, 3), (["9"], "the process of leaves ended", 3), (["1", "die"], "the process of leaves ended", 2)],
+)
+def test_a_call_that_a_process_has_not_taken_goes_to_the_next(
+    arguments: list[str], exception: str | None, starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But one that was taken is never run again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starts").mkdir()
+    worker = Worker("leaves", [sys.executable, "-c", LEAVES, *arguments], environment())
+    assert worker.call("f", {}, Limits()).exception == exception
+    assert len(list((tmp_path / "starts").iterdir())) == starts
+    worker.close()
+    with pytest.raises(ToolError, match="leaves: it is closed"):
+        worker.call("f", {}, Limits())
+
+
+def test_a_process_that_was_killed_while_nothing_ran_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool.py").write_text("import os\ndef pid() -> int:\n    return os.getpid()\n")
+    with Toolset("tool.py") as tools:
+        first = tools.call("pid", {}).output
+        os.kill(int(first), signal.SIGKILL)
+        again = tools.call("pid", {})
+    assert again.exception is None
+    assert again.output != first
 
 
 def test_nothing_is_imported_before_it_is_used() -> None:

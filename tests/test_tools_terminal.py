@@ -227,7 +227,7 @@ CALL: Part = {"type": "tool_call", "name": "f", "arguments": {}, "tool_call_id":
 RECORD: ToolRecord = {"type": "tool", "name": "f", "description": "d"}
 
 
-def test_always_is_of_one_source_and_one_description(tmp_path: Path) -> None:
+def test_always_is_of_one_source_and_one_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["a"])
     approval = Approval(ask=lambda question: next(answers), folder=tmp_path / "data")
     assert approval(CALL, RECORD, "one.py") == CALL
@@ -237,6 +237,9 @@ def test_always_is_of_one_source_and_one_description(tmp_path: Path) -> None:
     for record, source in ((RECORD, "another.py"), ({**RECORD, "description": "another"}, "one.py")):
         with pytest.raises(StopIteration):
             approval(CALL, record, source)  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StopIteration):
+        approval(CALL, RECORD, "one.py")  # which is another file here
 
 
 def test_an_editor_that_fails_changes_nothing() -> None:

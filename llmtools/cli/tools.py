@@ -6,16 +6,17 @@ import os
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 
 import click
 
-from ..conversation import HISTORY, Conversation, from_record
+from ..conversation import Conversation, from_record
 from ..errors import CancelledError, InputError, LlmToolsError, NoInputError, RoundLimitError, UsageError
 from ..jsonl import Decoder, dumps, loads
 from ..terminal import visible
 from ..tools.approval import Approval, ask_on_terminal
 from ..tools.loop import History
-from ..tools.process import CHILDREN, Limits
+from ..tools.process import CHILDREN, Limits, how_ended
 from ..tools.run import JOBS, part_of, refusal
 from ..tools.run import run as run_call
 from ..tools.toolset import Toolset
@@ -146,19 +147,30 @@ class Runner:
 
     def loop(self, command: list[str]) -> None:
         """Offer the tools; run COMMAND and the calls of its reply in turn, until there are none."""
-        self._ready()
         history = History()
+        try:
+            self._begin(history)
+            self._take_turns(command, history)
+        except (LlmToolsError, StreamFailure):
+            self.process.write_lines(history.rest())
+            raise
+
+    def _begin(self, history: History) -> None:
+        """Read the stream, and put the tools behind it that it does not have. Raises what there is
+        no going on with."""
         for lines in self._batches():
             for record, raw in lines:
                 self.conversation.add(record)
-                if record["type"] in HISTORY:
-                    history.add(record, raw)
+                history.add(record, raw)
         if self.conversation.conversations:
             raise InputError("a loop takes one conversation, and no conversation records")
         if not self._has_stream() or not self.conversation.messages:
             raise NoInputError("no message to answer in the stream")
+        self._ready()
         for tool in self._missing(self.conversation):
             history.add(tool, dumps(tool))
+
+    def _take_turns(self, command: list[str], history: History) -> None:
         if self.conversation.messages[-1]["role"] != "user" and self.conversation.pending_calls():
             self.process.write_lines(history.rest())  # a loop that was cut short goes on
             self._answer(self.conversation, history)
@@ -168,8 +180,7 @@ class Runner:
             if not calls:
                 return
             if number == self.given["max_rounds"]:
-                self._fail(RoundLimitError(f"the model still calls tools after {number} rounds (--max-rounds)"))
-                return
+                raise RoundLimitError(f"the model still calls tools after {number} rounds (--max-rounds)")
             self._answer(conversation, history)
 
     def _ask(self, command: list[str], history: History) -> Conversation:
@@ -183,16 +194,14 @@ class Runner:
         with tempfile.TemporaryFile() as file:
             file.writelines(line + b"\n" for line in history.lines())
             file.seek(0)
-            try:
-                child, stdout = _started(command, file.fileno())
-            except UsageError:
-                self.process.write_lines(history.rest())
-                raise
+            child, stdout = _started(command, file.fileno())
+        is_whole = False
         try:
             wrong = self._pass_on(child, stdout, history, heard)
+            is_whole = wrong is None and self.process.signal is None
         finally:
             os.close(stdout)
-            status = _ended(child)
+            status = self._ended(child, is_whole)
         self.process.write_lines(history.rest())
         conversation = Conversation(history.records())
         if self.process.signal is not None:
@@ -204,7 +213,7 @@ class Runner:
         if wrong is not None:
             raise InputError(f"what {name} printed is no stream: {wrong.message}")
         if status:
-            error = LlmToolsError(f"{name} ended with status {status}")
+            error = LlmToolsError(f"{name} {how_ended(status)}")
             error.exit_status = status if 0 < status < 126 else 1
             raise error
         if not has_reply:
@@ -243,10 +252,18 @@ class Runner:
         if self.process.signal is not None:
             raise self.process.cancelled()
 
-    def _fail(self, error: LlmToolsError) -> None:
-        self.process.say(error.message)
-        self.process.write_error(error)
-        self.status = error.exit_status
+    def _ended(self, child: subprocess.Popen[bytes], is_whole: bool) -> int:
+        """Return how COMMAND ended; after a whole stream it may take its time, otherwise it is ended."""
+        with suppress(CancelledError):
+            if is_whole:
+                with self.process.interruptible():
+                    return child.wait()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(GRACE)
+        finally:
+            child.kill()  # also where the time that a signal leaves is over
+        return child.wait()
 
     # Without a conversation
 
@@ -306,22 +323,14 @@ def _started(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], i
     """Start COMMAND; return it, and the pipe that it writes to. Raises UsageError."""
     reader, writer = os.pipe()
     try:
-        return subprocess.Popen(command, stdin=stdin, stdout=writer), reader
+        # What the user opened for COMMAND (--key-fd) it gets; ours are closed in it all the same.
+        return subprocess.Popen(command, stdin=stdin, stdout=writer, close_fds=False), reader
     except (OSError, ValueError) as error:
         os.close(reader)
         said = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"{command[0]}: {said}") from None
     finally:
         os.close(writer)
-
-
-def _ended(child: subprocess.Popen[bytes]) -> int:
-    """Return how COMMAND ended; one that goes on without its reader is ended."""
-    try:
-        return child.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.wait()
 
 
 @click.command(
@@ -397,8 +406,9 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
             runner.call(*asked)
         else:
             getattr(runner, action)()
-    except BaseException:
-        CHILDREN.end(PATIENCE)
+    except BaseException as error:
+        if isinstance(error, CancelledError) or not isinstance(error, (LlmToolsError, StreamFailure)):
+            CHILDREN.end(PATIENCE)
         raise
     finally:
         if tools is not None:

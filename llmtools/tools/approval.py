@@ -5,8 +5,9 @@ Rules:
   or, where a person is asked, says what needs no asking.
 * The question is asked on /dev/tty, with every control character made visible. Without a
   terminal the answer is no.
-* `always` holds for the tool of this source as it is described now, here and in later runs: with
-  another description or other parameters it is asked about again.
+* `always` holds for the tool of this source as it is described now, in this folder, here and in later
+  runs: with another description or other parameters, or where the source is found in another folder,
+  it is asked about again.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ QUESTION = "Run it? [y]es, [n]o, [a]lways, [e]dit: "
 
 
 def fingerprint(record: ToolRecord, source: str = "") -> str:
-    """Return what names a tool of a source as it is described."""
-    return sha256(dumps([source, sorted(record.items())])).hexdigest()
+    """Return what names a tool of a source, in this folder, as it is described."""
+    return sha256(os.getcwdb() + b"\0" + dumps([source, sorted(record.items())])).hexdigest()
 
 
 class Approval:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-START = 30.0
+START = 60.0
 """Seconds in which a source must say its tools."""
 
 
@@ -39,9 +39,12 @@ def records_of(name: str, said: Iterable[Any]) -> dict[str, ToolRecord]:
     """Return tools by name. Raises ToolError for what is none, and for a name that no vendor takes."""
     found: dict[str, ToolRecord] = {}
     for record in said:
+        if not isinstance(record, dict):
+            raise ToolError(f"{name}: a tool must be an object")
+        record = {**record, "type": "tool"}  # whatever it says it is
         try:
-            check_record({**record, "type": "tool"})
-        except (InputError, TypeError) as error:
+            check_record(record)
+        except InputError as error:
             raise ToolError(f"{name}: {error}") from None
         if not _NAME.fullmatch(record["name"]):
             raise ToolError(f"{name}: {record['name']!r} is no name of a tool: letters, digits, _ and -, at most 64")
@@ -135,9 +138,7 @@ class Template:
 
 def _failure(done: process.Done) -> str:
     """Return in words how a process failed, with its last words."""
-    how = done.ended or (
-        f"ended with status {done.status}" if done.status > 0 else f"was ended by signal {-done.status}"
-    )
+    how = done.ended or process.how_ended(done.status)
     said = done.errors.decode(errors="replace").strip()
     return f"{how}: {said}" if said else how
 

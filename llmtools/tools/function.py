@@ -13,9 +13,11 @@ import inspect
 import re
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
+from math import isfinite
+from types import FunctionType
 from typing import Any, get_type_hints
 
-from ..errors import InputError
+from ..errors import InputError, LlmToolsError
 from ..jsonl import dumps
 from .hints import schema_of, value_of
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _HEADING = re.compile(r"(Args|Arguments|Parameters|Params|Returns?|Yields?|Raises|Examples?|Notes?):\s*")
 _OF_PARAMETERS = ("Args", "Arguments", "Parameters", "Params")
 _GOOGLE = re.compile(r"(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)")
+_METHODS = (FunctionType, staticmethod, classmethod)
 _SPHINX = re.compile(r":param (?:[^:]* )?(\w+):\s*(.*)")
 
 
@@ -59,7 +62,7 @@ class Result:
 
 def told(error: BaseException) -> str:
     """Return in words what a function raised."""
-    if isinstance(error, InputError):
+    if isinstance(error, LlmToolsError):
         return error.message
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
@@ -71,6 +74,17 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     if odd:
         raise InputError(f"the tool {function.__name__}: {odd[0].name} can only be given by its place, not by its name")
     return [parameter for parameter in found if parameter.kind in kinds]
+
+
+def _is_json(value: Any) -> bool:
+    """Whether JSON has a word for a plain value."""
+    return not isinstance(value, float) or isfinite(value)
+
+
+def _takes_others(function: Callable[..., Any]) -> bool:
+    """Whether a function has `**`."""
+    found = inspect.signature(function).parameters.values()
+    return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in found)
 
 
 def described(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
@@ -106,7 +120,7 @@ def input_schema(function: Callable[..., Any]) -> Schema:
     _, said = described(function)
     try:
         hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
+    except Exception as error:  # a hint can be any expression
         raise InputError(f"the tool {function.__name__}: {error}") from None
     properties, required, shared = {}, [], {}  # type: ignore[var-annotated]
     for parameter in _parameters(function):
@@ -118,14 +132,14 @@ def input_schema(function: Callable[..., Any]) -> Schema:
             schema = {**schema, "description": said[parameter.name]}
         if parameter.default is inspect.Parameter.empty:
             required.append(parameter.name)
-        elif isinstance(parameter.default, (str, int, float, bool)):
+        elif isinstance(parameter.default, (str, int, float, bool)) and _is_json(parameter.default):
             schema = {**schema, "default": parameter.default}
         properties[parameter.name] = schema
     return {
         "type": "object",
         "properties": properties,
         **({"required": required} if required else {}),
-        "additionalProperties": False,
+        **({} if _takes_others(function) else {"additionalProperties": False}),
         **({"$defs": shared} if shared else {}),
     }
 
@@ -172,6 +186,52 @@ def values_of(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[s
         except (ValueError, TypeError, InputError) as error:  # pydantic's own is a ValueError
             raise InputError(f"{name}: {error}") from None
     return values
+
+
+def here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    """Return what a function gives, in this thread; what has to be awaited has a loop of its own."""
+    found = function(*given, **values)
+    if not inspect.isawaitable(found):
+        return found
+    from asyncio import run
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:  # there may be a loop in this one
+        return pool.submit(run, awaited(found)).result()
+
+
+async def in_thread(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    """Return what a function gives: a coroutine in this loop, any other function in a thread."""
+    if inspect.iscoroutinefunction(function):
+        return await function(*given, **values)
+    from asyncio import to_thread
+
+    def run() -> Any:
+        try:
+            return function(*given, **values)
+        except StopIteration:  # no future takes it, and whoever waits would wait for ever
+            raise RuntimeError("the function raised StopIteration") from None
+
+    return await awaited(await to_thread(run))
+
+
+async def awaited(value: Any) -> Any:
+    """Return a value, or what it is when it has been awaited."""
+    return await value if inspect.isawaitable(value) else value
+
+
+def methods_of(box: object) -> dict[str, Callable[..., Any]]:
+    """Return the methods of a toolbox that are tools, by the names that the model sees: the public
+    ones, but not those that every Toolbox has."""
+    kind = type(box)
+    own = [each for each in kind.__mro__ if each.__name__ != "Toolbox"]
+    common = {name for each in kind.__mro__ if each.__name__ == "Toolbox" for name in dir(each)}
+    names = dict.fromkeys(name for each in own for name in vars(each) if name not in common)
+    return {
+        f"{kind.__name__}_{name}": getattr(box, name)
+        for name in names
+        if not name.startswith("_") and isinstance(inspect.getattr_static(kind, name), _METHODS)
+    }
 
 
 def result_of(value: Any) -> Result:

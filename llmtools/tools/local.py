@@ -8,11 +8,10 @@ Rules:
 
 from __future__ import annotations
 
-import inspect
 import queue
 import threading
 
-from .function import Result, result_of, told, tool_record, values_of
+from .function import Result, here, result_of, told, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +47,6 @@ class Functions:
 
 def _run(place: queue.Queue[Result], function: Callable[..., Any], arguments: dict[str, Any], max_output: int) -> None:
     try:
-        value = function(**values_of(function, arguments))
-        if inspect.iscoroutine(value):
-            import asyncio
-
-            value = asyncio.run(value)
-        place.put(result_of(value).cut(max_output))
+        place.put(result_of(here(function, **values_of(function, arguments))).cut(max_output))
     except BaseException as error:  # SystemExit, too, must not leave a call without its result
         place.put(Result(exception=told(error)))

@@ -6,6 +6,7 @@ Rules:
 * In the first round the history goes on as the command copies it, so that what it puts in
   front (a system message) stands in front.
 * At the first event of the reply, and at the end, the rest of the history goes on.
+* What else the input has, such as events, notices and errors, goes on in its place, and not to the command.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ class History:
         self._place = 0
 
     def add(self, record: Record, line: bytes, *, is_written: bool = False) -> None:
-        """Put a record behind the others."""
+        """Put a record behind the others, one of the history or another."""
         self._entries.append(Entry(record, line, is_written))
 
     def lines(self) -> list[bytes]:
         """Return the whole history."""
-        return [entry.line for entry in self._entries]
+        return [entry.line for entry in self._entries if entry.record["type"] in HISTORY]
 
     def records(self) -> list[Record]:
         """Return the whole history as records."""
-        return [entry.record for entry in self._entries]
+        return [entry.record for entry in self._entries if entry.record["type"] in HISTORY]
 
     def begin(self) -> None:
         """Start a round."""

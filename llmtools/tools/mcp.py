@@ -11,12 +11,14 @@ Rules:
 * A server on stdio stays in this process's group (the SDK's own start of it would not), so
   that whoever ends the group ends it too. Of what it writes to stderr the end is kept, for the
   case that it cannot be asked.
-* Where the server ends, this process does: the next call starts both again.
+* Where the server ends, or the connection to it does, this process ends: the next call starts both again.
+* What the SDK logs, tracebacks among it, is not shown: a call says what went wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import shlex
@@ -40,7 +42,7 @@ LAST_WORDS = 500
 """How many bytes of a server's stderr are told."""
 PATIENCE = 1.0
 """Seconds for which a server whose stdin is closed may take its leave."""
-LONGEST = 1 << 30
+LONGEST = 1 << 28
 """The most bytes of a line of a server's."""
 
 
@@ -81,14 +83,14 @@ def result_of(said: Any) -> Result:
 class Server:
     """A server of our own on stdio; `transport` is what the SDK's client connects to."""
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, over: asyncio.Event) -> None:
         words = shlex.split(command)
         found = shutil.which(words[0]) if words else None
         if found is None:
             raise InputError(f"{words[0]}: no such command" if words else "mcp: which command?")
         self._argv = [os.path.abspath(found), *words[1:]]
         self.last_words = b""
-        self.over = asyncio.Event()
+        self._over = over
 
     @asynccontextmanager
     async def transport(self) -> AsyncIterator[Any]:
@@ -128,7 +130,7 @@ class Server:
                     await heard.send(error)
                 else:
                     await heard.send(message)
-        self.over.set()
+        self._over.set()
         heard.close()  # whoever waits for an answer is told
 
     async def _feed(self, pipe: Any, said: Any) -> None:
@@ -140,7 +142,7 @@ class Server:
                 try:
                     await pipe.drain()
                 except OSError:  # it takes no more, and will answer no more
-                    self.over.set()
+                    self._over.set()
 
     async def _keep(self, pipe: Any) -> None:
         while data := await pipe.read(1 << 16):
@@ -196,23 +198,32 @@ def _web(url: str) -> Any:
 async def hold(channel: Channel, spec: str) -> None:
     """Connect to the server and run calls until no more come."""
     from mcp import Client
+    from mcp.shared.exceptions import MCPError
+    from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST
 
+    lost = (CONNECTION_CLOSED, INTERNAL_ERROR, INVALID_REQUEST)  # what the SDK says of a server that began anew, too
     server: Server | None = None
+    over = asyncio.Event()
     try:
         if spec.startswith("mcp+"):
             transport = _web(spec.removeprefix("mcp+"))
         else:
-            server = Server(spec.removeprefix("mcp:"))
+            server = Server(spec.removeprefix("mcp:"), over)
             transport = server.transport()
         async with Client(transport) as client:
             tools = _named(await _tools_of(client))
 
             async def call(name: str, arguments: dict[str, Any]) -> Result:
                 _refuse_inexact(arguments)
-                return result_of(await client.call_tool(tools[name].name, arguments))
+                try:
+                    return result_of(await client.call_tool(tools[name].name, arguments))
+                except MCPError as error:
+                    if server is None and error.code in lost:
+                        over.set()
+                    raise
 
             records = [_record(name, tool) for name, tool in tools.items()]
-            await serve(channel, records, call, None if server is None else server.over)
+            await serve(channel, records, call, over)
     except ImportError:
         raise
     except Exception as error:
@@ -231,6 +242,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 def main(spec: str) -> None:
     """Hold a server."""
     channel = Channel()
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         asyncio.run(hold(channel, spec))
     except ImportError as error:

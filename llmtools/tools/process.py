@@ -134,6 +134,11 @@ class Children:
 CHILDREN = Children()
 
 
+def how_ended(status: int) -> str:
+    """Return in words how a process ended, by its status as wait(2) tells it."""
+    return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
+
+
 def environment(names: Iterable[str] = ()) -> dict[str, str]:
     """Return what a tool gets of the environment, `names` with it."""
     found = {name: os.environ[name] for name in (*ENVIRONMENT, *names) if name in os.environ}
@@ -250,8 +255,8 @@ def run(
     Raises ToolError where it cannot be started.
     """
     child = start(argv, env)
-    reader = _Reader(child, data, limits, over)
     try:
+        reader = _Reader(child, data, limits, over)
         ended = reader.run()
     finally:
         status = stop(child)

@@ -5,7 +5,9 @@ Rules:
   lives over the rounds of a loop; one that died is started again for the next call.
 * No call waits for a pipe: a thread writes, a thread reads, and a limit of time always holds.
 * Queues are `queue.Queue`: a `SimpleQueue` forgets its timeout where a signal's handler runs (CPython 3.11).
-* A process in which a call timed out is ended as soon as nobody else's call is lost with it.
+* A call is run once: only where the process ends before it has taken the call, the next one gets it.
+* A process in which a call timed out may be stuck: it gets no more calls, and is ended as soon as
+  nobody waits for it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import queue
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from itertools import count
 
@@ -22,7 +23,7 @@ from ..jsonl import dumps, loads
 from . import process
 from .command import START, records_of
 from .function import Result
-from .process import GRACE, LINGER, Limits, ToolError
+from .process import GRACE, Limits, ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 GREETING = 0
 """The number of the line that no call asks for: the tools."""
+TRIES = 3
+"""How many processes a call is sent to, where one after the other leaves before it takes it."""
 
 
 class Life:
@@ -44,32 +47,41 @@ class Life:
         self._lock = threading.Lock()
         self._waiting: dict[int, Place] = {GREETING: queue.Queue()}
         self._numbers = count(GREETING + 1)
+        self._taken = GREETING  # the last call that the process has taken
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self.greeting = self._waiting[GREETING]
-        self.is_over = False
-        self._is_stuck = False  # whether a call that nobody waits for may run on in it
-        for task in (self._listen, self._feed, self._watch):
+        self.is_over = False  # whether it takes no more calls
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        for task in (self._feed, self._watch):
             threading.Thread(target=task, daemon=True).start()
 
-    def ask(self, value: dict[str, Any]) -> tuple[int, Place] | None:
-        """Send a call; return its number and where its answer will be, None if it was not sent
-        because the process is over. The answer is None where the process ends before it."""
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._child.returncode is not None
+
+    def ask(self, value: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+        """Send a call; return its answer, {} where the process ended before it, None where it
+        ended before it took the call."""
+        place: Place = queue.Queue()
         with self._lock:
             if self.is_over:
                 return None
-            number, place = next(self._numbers), queue.Queue()  # type: ignore[var-annotated]
+            number = next(self._numbers)
+            self._lines.put(dumps({"id": number, **value}) + b"\n")
             self._waiting[number] = place
-        self._lines.put(dumps({"id": number, **value}) + b"\n")
-        return number, place
-
-    def forget(self, number: int) -> bool:
-        """Wait for this answer no more; return whether the process is to be ended now, as nobody
-        else waits, and from now on nobody will."""
-        with self._lock:
-            self._waiting.pop(number, None)
-            self._is_stuck = True
-            self.is_over = self.is_over or not self._waiting
-            return not self._waiting
+        try:
+            said: dict[str, Any] | None = place.get(timeout=timeout)
+            return said
+        except queue.Empty:
+            with self._lock:
+                self._waiting.pop(number, None)
+                self.is_over = True
+                is_idle = not self._waiting
+            if is_idle:
+                self.end()
+            return {"output": "", "exception": f"timed out after {timeout:g} s"}
 
     def end(self, patience: float = 0) -> None:
         """End the process, whose stdin is closed first, so that it can go by itself."""
@@ -79,29 +91,34 @@ class Life:
         process.stop(self._child)
         self._release()
 
-    def _release(self) -> None:
+    def _release(self, said: dict[str, Any] | None = None) -> None:
         """Wake all who wait: nothing more comes."""
         with self._lock:
             self.is_over = True
             waiting, self._waiting = self._waiting, {}
-        for place in waiting.values():
-            place.put(None)
+        for number, place in waiting.items():
+            place.put((said or {}) if number <= self._taken else None)
 
     def _listen(self) -> None:
         if self._child.stdout is None:
             return
         with suppress(OSError, InputError), self._child.stdout as lines:
             for line in lines:
-                value = loads(line)
-                with self._lock:
-                    place = self._waiting.pop(value.get("id", GREETING), None)
-                    is_last = self._is_stuck and not self._waiting
-                    self.is_over = self.is_over or is_last or "last" in value
-                if place is not None:
-                    place.put(value)
-                if is_last:
-                    self._lines.put(None)
+                self._hear(loads(line))
         self._release()
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        if "error" in said:  # it could not begin, or go on
+            return self._release(said)
+        with self._lock:
+            self._taken = said.get("taken", self._taken)
+            place = self._waiting.pop(GREETING if "tools" in said else said.get("id", -1), None)
+            is_done = self.is_over and not self._waiting
+        if place is not None:
+            place.put(said)
+        if is_done:
+            self._lines.put(None)
+        return None
 
     def _feed(self) -> None:
         if self._child.stdin is None:
@@ -112,11 +129,11 @@ class Life:
                 pipe.flush()
 
     def _watch(self) -> None:
-        """See the end of a process whose stdout something else keeps open."""
+        """See the end of the process, whose stdout something else may keep open."""
         self._child.wait()
-        time.sleep(LINGER)
         self._lines.put(None)
         process.stop(self._child)
+        self._listener.join(GRACE)
         self._release()
 
 
@@ -128,7 +145,8 @@ class Worker:
         self._argv = argv
         self._env = env
         self._lock = threading.Lock()
-        self._life: Life | None = None
+        self._lives: list[Life] = []  # the last takes calls, those before it still answer some
+        self._is_closed = False
         self._tools: dict[str, ToolRecord] | None = None
 
     @property
@@ -140,44 +158,42 @@ class Worker:
 
     def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
         """Run a call in the process."""
-        asked = None
-        while asked is None:
-            life = self._ready()
-            asked = life.ask({"name": name, "arguments": arguments, "max_output": limits.max_output})
-        number, place = asked
-        try:
-            said = place.get(timeout=limits.timeout)
-        except queue.Empty:
-            if life.forget(number):
-                life.end()
-            return Result(exception=f"timed out after {limits.timeout:g} s")
-        if said is None:
-            return Result(exception=f"the process of {self.name} ended")
+        asked = {"name": name, "arguments": arguments, "max_output": limits.max_output}
+        said = None
+        for _ in range(TRIES):
+            said = self._ready().ask(asked, limits.timeout)
+            if said is not None:
+                break
+        if not said or "error" in said:
+            return Result(exception=said["error"] if said else f"the process of {self.name} ended")
         return Result(said["output"], said.get("exception"), said.get("attachments", []))
 
     def close(self) -> None:
         """End the process; one that has said its tools has a moment to go by itself."""
-        if self._life is not None:
-            self._life.end(GRACE if self._tools is not None else 0)
+        self._is_closed = True
+        for life in reversed(self._lives):
+            life.end(0 if self._tools is None or life.is_over else GRACE)
 
     def _ready(self) -> Life:
         """Return the process, started where there is none. Raises ToolError."""
         with self._lock:
-            if self._life is None or self._life.is_over:
-                self._life = Life(self._argv, self._env)
+            if not self._lives or self._lives[-1].is_over:
+                self._lives = [*(life for life in self._lives if not life.is_gone), Life(self._argv, self._env)]
                 try:
-                    self._tools = self._told(self._life)
+                    self._tools = self._told(self._lives[-1])
                 except BaseException:
-                    self._life.end()
+                    self._lives[-1].end()
                     raise
-            return self._life
+            return self._lives[-1]
 
     def _told(self, life: Life) -> dict[str, ToolRecord]:
+        if self._is_closed:  # now that `close` would see it, too
+            raise ToolError(f"{self.name}: it is closed")
         try:
             said = life.greeting.get(timeout=START)
         except queue.Empty:
             raise ToolError(f"{self.name}: it did not say its tools in {START:g} s") from None
-        if said is None:
+        if not said:
             raise ToolError(f"{self.name}: it did not say its tools")
         if "error" in said:
             raise ToolError(f"{self.name}: {said['error']}")

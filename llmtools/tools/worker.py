@@ -3,8 +3,8 @@
 It says its tools in one line, then reads calls and writes results, a line of JSON each:
     {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
     {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
-    {"id": 1, "output": "3"}, with "exception" and "attachments" where there are some,
-        and "last" where it takes no more calls
+    {"taken": 1}                the call is going to be run
+    {"id": 1, "output": "3"}    with "exception" and "attachments" where there are some
 
 Rules:
 * Calls run side by side: a function in a thread of its own, a coroutine in the event loop.
@@ -22,11 +22,12 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import ModuleType
 
 from ..errors import InputError
 from ..jsonl import dumps, loads
-from .function import Result, result_of, told, tool_record, values_of
+from .function import Result, in_thread, methods_of, result_of, told, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 THREADS = 256
 """The most calls that run at once."""
+TURNS = 10
+"""Turns of the event loop in which what came before a call is seen before it, such as the end of a server."""
 
 
 class Channel:
@@ -54,9 +57,14 @@ class Channel:
     def write(self, value: dict[str, Any]) -> None:
         """Write a line."""
         data = memoryview(dumps(value) + b"\n")
-        with self._lock:
+        with self._lock, suppress(BrokenPipeError):
             while data:
                 data = data[os.write(self._writer, data) :]
+
+    def close(self) -> None:
+        """Tell the other side that nothing more comes; what is written later is lost."""
+        with self._lock, open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), self._writer, inheritable=False)
 
     def read(self) -> dict[str, Any] | None:
         """Return the next line, None at the end."""
@@ -77,24 +85,27 @@ async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Ev
         read = loop.run_in_executor(reader, channel.read)
         first: set[asyncio.Future[Any]] = {read, end}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        if not read.done() or (asked := read.result()) is None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        if over.is_set() or (asked := read.result()) is None:
             break
-        task = asyncio.create_task(_answer(channel, asked, call, over))
+        channel.write({"taken": asked["id"]})
+        task = asyncio.create_task(_answer(channel, asked, call))
         running.add(task)
         task.add_done_callback(running.discard)
-    if end.done() and running:  # what was being answered has failed with what is over: let it be told
-        await asyncio.wait(running, timeout=1)
+    if over.is_set():
+        if running:  # what was being answered has failed with what is over: let it be told
+            await asyncio.wait(running, timeout=1)
+        channel.close()
 
 
-async def _answer(channel: Channel, asked: dict[str, Any], call: Call, over: asyncio.Event) -> None:
+async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
     try:
         result = await call(asked["name"], asked["arguments"])
-    except Exception as error:
+    except BaseException as error:  # SystemExit, too, must not leave a call without its result
         result = Result(exception=told(error))
     result = result.cut(asked["max_output"])
     said: dict[str, Any] = {"id": asked["id"], "output": result.output}
-    if over.is_set():  # told with the answer, so that the next call is not sent to a process that is leaving
-        said["last"] = True
     if result.exception is not None:
         said["exception"] = result.exception
     if result.attachments:
@@ -119,15 +130,8 @@ def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
         if inspect.isfunction(value):
             found[name] = value
         elif inspect.isclass(value) and any(base.__name__ == "Toolbox" for base in value.__mro__[1:]):
-            found.update(_methods(name, value))
+            found.update(methods_of(value()))
     return found
-
-
-def _methods(name: str, kind: type) -> dict[str, Callable[..., Any]]:
-    box = kind()
-    names = [each for base in kind.__mro__ if base.__name__ not in ("object", "Toolbox") for each in vars(base)]
-    methods = {each: getattr(box, each) for each in dict.fromkeys(names) if not each.startswith("_")}
-    return {f"{name}_{each}": method for each, method in methods.items() if callable(method)}
 
 
 def caller(functions: dict[str, Callable[..., Any]]) -> Call:
@@ -135,10 +139,7 @@ def caller(functions: dict[str, Callable[..., Any]]) -> Call:
 
     async def call(name: str, arguments: dict[str, Any]) -> Result:
         function = functions[name]
-        values = values_of(function, arguments)
-        if inspect.iscoroutinefunction(function):
-            return result_of(await function(**values))
-        return result_of(await asyncio.to_thread(function, **values))
+        return result_of(await in_thread(function, **values_of(function, arguments)))
 
     return call
 
@@ -159,18 +160,16 @@ def load(path: str) -> ModuleType:
 def main(path: str) -> None:
     """Hold the functions of a file."""
     channel = Channel()
-    try:
-        functions = functions_of(load(path))
-        tools = [tool_record(function, name) for name, function in functions.items()]
-    except BaseException as error:  # sys.exit in the file, too
-        channel.write({"error": told(error)})
-        return
 
-    async def hold() -> NoReturn:
+    async def hold(functions: dict[str, Callable[..., Any]]) -> NoReturn:
+        tools = [tool_record(function, name) for name, function in functions.items()]
         await serve(channel, tools, caller(functions))
         os._exit(0)  # a thread that hangs holds nothing up
 
-    asyncio.run(hold())
+    try:
+        asyncio.run(hold(functions_of(load(path))))
+    except BaseException as error:  # sys.exit in the file, too
+        channel.write({"error": told(error)})
 
 
 if __name__ == "__main__":
