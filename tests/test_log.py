@@ -301,7 +301,14 @@ def test_a_reader_that_leaves_costs_nothing_that_came(log: Shell) -> None:
         process.stdout.readline()
     process.stdout.close()
     assert process.wait() == -13  # while it waits for more
-    assert got(log)[-1]["response"]["status"] in ("cancelled", "truncated")
+    assert got(log)[-1]["response"]["status"] == "cancelled"
+
+
+def test_a_full_disk_behind_it_costs_nothing_that_came(log: Shell) -> None:
+    _, statuses = log.statuses("llm-msg user hi | llm-send -m echo | llm-log >/dev/full")
+    assert statuses == [0, 0, 74]
+    assert [message["role"] for message in got(log)] == ["user", "assistant"]
+    assert got(log)[-1]["response"]["status"] == "ok"
 
 
 def test_a_wrong_line_is_refused_and_what_came_before_is_kept(log: Shell) -> None:
@@ -466,6 +473,10 @@ def test_usage_adds_up_every_response_once(log: Shell) -> None:
     assert [(row["day"], row["responses"]) for row in days] == [("2026-11-20", 2), ("2026-11-21", 1)]
     assert len(log.run("TZ=UTC llm-log usage --since 2026-11-21").text.splitlines()) == 2
     assert log.run("llm-log usage --plot").text.splitlines()[0].startswith("big/n  ████")
+    for ref in ("x", "last", "last~2"):
+        row = json.loads(log.run(f"llm-log usage --by day --since 2026-11-20 --name {ref} --json").text.splitlines()[0])
+        assert row["responses"] == (2 if ref == "last" else 1)
+    assert log.run("llm-log usage --name nothing").status == 66
 
 
 PRICES = """
@@ -496,6 +507,7 @@ def test_prices_come_from_genai_prices_where_it_is_installed(log: Shell) -> None
         ("fork last", "fork takes 2 operands"),
         ("--name last", "cannot be a name"),
         ("list --since yesterday", "is no time"),
+        ("list --limit 9999999999999999999", "is not in the range"),
         ("search '++'", "which words"),
     ],
 )
@@ -503,6 +515,14 @@ def test_wrong_usage_is_told(log: Shell, arguments: str, says: str) -> None:
     store(log, text("user", "a"))
     done = log.run(f"llm-log {arguments}", b"")
     assert done.status == 2 and says in done.err
+
+
+@pytest.mark.parametrize(("moment", "found"), [("9999-12-31", 0), ("99999999999999999999w", 1), ("0002-01-01", 1)])
+def test_a_time_may_be_far_away(log: Shell, moment: str, found: int) -> None:
+    store(log, text("user", "a"))
+    assert log.run(f"TZ=UTC llm-log list --since {moment}").text.count("\n") == found
+    assert log.run(f"TZ=UTC llm-log search a --since {moment}").status == (0 if found else 66)
+    assert log.run(f"TZ=UTC llm-log usage --since {moment}").status == 0
 
 
 # The library

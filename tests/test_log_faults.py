@@ -279,6 +279,30 @@ def test_a_database_with_damaged_pages_is_left_as_it_is(log: Shell) -> None:
     assert done.status in (65, 74) and done.err
 
 
+def test_a_damaged_table_is_left_as_it_is(log: Shell) -> None:
+    """SQLite quotes what it cannot read, which is no text then."""
+    log.run("llm-log", STREAM)
+    damaged = path_of(log).read_bytes().replace(b"CREATE TABLE attached", b"CREA\xffE TABLE attached")
+    path_of(log).write_bytes(damaged)
+    assert_flows(log, "damaged")
+    assert_required(log, "damaged")
+    sent = log.run("llm-msg user hi | llm-send -m echo --log | llm-parts")
+    assert (sent.status, sent.out) == (0, b"hi\n") and "not stored" in sent.err
+    assert path_of(log).read_bytes() == damaged
+    assert log.run("llm-log list").status == log.run("llm-log verify").status == 74
+
+
+@pytest.mark.parametrize("body", ["{", '{"type":"message"}', "[]"])
+def test_a_damaged_message_is_told(log: Shell, body: str) -> None:
+    log.run("llm-log", STREAM)
+    with changed(path_of(log)) as connection:
+        connection.execute("UPDATE node SET body = ?", (body,))
+    for action in ("list", "tree", "search question"):
+        done = log.run(f"llm-log {action}")
+        assert (done.status, done.err.count("\n")) == (74, 1) and "log.db: damaged: " in done.err
+    assert log.run("llm-log verify").status == 65
+
+
 def test_the_database_of_another_program_is_refused(log: Shell) -> None:
     path_of(log).parent.mkdir()
     with changed(path_of(log)) as connection:
@@ -321,6 +345,30 @@ def test_a_database_that_another_process_holds_is_waited_for(log: Shell, monkeyp
     monkeypatch.setattr("llmtools.log.schema.WAIT", 0)
     with pytest.raises(OutputError, match="another process holds it"):
         Store(path_of(log)).check()
+
+
+def test_a_database_that_another_process_has_to_itself_is_waited_for(
+    log: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the last one has it that closes it; it is not read past its lock."""
+    log.run("llm-log", STREAM)
+    held = sqlite3.connect(path_of(log), isolation_level=None)
+    held.execute("PRAGMA locking_mode = EXCLUSIVE")
+    held.execute("BEGIN EXCLUSIVE")
+    reader, writer = log.start("llm-log get"), log.start("llm-log")
+    assert reader.stdout and writer.stdin
+    writer.stdin.write(lines(*turn(2)))
+    writer.stdin.close()
+    writer.stdin = None
+    monkeypatch.setattr("llmtools.log.schema.WAIT", 0)
+    monkeypatch.setattr("llmtools.log.schema._TRY", 0)
+    for writes in (False, True):
+        with pytest.raises(OutputError, match="another process holds it"):
+            Store(path_of(log), writes=writes)
+    held.close()
+    for process in (reader, writer):
+        _, err = process.communicate()
+        assert (err, process.returncode) == (b"", 0)
 
 
 def test_a_full_disk_in_the_midst(log: Shell) -> None:

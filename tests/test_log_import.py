@@ -350,6 +350,18 @@ def test_saved_streams_and_the_export_are_imported_once(log: Shell) -> None:
     assert log.run("llm-log -d third/log.db export").out == (log.folder / "export.jsonl").read_bytes()
 
 
+def test_a_name_that_was_imported_and_taken_away_is_not_exported(log: Shell) -> None:
+    meta = {"mine": 1, "log": {"names": ["here"]}}
+    (log.folder / "in").write_text(
+        json.dumps({"type": "conversation", "messages": [{"role": "user", "parts": []}], "meta": meta}) + "\n"
+    )
+    log.run("llm-log import in")
+    assert log.run("llm-log export").records[0]["meta"] == meta
+    log.run("llm-msg user b | llm-log --name here")
+    metas = [record.get("meta") for record in log.run("llm-log export").records]
+    assert metas == [{"mine": 1}, {"log": {"names": ["here"]}}]
+
+
 def test_older_replies_of_the_same_words_are_exported_too(log: Shell) -> None:
     for _ in range(3):
         log.run("llm-msg user one | llm-send -m echo | llm-log")

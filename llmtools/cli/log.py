@@ -34,6 +34,7 @@ llm-log usage --by day --plot
 
 ROLES = ("system", "user", "assistant", "tool")
 GROUPS = ("model", "day", "name")
+MOST = (1 << 63) - 1
 
 
 class Filter:
@@ -47,6 +48,7 @@ class Filter:
         self.failure: ErrorRecord | None = None
         self._store: Store | None = None
         self._lost: LlmToolsError | None = None
+        self._full: OutputError | None = None
 
     def open(self) -> None:
         """Open the log, with --require before anything is read."""
@@ -72,12 +74,20 @@ class Filter:
         for lines in self.process.batches(self.given["wait"]):
             held, raw = self._take(lines), [raw for _, raw in lines]
             lines.clear()  # a record may be large
-            self.process.write_lines(raw[:held])
+            self._pass_on(raw[:held])
             if self._store is None and self._lost is None and self.recorder.changed():
                 self.open()
             if held < len(raw):
                 self.commit()
-                self.process.write_lines(raw[held:])
+                self._pass_on(raw[held:])
+
+    def _pass_on(self, lines: list[bytes]) -> None:
+        """Write lines; where there is no room for them the rest of the stream is stored all the same."""
+        if self._full is None:
+            try:
+                self.process.write_lines(lines)
+            except OutputError as error:
+                self._full = error
 
     def _take(self, lines: list[Line]) -> int:
         """Take some lines in; return how many of them may go on before they are stored."""
@@ -110,10 +120,11 @@ class Filter:
         except LlmToolsError as error:
             self._lose(error)
 
-    def close(self) -> None:
-        """Store what is left, be it half a reply."""
+    def close(self, *, is_left: bool) -> None:
+        """Store what is left, be it half a reply: it is cancelled where a signal came, or where
+        who reads it has left."""
         if self._lost is None:
-            self.recorder.eof(is_cancelled=self.process.signal is not None)
+            self.recorder.eof(is_cancelled=is_left or self.process.signal is not None)
         self.commit()
         if self._store is not None:
             if self.process.verbose and self._lost is None and self.recorder.chain.depth:
@@ -121,7 +132,9 @@ class Filter:
             self._store.close()
 
     def finish(self) -> None:
-        """Fail where something required was not stored, or as the stream did."""
+        """Fail where something could not be written, or was required and not stored, or as the stream did."""
+        if self._full is not None:
+            raise self._full
         if self._lost is not None and self.given["require"]:
             raise self._lost
         failure = self.conversation.failure or self.failure
@@ -335,7 +348,7 @@ STREAMS = ("get", "export")
 @click.option("--since", metavar="WHEN", help="Only what is not older: 2026-11-21, 7d, 12h.")
 @click.option("--role", type=click.Choice(ROLES), help="Only messages of this role.")
 @click.option("--tool", metavar="TOOL", help="Only calls of TOOL and their results.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, help="At most N.  [default: 20]")
+@click.option("--limit", type=click.IntRange(1, MOST), metavar="N", default=20, help="At most N.  [default: 20]")
 @flag("--all", help="All that there is, not only the graph of one message.")
 @flag("--dot", help="Write the graph for graphviz.")
 @click.option("--by", type=click.Choice(GROUPS), default="model", help="What to add up by.  [default: model]")
@@ -418,11 +431,15 @@ def run_filter(process: Process, given: dict[str, Any]) -> None:
         except OutputError as error:
             process.write_error(error)
             raise
+    is_left = False
     try:
         if not given["no_stdin"] and process.stdin_kind() == "stream":
             passing.read()
+    except BrokenPipeError:
+        is_left = True
+        raise
     finally:
-        passing.close()
+        passing.close(is_left=is_left)
     passing.finish()
 
 

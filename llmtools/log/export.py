@@ -66,8 +66,9 @@ def _record(store: Store, node: int, response: dict[str, Any] | None = None) -> 
     head = run("SELECT rest FROM head WHERE node = ?", (node,)).fetchone()
     record.update(loads(head[0]) if head and head[0] else {})
     names = [row[0] for row in run("SELECT name FROM name WHERE node = ? ORDER BY name", (node,))]
-    if names:
-        record["meta"] = {**record.get("meta", {}), "log": {"names": names}}
+    meta = {key: value for key, value in record.pop("meta", {}).items() if key != "log"}  # the names that it had
+    if meta or names:
+        record["meta"] = {**meta, **({"log": {"names": names}} if names else {})}
     statement = "SELECT body FROM response WHERE node IS NULL AND key IS NOT NULL AND asked = ? ORDER BY id DESC"
     failed = run(statement, (node,)).fetchone()
     if failed:

@@ -18,14 +18,16 @@ import sqlite3
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
-from ..errors import CreateError, NoInputError, OutputError
+from ..errors import CreateError, InputError, NoInputError, OutputError
 from ..paths import data_folder, locked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 VERSION = 1
 APPLICATION = 0x6C6C6D74  # "llmt"
 WAIT = 30.0
@@ -95,7 +97,8 @@ def default_path() -> Path:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system raise into OutputError, the path in its message."""
+    """Turn what SQLite and the system raise into OutputError, the path in its message; so too what
+    comes of a database that holds other things than were written to it."""
     try:
         yield
     except sqlite3.Error as error:
@@ -107,13 +110,15 @@ def told(path: Path) -> Iterator[None]:
         raise OutputError(f"{error.filename or path}: {error.strerror}") from None
     except CreateError as error:
         raise OutputError(error.message) from None
+    except (InputError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise OutputError(f"{path}: damaged: {error or type(error).__name__}") from error
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=_TRY, isolation_level=None)
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
+    patiently(lambda: connection.execute("PRAGMA synchronous = FULL"))  # the first to read the file
     return connection
 
 
@@ -149,8 +154,8 @@ def open_to_read(path: Path) -> tuple[sqlite3.Connection, str | None]:
             is_empty = _is_empty(path, connection)
         except NewerError as error:
             is_empty, said = False, f"{error.message}: it is read only"
-        except sqlite3.OperationalError:  # neither file nor directory may be written to
-            if _has_log_of_its_own(path):
+        except sqlite3.OperationalError as error:  # neither file nor directory may be written to
+            if "locked" in str(error) or _has_log_of_its_own(path):
                 raise
             connection = _connect(path, "mode=ro&immutable=1")
             is_empty = _is_empty(path, connection)
@@ -167,7 +172,7 @@ def _has_log_of_its_own(path: Path) -> bool:
 
 def _is_empty(path: Path, connection: sqlite3.Connection) -> bool:
     """Whether the tables are still to be made. Raises OutputError for what is no log of ours."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = patiently(lambda: connection.execute("PRAGMA user_version")).fetchone()[0]
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if (version, application) == (0, 0) and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         return True
@@ -189,17 +194,21 @@ def _made(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def changing(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction: all of what is done in it, or nothing."""
+def patiently(run: Callable[[], T]) -> T:
+    """Do what another process may have to be waited for, and return what it gives."""
     until = time.monotonic() + WAIT
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            break
+            return run()
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() >= until:
                 raise
+
+
+@contextmanager
+def changing(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction: all of what is done in it, or nothing."""
+    patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
     try:
         yield
         connection.execute("COMMIT")

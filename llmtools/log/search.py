@@ -31,6 +31,8 @@ _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _AGO = re.compile(r"(\d+)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _JOINED = re.compile(f"{BREAK}+")
+LATEST = 9_000_000_000_000
+"""Unix time in ms, of which SQLite can still hold the ns: the year 2255."""
 WIDTH = 60
 CROWD = 20_000
 """Where so many match, a word says nothing: only the newest of them are ranked."""
@@ -43,12 +45,14 @@ def since(text: str) -> int:
 
     Raises UsageError for anything else.
     """
-    if ago := _AGO.fullmatch(text.strip()):
-        return int((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000)
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
+        if ago := _AGO.fullmatch(text.strip()):
+            found = (time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000
+        else:
+            found = datetime.fromisoformat(text).timestamp() * 1000
     except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is no time: 2026-11-21, 2026-11-21T10:00, 7d, 12h, 30m") from None
+    return int(min(max(found, 0), LATEST))
 
 
 def query(words: str) -> str:
@@ -122,12 +126,12 @@ def _shown(store: Store, nodes: list[int], asked: str) -> Iterator[tuple[Row, st
 
 def conversations(store: Store, limit: int, *, since: int | None = None, model: str | None = None) -> Iterator[Row]:
     """Yield the conversations, the newest first, as a person wants them listed."""
-    names = _names(store)
     statement = (
         "SELECT node.id, node.hash, node.depth, head.seen / 1000000, node.role, node.body FROM head"
         " JOIN node ON node.id = head.node WHERE head.seen >= ? ORDER BY head.seen DESC"
     )
     with schema.told(store.path):
+        names = _names(store)
         for node, digest, depth, seen, role, body in store.connection.execute(statement, ((since or 0) * 1_000_000,)):
             outcome = _outcome(store, node)
             if model and model not in (outcome.get("model"), str(outcome.get("model")).partition("/")[2]):

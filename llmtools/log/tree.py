@@ -33,7 +33,8 @@ FROM down JOIN node USING (id) ORDER BY node.id
 
 
 def rows(store: Store, ref: str | None) -> list[Row]:
-    """Return the messages of the tree that a reference stands in, of all trees without one."""
+    """Return the messages of the tree that a reference stands in, of all trees without one: each
+    its id, its parent's, and what it is shown as."""
     with schema.told(store.path):
         where, values = "parent IS NULL", []
         if ref is not None:
@@ -43,19 +44,18 @@ def rows(store: Store, ref: str | None) -> list[Row]:
         names: dict[int, list[str]] = {}
         for name, node in store.connection.execute("SELECT name, node FROM name ORDER BY name"):
             names.setdefault(node, []).append(name)
-        found = store.connection.execute(_TREE.format(where), values).fetchall()
-    columns = ("id", "parent", "hash", "role", "body", "status", "responses")
-    return [{**dict(zip(columns, row, strict=True)), "names": names.get(row[0], [])} for row in found]
+        found = store.connection.execute(_TREE.format(where), values)
+        return [{"id": row[0], "parent": row[1], "label": _label(names.get(row[0], []), *row[2:])} for row in found]
 
 
-def _label(row: Row) -> str:
+def _label(names: list[str], digest: bytes, role: str, body: str, status: str | None, responses: int) -> str:
     """Return what a message is shown as: the beginning of its hash, who says it, what."""
-    marks = [f"[{name}]" for name in row["names"]]
-    if row["status"] not in ("ok", None):
-        marks.append(f"({row['status']})")
-    if row["responses"] > 1:
-        marks.append(f"x{row['responses']}")
-    return " ".join([row["hash"].hex()[:8], f"{row['role']:9}", *marks, preview(loads(row["body"]))])
+    marks = [f"[{name}]" for name in names]
+    if status not in ("ok", None):
+        marks.append(f"({status})")
+    if responses > 1:
+        marks.append(f"x{responses}")
+    return " ".join([digest.hex()[:8], f"{role:9}", *marks, preview(loads(body))])
 
 
 def preview(message: Message) -> str:
@@ -82,7 +82,7 @@ def drawn(found: list[Row]) -> Iterator[str]:
     waiting = [(row, "", "") for row in reversed(roots)]
     while waiting:
         row, before, behind = waiting.pop()
-        yield before + _label(row)
+        yield before + row["label"]
         after = children.get(row["id"], [])
         if len(after) == 1:
             waiting.append((after[0], behind, behind))
@@ -97,7 +97,7 @@ def dot(found: list[Row]) -> Iterator[str]:
     yield "digraph log {"
     yield "  node [shape=box, fontname=monospace];"
     for row in found:
-        label = _label(row).replace("\\", "\\\\").replace('"', '\\"')
+        label = row["label"].replace("\\", "\\\\").replace('"', '\\"')
         yield f'  n{row["id"]} [label="{label}"];'
         if row["parent"] is not None:
             yield f"  n{row['parent']} -> n{row['id']};"

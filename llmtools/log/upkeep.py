@@ -138,7 +138,7 @@ def collect(store: Store) -> dict[str, int]:
                 )
         run("PRAGMA foreign_keys = ON")
         run("DROP TABLE temp.kept")
-        run("VACUUM")
+        schema.patiently(lambda: run("VACUUM"))
         run("PRAGMA wal_checkpoint(TRUNCATE)")
     shrunk = before - store.path.stat().st_size
     return {"messages": gone["node"], "attachments": gone["attachment"], "bytes": shrunk}

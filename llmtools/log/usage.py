@@ -12,7 +12,7 @@ from datetime import datetime
 
 from ..jsonl import loads
 from . import schema
-from .store import Store
+from .store import UP, Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,19 +39,25 @@ def usage(store: Store, by: str, **given: Any) -> list[Row]:
     """
     with schema.told(store.path):
         names: dict[int, list[str]] = {}
-        if by == "name" or given.get("name"):
+        if by == "name":
             for node, name in store.connection.execute(_NAMES):
                 names.setdefault(node, []).append(name)
+        within = _conversation(store, given["name"]) if given.get("name") else None
         price = _prices()
         groups: dict[str, Row] = {}
         for row in _responses(store, given):
-            held = names.get(row["node"], [])
-            if given.get("name") and given["name"] not in held:
+            if within is not None and row["node"] not in within:
                 continue
             cost = _cost(row["body"], price)
-            for key in (held or ["-"]) if by == "name" else [row[by] or "-"]:
+            for key in names.get(row["node"], ["-"]) if by == "name" else [row[by] or "-"]:
                 _add(groups.setdefault(key, {by: key, "responses": 0, **dict.fromkeys(COUNTS, 0)}), row["body"], cost)
     return [groups[key] for key in sorted(groups)]
+
+
+def _conversation(store: Store, ref: str) -> set[int]:
+    """Return the messages of one conversation. Raises NoInputError where there is none."""
+    node, _ = store.resolve(ref)
+    return {row[0] for row in store.connection.execute(UP + "SELECT id FROM up", (node,))}
 
 
 def _responses(store: Store, given: Row) -> Iterator[Row]:
