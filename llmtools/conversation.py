@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     from .types import ErrorRecord, Message, Part, Record, ToolRecord
 
 HISTORY = frozenset(("message", "tool", "conversation"))
+_ANSWER = ("schema", "tool_choice", "reasoning")
 _STATUS_CODE = {
     "ok": ("paused", "the model paused and did not go on", 75),
     "cancelled": ("cancelled", "the reply was cancelled", 75),
     "truncated": ("truncated", "the reply was cut off", 75),
     "error": ("failed", "the reply failed", 1),
 }
+
+
+def plain(value: Any) -> Any:
+    """Return a value with plain dicts and lists of its own in the place of those that it has."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def text_of(message: Message) -> str:
@@ -79,16 +87,17 @@ class Conversation:
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Conversation:
-        """Return the conversation that records make."""
-        return cls(dict(record) for record in records)
+        """Return the conversation that records make; what is changed in them later changes nothing in it."""
+        return cls(plain(dict(record)) for record in records)
 
     def records(self) -> list[Record]:
-        """Return the tools and the messages as records."""
-        return [dict(record) for record in (*self.tools.values(), *self.messages)]
+        """Return the tools and the messages as records, which are the caller's own."""
+        return [plain(record) for record in (*self.tools.values(), *self.messages)]
 
     def appended(self, *messages: Mapping[str, Any]) -> Conversation:
         """Return a conversation that goes on with these messages; this one stays as it is."""
-        return Conversation.from_records([*self.records(), *({"type": "message", **each} for each in messages)])
+        added = ({"type": "message", **each} for each in messages)
+        return Conversation.from_records([*self.tools.values(), *self.messages, *added])
 
     def add(self, record: Record) -> None:
         """Take the next record.
@@ -165,11 +174,23 @@ class Conversation:
 
     @property
     def request(self) -> dict[str, Any]:
-        """How the last user message asks to be answered: options, schema, tool_choice, reasoning."""
+        """How the last user message asks to be answered: model, options, schema, tool_choice, reasoning."""
         for message in reversed(self.messages):
             if message["role"] == "user":
-                return dict(message.get("request", {}))
+                asked = message.get("request", {})
+                return {name: asked[name] for name in ("model", "options", *_ANSWER) if name in asked}
         return {}
+
+    def asked(self, options: Mapping[str, Any], **given: Any) -> dict[str, Any]:
+        """Return how it is to be answered: as is given, and where nothing is given as the last
+        user message asks.
+
+            said = {**llmtools.user("hi"), "request": {"reasoning": "low", "options": {"seed": 1}}}
+            llmtools.Conversation([said]).asked({"seed": 2})["options"]  # {"seed": 2}
+        """
+        said = self.request
+        settled = {name: given.get(name) or said.get(name) for name in _ANSWER}
+        return {"options": {**said.get("options", {}), **options}, **settled}
 
     @property
     def reply(self) -> list[Message]:
@@ -183,10 +204,12 @@ class Conversation:
         return found
 
     def pending_calls(self) -> list[Part]:
-        """Return the calls of the last assistant message that no tool message answers."""
+        """Return the calls of the last assistant message that no tool message answers. One that the
+        limit of length may have cut off before its arguments has an `exception`: it looks as if
+        there were none."""
         for place in range(len(self.messages) - 1, -1, -1):
             if self.messages[place]["role"] == "assistant":
-                return unanswered(self.messages, place)
+                return [_doubted(call, self.messages[place]) for call in unanswered(self.messages, place)]
         return []
 
 
@@ -197,16 +220,58 @@ def unanswered(messages: list[Message], place: int) -> list[Part]:
     A call that the provider runs itself is never pending.
     """
     answered: set[str] = set()
-    for message in messages[place + 1 :]:
+    for message in matched(messages[place:])[1:]:
         if message["role"] == "assistant":
             break
         answered.update(part.get("tool_call_id", "") for part in message["parts"] if part["type"] == "tool_result")
-    calls = [
+    return [call for call in _calls_of(messages[place]) if call["tool_call_id"] not in answered]
+
+
+def _doubted(call: Part, message: Message) -> Part:
+    is_last = message["parts"][-1]["type"] == "tool_call" and call == _calls_of(message)[-1]
+    if call["arguments"] or not is_last or message.get("response", {}).get("finish_reason") != "length":
+        return call
+    return {"exception": "the reply ended at its length limit, perhaps in this call", **call}
+
+
+def _calls_of(message: Message) -> list[Part]:
+    """Return the calls that are not the provider's own, each with its id."""
+    return [
         {**part, "tool_call_id": part.get("tool_call_id", f"~{index}")}
-        for index, part in enumerate(messages[place]["parts"])
+        for index, part in enumerate(message["parts"])
         if part["type"] == "tool_call" and not part.get("server_executed")
     ]
-    return [call for call in calls if call["tool_call_id"] not in answered]
+
+
+def _is_nameless(part: Part) -> bool:
+    return part["type"] == "tool_result" and not part.get("tool_call_id") and not part.get("server_executed")
+
+
+def matched(messages: list[Message]) -> list[Message]:
+    """Return the messages, each result with the id of the call that it answers: one that has none
+    answers the first call of its name that is open."""
+    if not any(_is_nameless(part) for message in messages for part in message["parts"]):
+        return messages
+    found: list[Message] = []
+    calls: list[Part] = []
+    for message in messages:
+        if message["role"] == "assistant":
+            calls = _calls_of(message)
+        else:
+            named = {part.get("tool_call_id") for part in message["parts"] if part["type"] == "tool_result"}
+            calls = [call for call in calls if call["tool_call_id"] not in named]
+            message = {**message, "parts": [_answering(part, calls) for part in message["parts"]]}
+        found.append(message)
+    return found
+
+
+def _answering(part: Part, calls: list[Part]) -> Part:
+    """Return a part with the id of its call, which is open no more."""
+    for call in calls if _is_nameless(part) else ():
+        if call["name"] == part["name"]:
+            calls.remove(call)
+            return {**part, "tool_call_id": call["tool_call_id"]}
+    return part
 
 
 def from_record(record: Record) -> Conversation:

@@ -11,7 +11,9 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Generic, TypeVar
 
 from .errors import RoundLimitError
 from .outcome import calls_of
@@ -24,11 +26,17 @@ from .values import Event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from typing import Unpack
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from typing import TypeAlias, Unpack
 
     from .prompt import Asked, Prompt
     from .toolbox import After, Before
+
+    Turn: TypeAlias = Callable[[], Coroutine[Any, Any, Prompt]]
+
+T = TypeVar("T")
+ResponseT = TypeVar("ResponseT")
+ChainT = TypeVar("ChainT")
 
 CHAIN_LIMIT = 10
 """How often a chain asks again with the results of tools."""
@@ -165,118 +173,57 @@ class AsyncModel(Named):
         return AsyncTalk(self, chain_limit, Hooks(before_call, after_call), settings)
 
 
-class Talk:
-    """A conversation with a model, turn by turn; `responses` are those so far.
+async def _got(value: Any) -> Any:
+    return await value if isawaitable(value) else value
 
-    A turn goes on from the last one that did not fail, which is read to its end first. Each is
-    asked as `Model.prompt` asks, or with the results of tools as `Model.chain` does.
 
-        talk = llmtools.get_model("echo").conversation(tools=[upper])
-        talk.prompt("one").text()  # "one"
-        talk.chain('{"tool_calls": [{"name": "upper", "arguments": {"text": "two"}}]}').text()  # "TWO"
-        len(talk.responses)  # 3
-    """
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine gives in which nothing waits: it goes through to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise RuntimeError("it waits for something")
 
-    def __init__(self, model: Model, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
-        self.model = model
-        self.responses: list[Response] = []
-        self._chain_limit = chain_limit
+
+class _Asking(Generic[ResponseT]):
+    """What asks again and again: how a turn follows another, be it waited for in this way or that."""
+
+    def __init__(self, first: ResponseT, limit: int | None, hooks: Hooks, kept: list[ResponseT] | None = None) -> None:
+        self._first: Any = first
+        self._limit = limit
         self._hooks = hooks
-        self._settings = settings
+        self._responses: list[Any] = []
+        self._kept = [] if kept is None else kept
 
-    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
-        """Return the response to the next turn, as `Model.prompt` does."""
-        response = self._response(prompt, asked)
-        self.responses.append(response)
-        return response
+    async def _follow(self) -> bool:
+        """Ask again where the last response made calls; return whether there is one more."""
+        if not self._responses:
+            return self._keep(await self._opened())
+        last = self._responses[-1]
+        if not await _got(last.tool_calls()):
+            return False
+        if self._limit and len(self._responses) > self._limit:
+            raise RoundLimitError(f"the model still calls tools after {self._limit} rounds (chain_limit)")
+        results = await _got(last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after))
+        return self._keep(await _got(last.reply(tool_results=results)))
 
-    def _response(self, prompt: str | None, asked: Asked) -> Response:
-        before, hooks = self.responses[:], self._hooks
-        settings: Any = {**self._settings, **asked}
+    def _keep(self, response: Any) -> bool:
+        self._responses.append(response)
+        self._kept.append(response)
+        return True
 
-        def later() -> Prompt:
-            for response in reversed(before):
-                response.wait()
-                if response.error is None:
-                    turn: Any = dict(asked)
-                    if turn.get("tool_results") is None:
-                        turn["tool_results"] = response.execute_tool_calls(
-                            before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
-                        )
-                    return response.reply(prompt, **turn).prompt
-            return made(self.model, prompt, settings)
-
-        return Response(before[-1].prompt, later) if before else self.model.prompt(prompt, **settings)
-
-    def chain(
-        self,
-        prompt: str | None = None,
-        *,
-        chain_limit: int | None = None,
-        before_call: Before | None = None,
-        after_call: After | None = None,
-        **asked: Unpack[Asked],
-    ) -> Chain:
-        """Return the responses to the next turn, as `Model.chain` does."""
-        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
-        limit = self._chain_limit if chain_limit is None else chain_limit
-        return Chain(self._response(prompt, asked), limit, hooks, self.responses)
+    async def _opened(self) -> Any:
+        """Return the first response; the calls that its messages end with are run before."""
+        first, prompt, hooks = self._first, self._first.prompt, self._hooks
+        calls = calls_of(prompt.conversation()) if first.is_opening else []
+        if not calls:
+            return first
+        ran = first.execute_tool_calls(tool_calls_list=calls, before_call=hooks.before, after_call=hooks.after)
+        return type(first)(prompt.answered(await _got(ran)))
 
 
-class AsyncTalk:
-    """As `Talk`, for asyncio: `await conversation.prompt("hi").text()`."""
-
-    def __init__(self, model: AsyncModel, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
-        self.model = model
-        self.responses: list[AsyncResponse] = []
-        self._chain_limit = chain_limit
-        self._hooks = hooks
-        self._settings = settings
-
-    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
-        """Return the response to the next turn, as `Talk.prompt` does; it is what is awaited."""
-        response = self._response(prompt, asked)
-        self.responses.append(response)
-        return response
-
-    def _response(self, prompt: str | None, asked: Asked) -> AsyncResponse:
-        before, hooks = self.responses[:], self._hooks
-        settings: Any = {**self._settings, **asked}
-
-        async def later() -> Prompt:
-            for response in reversed(before):
-                await response.wait()
-                if response.error is None:
-                    turn: Any = dict(asked)
-                    if turn.get("tool_results") is None:
-                        turn["tool_results"] = await response.execute_tool_calls(
-                            before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
-                        )
-                    return (await response.reply(prompt, **turn)).prompt
-            return made(self.model, prompt, settings)
-
-        return AsyncResponse(before[-1].prompt, later) if before else self.model.prompt(prompt, **settings)
-
-    def chain(
-        self,
-        prompt: str | None = None,
-        *,
-        chain_limit: int | None = None,
-        before_call: Before | None = None,
-        after_call: After | None = None,
-        **asked: Unpack[Asked],
-    ) -> AsyncChain:
-        """Return the responses to the next turn, as `Model.chain` does."""
-        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
-        limit = self._chain_limit if chain_limit is None else chain_limit
-        return AsyncChain(self._response(prompt, asked), limit, hooks, self.responses)
-
-
-def _end(limit: int) -> RoundLimitError:
-    return RoundLimitError(f"the model still calls tools after {limit} rounds (chain_limit)")
-
-
-class Chain:
+class Chain(_Asking[Response]):
     """The responses to one prompt, with the results of tools between them.
 
     Raises RoundLimitError where the model still calls tools when the limit is reached, PauseChain
@@ -286,42 +233,12 @@ class Chain:
             print(response.prompt.messages[-1], response.text())
     """
 
-    def __init__(self, first: Response, limit: int | None, hooks: Hooks, kept: list[Response] | None = None) -> None:
-        self._first = first
-        self._limit = limit
-        self._hooks = hooks
-        self._responses: list[Response] = []
-        self._kept = [] if kept is None else kept
-
     def responses(self) -> Iterator[Response]:
         """Yield the responses, each before it is read."""
         place = 0
-        while place < len(self._responses) or self._follow():
+        while place < len(self._responses) or _at_once(self._follow()):
             yield self._responses[place]
             place += 1
-
-    def _follow(self) -> bool:
-        """Ask again where the last response made calls; return whether there is one more."""
-        if not self._responses:
-            return self._keep(self._opened())
-        last = self._responses[-1]
-        if not last.tool_calls():
-            return False
-        if self._limit and len(self._responses) > self._limit:
-            raise _end(self._limit)
-        results = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
-        return self._keep(last.reply(tool_results=results))
-
-    def _keep(self, response: Response) -> bool:
-        self._responses.append(response)
-        self._kept.append(response)
-        return True
-
-    def _opened(self) -> Response:
-        """Return the first response; the calls that its messages end with are run before."""
-        prompt = self._first.prompt
-        calls = calls_of(prompt.conversation()) if self._first.is_opening else []
-        return Response(prompt.answered(prompt.tools.run(calls, self._hooks))) if calls else self._first
 
     def stream_events(self) -> Iterator[Event]:
         """Yield the events of all responses."""
@@ -340,17 +257,8 @@ class Chain:
         return self.text()
 
 
-class AsyncChain:
+class AsyncChain(_Asking[AsyncResponse]):
     """As `Chain`, for asyncio: `await chain.text()`, `async for chunk in chain`."""
-
-    def __init__(
-        self, first: AsyncResponse, limit: int | None, hooks: Hooks, kept: list[AsyncResponse] | None = None
-    ) -> None:
-        self._first = first
-        self._limit = limit
-        self._hooks = hooks
-        self._responses: list[AsyncResponse] = []
-        self._kept = [] if kept is None else kept
 
     async def responses(self) -> AsyncIterator[AsyncResponse]:
         """Yield the responses, each before it is read."""
@@ -358,27 +266,6 @@ class AsyncChain:
         while place < len(self._responses) or await self._follow():
             yield self._responses[place]
             place += 1
-
-    async def _follow(self) -> bool:
-        if not self._responses:
-            return self._keep(await self._opened())
-        last = self._responses[-1]
-        if not await last.tool_calls():
-            return False
-        if self._limit and len(self._responses) > self._limit:
-            raise _end(self._limit)
-        results = await last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
-        return self._keep(await last.reply(tool_results=results))
-
-    def _keep(self, response: AsyncResponse) -> bool:
-        self._responses.append(response)
-        self._kept.append(response)
-        return True
-
-    async def _opened(self) -> AsyncResponse:
-        prompt = self._first.prompt
-        calls = calls_of(prompt.conversation()) if self._first.is_opening else []
-        return AsyncResponse(prompt.answered(await prompt.tools.arun(calls, self._hooks))) if calls else self._first
 
     async def astream_events(self) -> AsyncIterator[Event]:
         """Yield the events of all responses."""
@@ -394,6 +281,100 @@ class AsyncChain:
     async def text(self) -> str:
         """Return the texts of all responses, joined."""
         return "".join([chunk async for chunk in self])
+
+
+async def _after(
+    before: list[Any], hooks: Hooks, prompt: str | None, asked: Asked, opening: Callable[[], Prompt]
+) -> Prompt:
+    """Return what is asked behind the last response that did not fail; `opening` where all did."""
+    for response in reversed(before):
+        await _got(response.wait())
+        if response.error is None:
+            turn: Any = dict(asked)
+            if turn.get("tool_results") is None:
+                turn["tool_results"] = await _got(
+                    response.execute_tool_calls(
+                        before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
+                    )
+                )
+            reply = await _got(response.reply(prompt, **turn))
+            return reply.prompt  # type: ignore[no-any-return]
+    return opening()
+
+
+class _Turns(Generic[ResponseT, ChainT]):
+    """A conversation, be it waited for in this way or that."""
+
+    model: Named
+    _chain: type[Any]
+
+    def __init__(self, model: Named, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
+        self.model = model
+        self.responses: list[ResponseT] = []
+        self._chain_limit = chain_limit
+        self._hooks = hooks
+        self._settings = settings
+
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> ResponseT:
+        """Return the response to the next turn, as `Model.prompt` does."""
+        response = self._response(prompt, asked)
+        self.responses.append(response)
+        return response
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = None,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> ChainT:
+        """Return the responses to the next turn, as `Model.chain` does."""
+        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
+        limit = self._chain_limit if chain_limit is None else chain_limit
+        chain: ChainT = self._chain(self._response(prompt, asked), limit, hooks, self.responses)
+        return chain
+
+    def _response(self, prompt: str | None, asked: Asked) -> ResponseT:
+        opening = partial(made, self.model, prompt, {**self._settings, **asked})
+        if not self.responses:
+            return self._made(opening(), None)
+        before: Any = self.responses[-1]
+        return self._made(before.prompt, partial(_after, self.responses[:], self._hooks, prompt, asked, opening))
+
+    def _made(self, prompt: Prompt, turn: Turn | None) -> ResponseT:
+        """Return the response to a prompt; to the one that `turn` makes when it is read, if there is one."""
+        raise NotImplementedError
+
+
+class Talk(_Turns[Response, Chain]):
+    """A conversation with a model, turn by turn; `responses` are those so far.
+
+    A turn goes on from the last one that did not fail, which is read to its end first. Each is
+    asked as `Model.prompt` asks, or with the results of tools as `Model.chain` does.
+
+        talk = llmtools.get_model("echo").conversation(tools=[upper])
+        talk.prompt("one").text()  # "one"
+        talk.chain('{"tool_calls": [{"name": "upper", "arguments": {"text": "two"}}]}').text()  # "TWO"
+        len(talk.responses)  # 3
+    """
+
+    model: Model
+    _chain = Chain
+
+    def _made(self, prompt: Prompt, turn: Turn | None) -> Response:
+        return Response(prompt, None if turn is None else lambda: _at_once(turn()))
+
+
+class AsyncTalk(_Turns[AsyncResponse, AsyncChain]):
+    """As `Talk`, for asyncio: `await conversation.prompt("hi").text()`."""
+
+    model: AsyncModel
+    _chain = AsyncChain
+
+    def _made(self, prompt: Prompt, turn: Turn | None) -> AsyncResponse:
+        return AsyncResponse(prompt, turn)
 
 
 def _name(name: str | None, base_url: str | None) -> str:

@@ -4,16 +4,18 @@ Rules:
 * What asks the model holds the `Outcome`, never the response: a response that nobody can read any
   more goes at once, and with it the connection.
 * One that is given up (closed, its task cancelled) has failed, and holds what came.
-* `batches` and `abatches` differ in how they wait, and in nothing else.
+* `batches` and `AsyncBatches` differ in how they wait, and in nothing else.
 """
 
 from __future__ import annotations
 
-from contextlib import aclosing, closing
+from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
+from .check import check_record
 from .conversation import Conversation, text_of
-from .errors import CancelledError, LlmToolsError, from_record
+from .errors import CancelledError, InputError, LlmToolsError, from_record
 from .exchange import Exchange
 from .fold import events_of
 from .send import prepare
@@ -22,11 +24,15 @@ from .values import Attachment, Event, Message, Part, ToolCall, ToolResult, Usag
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 
-    from .model import AsyncModel, Model
+    from .model import Named
     from .prompt import Prompt
     from .toolbox import Given
+    from .types import ErrorRecord
+
+
+GIVEN_UP = "the response was given up before its end"
 
 
 class Outcome:
@@ -51,7 +57,8 @@ class Outcome:
         self.events += [Event(record) for record in records if record["type"] != "message"]
 
     def end(self, exchange: Exchange) -> None:
-        """Hold how it ended."""
+        """Hold how it ended: from outside, where it is not over."""
+        self.take(exchange.cancel(CancelledError(GIVEN_UP)))
         self.error = exchange.failure
         if exchange.message is not None:
             self.messages.append(Message(exchange.message))
@@ -59,17 +66,19 @@ class Outcome:
     def give_up(self, exchange: Exchange | None) -> None:
         """End it here, from outside."""
         self.is_done = True
-        error = CancelledError("the response was given up before its end")
         if exchange is None:
-            self.error = self.error or error
+            self.error = self.error or CancelledError(GIVEN_UP)
         else:
-            self.take(exchange.cancel(error))
             self.end(exchange)
 
     def check(self) -> None:
         """Raise what it failed with."""
         if self.error is not None:
             raise self.error
+
+    def copies(self) -> list[Message]:
+        """Return the messages: what is done to these changes nothing here."""
+        return [Message(plain(message)) for message in self.messages]
 
     def text(self) -> str:
         """Return the text; of a model that tells commentary from answer, the answer."""
@@ -105,13 +114,15 @@ class Outcome:
         return Usage(total.get("input"), total.get("output"), details)
 
     def json(self) -> Any:
-        """Return the answer as JSON, held against its schema. Raises InputError."""
-        from .jsonl import loads
+        """Return the answer held against its schema; where none was asked for, the last message
+        with all that is told of it. Raises InputError."""
         from .schema import parsed
 
         self.check()
-        schema = self.prompt.schema
-        return loads(self.text().encode()) if schema is None else parsed(self.text(), schema)
+        schema = self.prompt.settled["schema"]
+        if schema is not None:
+            return parsed(self.text(), schema)
+        return self.messages[-1].to_dict() if self.messages else {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it."""
@@ -133,14 +144,18 @@ class Outcome:
         return made | {name: value for name, value in rest.items() if value}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Model | AsyncModel) -> Outcome:
-        """Return what `to_dict` told of. Raises InputError."""
+    def from_dict(cls, data: Mapping[str, Any], model: Named | None, model_of: Callable[[str], Named]) -> Outcome:
+        """Return what `to_dict` told of; `model_of` finds the model, where `model` is none. Raises
+        NoModelError, InputError."""
         from .prompt import Prompt, checked
 
-        outcome = cls(Prompt.from_dict(data.get("prompt", {}), model))
+        if not isinstance(data, Mapping) or not (model or isinstance(data.get("model"), str)):
+            raise InputError("no response that to_dict told of: it names no model")
+        outcome = cls(Prompt.from_dict(data.get("prompt", {}), model or model_of(data["model"])))
         outcome.messages = [Message(message) for message in checked(data.get("messages", ()))]
         outcome.events = [Event(event) for message in outcome.messages for event in events_of(message)]  # type: ignore[arg-type]
-        outcome.error = from_record(data["error"]) if "error" in data else None
+        if "error" in data:
+            outcome.error = from_record(_error(data["error"]))
         outcome.is_done = True
         return outcome
 
@@ -152,6 +167,15 @@ class Outcome:
     def tools(self, given: Iterable[Given] | None) -> Tools:
         """Return the tools that are given, else those of the prompt."""
         return self.prompt.tools if given is None else Tools(given)
+
+
+def _error(stored: Any) -> ErrorRecord:
+    """Return a stored error as the record that it is. Raises InputError."""
+    if not isinstance(stored, Mapping):
+        raise InputError("error: must be an object")
+    record: Any = {**stored, "type": "error"}
+    check_record(record)
+    return record  # type: ignore[no-any-return]
 
 
 def calls_of(conversation: Conversation) -> list[ToolCall]:
@@ -185,25 +209,52 @@ def batches(outcome: Outcome, later: Callable[[], Prompt] | None) -> Generator[N
         raise
 
 
-async def abatches(outcome: Outcome, later: Callable[[], Awaitable[Prompt]] | None) -> AsyncGenerator[None, None]:
-    """As `batches`; what may wait for a disk or a keyring does so in a thread."""
-    from .transport import in_thread
+class AsyncBatches:
+    """As `batches`, step by step by `anext`; what may wait for a disk or a keyring does so in a thread.
 
-    exchange: Exchange | None = None
-    try:
-        if later is not None:
-            outcome.prompt = await later()
-        await outcome.prompt.tools.prepare_async()
-        exchange = await in_thread(Outcome.exchange, outcome)
-        while exchange is not None:
-            async with aclosing(exchange.abatches()) as asked:
-                async for records in asked:
-                    outcome.take(records)
-                    yield
-            outcome.end(exchange)
-            exchange = exchange.continued()
-    except LlmToolsError as error:
-        outcome.error = outcome.error or error
-    except BaseException:
-        outcome.give_up(exchange)
-        raise
+    It is no generator: those that are open when their loop ends are closed all at once, and one
+    that closes another then fails.
+    """
+
+    def __init__(self, outcome: Outcome, later: Callable[[], Awaitable[Prompt]] | None) -> None:
+        self._outcome = outcome
+        self._later = later
+        self._exchange: Exchange | None = None
+        self._asked: AsyncGenerator[list[dict[str, Any]], None] | None = None
+
+    async def __anext__(self) -> None:
+        outcome = self._outcome
+        try:
+            if self._asked is None:
+                self._ask(await self._opened())
+            while self._exchange is not None and self._asked is not None:
+                async for records in self._asked:
+                    return outcome.take(records)
+                outcome.end(self._exchange)
+                self._ask(self._exchange.continued())
+        except LlmToolsError as error:
+            outcome.error = outcome.error or error
+        except BaseException:
+            outcome.give_up(self._exchange)
+            raise
+        raise StopAsyncIteration
+
+    async def _opened(self) -> Exchange:
+        from .transport import in_thread
+
+        if self._later is not None:
+            self._outcome.prompt = await self._later()
+        await self._outcome.prompt.tools.prepare_async()
+        exchange: Exchange = await in_thread(Outcome.exchange, self._outcome)
+        return exchange
+
+    def _ask(self, exchange: Exchange | None) -> None:
+        self._exchange = exchange
+        self._asked = None if exchange is None else exchange.abatches()
+
+    async def aclose(self) -> None:
+        """Close the connection; end the response, if that is not over."""
+        if self._asked is not None:
+            await self._asked.aclose()
+        if not self._outcome.is_done:
+            self._outcome.give_up(self._exchange)

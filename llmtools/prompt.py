@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
@@ -18,7 +19,7 @@ from .toolbox import Tools
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from .model import Named
     from .request import Endpoint, Request
@@ -120,16 +121,17 @@ class Prompt:
         """Return the records of the conversation, the tools first."""
         return Conversation([*self.tools.records.values(), *self.messages])
 
+    @property
+    def settled(self) -> dict[str, Any]:
+        """How it is to be answered (options, schema, tool_choice, reasoning): what is set here, and
+        where nothing is, what the `request` of its last user message says."""
+        given = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
+        return self.conversation().asked(self.options, **given)
+
     def request(self) -> tuple[Request, Endpoint | None]:
         """Return what is asked of whom. Raises NoModelError, NoKeyError, ConfigError."""
         target = self.model.target(self.key)
-        request = target.request(
-            self.options,
-            schema=self.schema,
-            tool_choice=self.tool_choice,
-            reasoning=self.reasoning,
-            stream=self.stream,
-        )
+        request = target.request(**self.settled, stream=self.stream)
         return request, target.endpoint
 
     def next(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
@@ -161,8 +163,15 @@ class Prompt:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: Named) -> Prompt:
         """Return the prompt that `to_dict` told of. Raises InputError."""
+        from .check import check_record
+
+        if not isinstance(data, Mapping):
+            raise InputError("prompt: must be an object")
         said = {name: data[name] for name in STORED if name in data}
-        return cls(model, tuple(checked(data.get("messages", ()))), Tools(data.get("tools", ())), **said)
+        tools = data.get("tools", [])
+        asked = {"role": "user", "parts": [], "request": said}
+        check_record({"type": "conversation", "messages": [asked], "tools": tools})
+        return cls(model, tuple(checked(data.get("messages", ()))), Tools(tools), **said)
 
 
 def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
@@ -176,7 +185,11 @@ def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list
 
     records = []
     given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise InputError(f"messages: must be a list of messages, not {given!r}")
     for place, each in enumerate(given):
+        if not isinstance(each, Mapping):
+            raise InputError(f"messages[{place}]: must be a message, not {each!r}")
         record = plain(dict(each))
         record = typed(record) or record
         try:

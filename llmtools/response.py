@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from .outcome import Outcome, abatches, batches
+from .outcome import AsyncBatches, Outcome, batches
 from .toolbox import Hooks
 from .values import Attachment, Event, Message, ToolCall, ToolResult, Usage
 
@@ -75,12 +75,12 @@ class Response(Reading):
     """
 
     def __init__(self, prompt: Prompt, later: Callable[[], Prompt] | None = None) -> None:
-        from threading import Lock
+        from threading import RLock
 
         self._outcome = Outcome(prompt)
         self.is_opening: bool = later is None
         self._source = batches(self._outcome, later)
-        self._lock = Lock()
+        self._lock = RLock()
         self._callbacks: list[Callable[[Response], object]] = []
 
     @property
@@ -107,7 +107,8 @@ class Response(Reading):
 
     def close(self) -> None:
         """Give the response up, and close its connection: from then on it has failed."""
-        self._source.close()
+        with self._lock:  # not while another thread waits for more
+            self._source.close()
         if not self.is_done:
             self._outcome.give_up(None)
 
@@ -154,12 +155,12 @@ class Response(Reading):
         return self.text()
 
     def messages(self) -> list[Message]:
-        """Return the messages that the response made: one, and more where the model paused.
+        """Return the messages that the response made, to keep: one, and more where the model paused.
 
         llmtools.get_model("echo").prompt("hi").messages()[0].role  # "assistant"
         """
         self.wait()
-        return list(self._outcome.messages)
+        return self._outcome.copies()
 
     def reasoning(self) -> str:
         """Return what the model told of its reasoning.
@@ -192,9 +193,8 @@ class Response(Reading):
         return self._outcome.usage()
 
     def json(self) -> Any:
-        """Return the answer as JSON, held against the schema that was asked for.
-
-        Raises InputError for an answer that is none, and the error with which the response failed.
+        """Return the answer to a schema; where none was asked for, the message with its `response`.
+        Raises InputError for an answer that does not fit, and the error with which the response failed.
 
             llmtools.get_model("echo").prompt('{"text": "{\\\\"age\\\\": 3}"}', schema="age int").json()  # {"age": 3}
         """
@@ -229,7 +229,8 @@ class Response(Reading):
             response.execute_tool_calls()[0].output  # "PANDA"
         """
         calls = self.tool_calls() if tool_calls_list is None else tool_calls_list
-        return self._outcome.tools(tools).run(calls, Hooks(before_call, after_call))
+        (ready := self._outcome.tools(tools)).prepare()
+        return ready.run(calls, Hooks(before_call, after_call))
 
     def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
         """Return the response to the next turn: this conversation, the results of its calls
@@ -271,7 +272,7 @@ class Response(Reading):
         """
         from .model import get_model
 
-        outcome = Outcome.from_dict(data, model or get_model(data["model"]))
+        outcome = Outcome.from_dict(data, model, get_model)
         response = cls(outcome.prompt)
         response._outcome = outcome
         return response
@@ -296,7 +297,7 @@ class AsyncResponse(Reading):
 
         self._outcome = Outcome(prompt)
         self.is_opening: bool = later is None
-        self._source = abatches(self._outcome, later)
+        self._source = AsyncBatches(self._outcome, later)
         self._lock = Lock()
         self._callbacks: list[Callable[[AsyncResponse], object]] = []
 
@@ -324,9 +325,8 @@ class AsyncResponse(Reading):
 
     async def aclose(self) -> None:
         """Give the response up, and close its connection: from then on it has failed."""
-        await self._source.aclose()
-        if not self.is_done:
-            self._outcome.give_up(None)
+        async with self._lock:  # not while another task waits for more
+            await self._source.aclose()
 
     async def on_done(self, callback: Callable[[AsyncResponse], object]) -> None:
         """Have `callback`, a function or a coroutine function, called as `Response.on_done` does."""
@@ -374,7 +374,7 @@ class AsyncResponse(Reading):
     async def messages(self) -> list[Message]:
         """Return the messages that the response made."""
         await self.wait()
-        return list(self._outcome.messages)
+        return self._outcome.copies()
 
     async def reasoning(self) -> str:
         """Return what the model told of its reasoning."""
@@ -397,7 +397,7 @@ class AsyncResponse(Reading):
         return self._outcome.usage()
 
     async def json(self) -> Any:
-        """Return the answer as JSON, held against the schema that was asked for. Raises InputError."""
+        """Return the answer to a schema, or the message with its `response`, as `Response.json` does."""
         await self.wait()
         return self._outcome.json()
 
@@ -419,7 +419,8 @@ class AsyncResponse(Reading):
         As `Response.execute_tool_calls`; the hooks may be coroutine functions.
         """
         calls = await self.tool_calls() if tool_calls_list is None else tool_calls_list
-        return await self._outcome.tools(tools).arun(calls, Hooks(before_call, after_call))
+        await (ready := self._outcome.tools(tools)).prepare_async()
+        return await ready.arun(calls, Hooks(before_call, after_call))
 
     async def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
         """Return the response to the next turn, as `Response.reply` does.
@@ -442,7 +443,7 @@ class AsyncResponse(Reading):
         """Return the response that `to_dict` told of, as `Response.from_dict` does."""
         from .model import get_async_model
 
-        outcome = Outcome.from_dict(data, model or get_async_model(data["model"]))
+        outcome = Outcome.from_dict(data, model, get_async_model)
         response = cls(outcome.prompt)
         response._outcome = outcome
         return response

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from .attachment import inlined
-from .conversation import Conversation, is_paused, unanswered
+from .conversation import Conversation, is_paused, matched, unanswered
 from .errors import (
     InputError,
     NoInputError,
@@ -101,13 +101,13 @@ def prepare(
     if failure is not None and not anyway:
         raise from_record(failure)
     messages, notices = repair(conversation.messages) if anyway else (conversation.messages, [])
-    messages = [message for message in messages if message["parts"]]
-    if not messages:
+    said = [message for message in messages if message["parts"]]
+    if not said:
         raise NoInputError("no message to answer in the stream")
-    if messages[-1]["role"] == "assistant" and not prefill and not is_paused(messages[-1]):
+    if said[-1]["role"] == "assistant" and not prefill and not is_paused(said[-1]):
         raise InputError("the conversation ends with the model's message (--prefill to have it continued)")
-    messages = [inlined(message) for message in messages]
-    return Conversation([*conversation.tools.values(), *messages]), notices  # type: ignore[list-item]
+    whole = Conversation([*conversation.tools.values(), *inlined(matched(messages))])  # type: ignore[list-item]
+    return whole, notices
 
 
 def stream(
@@ -136,8 +136,7 @@ def stream(
     prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
     name = choose_model(model, conversation, is_elsewhere=endpoint is not None)
     target = target_of(name) if endpoint is None else Target(name, name, endpoint)
-    asked = {name: value for name, value in conversation.request.items() if name not in ("model", "options")}
-    request = target.request({**conversation.request.get("options", {}), **(options or {})}, **asked)
+    request = target.request(**conversation.asked(options or {}))
     exchange: Exchange | None = Exchange(prepared, request, target.endpoint)
     yield from notices
     while exchange is not None:

@@ -20,6 +20,7 @@ from typing import Any
 from .attachment import read_file
 from .check import check_record
 from .errors import InputError, LlmToolsError, NoInputError, UsageError
+from .jsonl import dumps
 from .message import text_from
 
 TYPE_CHECKING = False
@@ -199,23 +200,32 @@ def _from_llm(name: str, document: Any) -> Template:
 
 def _checked(name: str, said: dict[str, Any]) -> Template:
     """Refuse what no template says. Raises InputError."""
+    try:
+        dumps(said)  # YAML and TOML hold more than JSON does
+        _check(said)
+        if isinstance(said.get("schema"), str):
+            from .schema import from_text
+
+            said = {**said, "schema": from_text(said["schema"])}
+    except (InputError, UsageError, NoInputError) as error:
+        raise InputError(f"the template {name}: {error.message.replace('--schema', 'schema')}") from None
+    return Template(name, said)
+
+
+def _check(said: dict[str, Any]) -> None:
     from .config import near, perhaps
-    from .schema import from_text
 
     for key, value in said.items():
         if key not in KEYS:
             advice = perhaps(near(key, KEYS)) or f"there are {', '.join(KEYS)}"
-            raise InputError(f"the template {name}: {key!r} is not known: {advice}")
+            raise InputError(f"{key!r} is not known: {advice}")
         if not any(_is(value, kind) for kind in KEYS[key]):
-            raise InputError(f"the template {name}: {key} must be {' or '.join(KEYS[key])}")
+            raise InputError(f"{key} must be {' or '.join(KEYS[key])}")
     for key in ("system", "prompt"):
         if not Text(said.get(key, "")).is_valid():
-            raise InputError(f"the template {name}: {key}: a $ that begins no field is written $$")
+            raise InputError(f"{key}: a $ that begins no field is written $$")
     for tool in said.get("tools", ()):
         check_record({"type": "tool", **tool})
-    if isinstance(said.get("schema"), str):
-        said = {**said, "schema": from_text(said["schema"])}
-    return Template(name, said)
 
 
 def _is(value: Any, kind: str) -> bool:

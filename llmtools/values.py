@@ -13,6 +13,7 @@ from os import fspath
 from typing import Any
 
 from .attachment import data_of, from_bytes, from_file
+from .conversation import plain as plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +22,6 @@ if TYPE_CHECKING:
     from typing import Self, TypeAlias
 
     Item: TypeAlias = str | Mapping[str, Any] | "ToolResult" | Sequence["Item"]
-
-
-def plain(value: Any) -> Any:
-    """Return a value with plain dicts and lists in the place of ours."""
-    if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 class Value(dict[str, Any]):

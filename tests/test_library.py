@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conversations import sse
 from harness import Shell
 from server import Answer, Close, Server, head
 from test_pause import answer as anthropic_answer
-from test_protocols import PROTOCOLS, answer, sse
+from test_protocols import PROTOCOLS, answer
 
 import llmtools as llm
 from llmtools import Event, LlmToolsError, Message
@@ -328,7 +329,10 @@ def test_values_are_dicts_and_objects() -> None:
 def test_one_conversation_for_several_models() -> None:
     conversation = llm.Conversation.from_records([llm.system("s"), llm.user("hi")])
     longer = conversation.appended(llm.assistant("hello"), llm.user("more"))
+    longer.messages[1]["parts"][0]["text"] = longer.records()[0]["parts"][0]["text"] = "changed"
     assert len(conversation.messages) == 2, "it is a value"
+    assert [message["parts"][0]["text"] for message in conversation.messages] == ["s", "hi"]
+    assert longer.messages[0]["parts"][0]["text"] == "s"
     assert [record["role"] for record in longer.records()] == ["system", "user", "assistant", "user"]
     assert llm.get_model("echo").prompt(messages=longer.messages).text() == "more"
     assert llm.get_model("echo").prompt(messages=conversation.messages).text() == "hi"
@@ -474,6 +478,55 @@ def test_a_response_is_closed(is_async: bool) -> None:
                 list(response)
         wait_for_close(server.only)
     assert isinstance(error, CancelledError) and "Hello" in shown
+
+
+SLOW = json.dumps({"text": "word " * 1000, "delay": 0.02})
+
+
+def test_a_response_is_closed_while_another_reads_it() -> None:
+    async def close() -> llm.AsyncResponse:
+        response, first = llm.get_async_model("echo").prompt(SLOW), asyncio.Event()
+
+        async def read() -> None:
+            async for _ in response:
+                first.set()
+
+        task = asyncio.create_task(read())
+        await asyncio.wait_for(first.wait(), 20)
+        await response.aclose()
+        with pytest.raises(CancelledError):
+            await task
+        return response
+
+    assert isinstance(asyncio.run(close()).error, CancelledError)
+    response = llm.get_model("echo").prompt(SLOW)
+    with ThreadPoolExecutor(1) as pool:
+        chunks = iter(response)
+        assert next(chunks)
+        reading = pool.submit(list, chunks)
+        response.close()
+        with pytest.raises(CancelledError):
+            reading.result(60)
+
+
+@pytest.mark.parametrize("is_chain", [False, True])
+def test_a_loop_that_ends_closes_what_is_left(is_chain: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def leave(server: Server) -> Any:
+        asked = async_model(server, "openai-chat")
+        response: Any = asked.chain("hi") if is_chain else asked.prompt("hi")
+        chunks = aiter(response)
+        assert await anext(chunks) == "Hello"
+        return response, chunks
+
+    async def read(response: Any) -> None:
+        with pytest.raises(CancelledError):
+            await response.text()
+
+    with Server([head(), BEGIN]) as server:
+        response, _ = asyncio.run(leave(server))
+        wait_for_close(server.only)
+    asyncio.run(read(response))
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_a_program_that_is_interrupted_holds_what_came(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -66,6 +67,9 @@ def test_parts_are_told_apart_and_can_be_changed() -> None:
     again.parts[1]["text"] = "changed"
     del again.parts[2]
     assert again.text == "changed" and message.text == "there"
+    response = llm.get_model("echo").prompt("hi")
+    response.messages()[0].parts[0]["text"] = "changed"
+    assert response.text() == response.messages()[0].text == "hi"
     assert llm.get_model("echo").prompt(messages=[again, user("go on")]).text() == "go on"
     with pytest.raises(AttributeError):
         text.chunk = "a slip of the pen"  # type: ignore[attr-defined]
@@ -355,6 +359,24 @@ def test_a_call_that_is_no_json_gets_its_result() -> None:
         assert server.requests[1].json["messages"][-1]["tool_call_id"] == "c1"
 
 
+def test_a_call_that_the_length_limit_may_have_cut_is_not_run() -> None:
+    """Cut off before its arguments, it looks like one that has none."""
+    ran: list[int] = []
+
+    def add(number: int = 7) -> str:
+        ran.append(number)
+        return str(number)
+
+    def results(*arguments: dict[str, int]) -> list[Any]:
+        said = {"tool_calls": [{"name": "add", "arguments": each} for each in arguments], "finish_reason": "length"}
+        return llm.get_model("echo").prompt(json.dumps(said), tools=[add]).execute_tool_calls()
+
+    first, last = results({}, {})
+    assert (first.output, "length limit" in last.exception) == ("7", True)
+    assert results({"number": 1})[0].output == "1", "arguments that parse were not cut off"
+    assert ran == [7, 1]
+
+
 def test_a_tool_that_nobody_runs_here() -> None:
     tool = llm.Tool("far", "Is elsewhere.", {"type": "object", "properties": {}})
     [result] = llm.get_model("echo").prompt(script(("far", {})), tools=[tool]).execute_tool_calls()
@@ -461,3 +483,109 @@ def test_a_conversation_that_begins_with_open_calls() -> None:
     assert talk.prompt("c").text() == "c"
     roles = "".join(message["role"][0] for message in talk.responses[-1].prompt.messages)
     assert roles == "uatauatau", "each turn behind the other, no call run twice"
+
+
+def test_json_without_a_schema_is_what_is_known_of_the_reply() -> None:
+    told = llm.get_model("echo").prompt("3 names for an otter").json()
+    assert told["parts"] == [{"type": "text", "text": "3 names for an otter"}]
+    assert told["response"]["model"] == "echo" and type(told) is dict
+
+
+ASKED = {"schema": {"type": "object", "required": ["age"]}, "options": {"temperature": 0.5, "seed": 1}}
+
+
+@BOTH
+def test_a_message_says_how_it_wants_to_be_answered(protocol: str) -> None:
+    def schema_of(place: int) -> bool:
+        return '"required": ["age"]' in sent(server, place)
+
+    with Server(*[answer(protocol)] * 5) as server:
+        asked, said = model(server, protocol), {**user("hi"), "request": {**ASKED, "unknown": 1}}
+        first = asked.prompt(messages=[said], seed=2)
+        assert first.text() == "Hello you" and schema_of(0)
+        assert server.requests[0].json["temperature"] == 0.5, "as the message says"
+        with pytest.raises(llm.LlmToolsError, match="the answer"):
+            first.json()
+        first.reply(messages=[llm.user("more")]).text()
+        assert not schema_of(1), "it holds until the next user message"
+        asked.prompt(messages=[said, assistant("ho"), user("more")], temperature=1.0).text()
+        assert not schema_of(2) and server.requests[2].json["temperature"] == 1.0
+        asked.prompt(messages=[said], temperature=1.0, schema="name").text()
+        assert not schema_of(3) and server.requests[3].json["temperature"] == 1.0, "what is given comes first"
+        asyncio.run(run(async_model(server, protocol).prompt(messages=[said])))
+        assert schema_of(4)
+
+
+async def run(response: llm.AsyncResponse) -> str:
+    return await response.text()
+
+
+def test_a_message_with_a_request_of_unknown_fields_is_sent() -> None:
+    said = {**user("hi"), "request": {"unknown": 1, "reasoning": "low"}}
+    records = list(llm.stream([said], model="echo"))
+    assert records[0]["request"] == {"reasoning": "low"}
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_toolbox_is_made_ready_before_calls_that_are_open(is_async: bool) -> None:
+    asked = llm.get_model("echo").prompt(calls_upper("a"), tools=[upper])
+    history = [*asked.prompt.messages, *asked.messages()]
+    kept = asked.to_dict()
+
+    async def aboth() -> list[str]:
+        chain = llm.get_async_model("echo").chain(messages=history, tools=[Memory()])
+        reply = await llm.AsyncResponse.from_dict(kept).reply(tools=[Memory()])
+        return [await chain.text(), await reply.text()]
+
+    def both() -> list[str]:
+        chain = llm.get_model("echo").chain(messages=history, tools=[Memory()])
+        return [chain.text(), llm.Response.from_dict(kept).reply(tools=[Memory()]).text()]
+
+    assert (asyncio.run(aboth()) if is_async else both()) == ["A", "A"]
+
+
+DONE = llm.get_model("echo").prompt("hi").to_dict()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({**DONE, "model": 3}, "it names no model"),
+        ("x", "it names no model"),
+        ({**DONE, "prompt": 3}, "prompt: must be an object"),
+        ({**DONE, "prompt": {"messages": [3]}}, r"messages\[0\]: must be a message"),
+        ({**DONE, "prompt": {"options": 3}}, "options must be an object"),
+        ({**DONE, "prompt": {"tools": [{}]}}, "name is missing"),
+        ({**DONE, "messages": "x"}, "messages: must be a list"),
+        ({**DONE, "error": 3}, "error: must be an object"),
+        ({**DONE, "error": {}}, "error: code is missing"),
+    ],
+)
+def test_what_no_to_dict_gave_is_refused(wrong: Any, told: str) -> None:
+    with pytest.raises(llm.errors.InputError, match=told):
+        llm.Response.from_dict(wrong)
+    with pytest.raises(llm.errors.InputError, match=told):
+        llm.AsyncResponse.from_dict(wrong)
+
+
+@BOTH
+def test_results_without_an_id_answer_the_calls_of_their_name(protocol: str) -> None:
+    """As histories of older programs have them: nothing is run again, and each goes out with its call."""
+    calls: list[Any] = [{"type": "tool_call", "name": "upper", "arguments": {"text": text}} for text in "ab"]
+    results = [{"type": "tool_result", "name": "upper", "output": output} for output in "AB"]
+    later = [{**calls[0], "tool_call_id": "c"}, {**calls[0], "name": "other"}, calls[1]]
+    ran: list[str] = []
+    said = [user("x"), assistant(*calls), llm.tool_message(*results), assistant(*later), llm.tool_message(results[0])]
+
+    def upper(text: str) -> str:
+        ran.append(text)
+        return text.upper()
+
+    with Server(*[answer(protocol)] * 2) as server:
+        model(server, protocol).chain(messages=said[:3], tools=[upper]).text()
+        model(server, protocol).chain(messages=said, tools=[upper]).text()
+        told = [request.json["messages"] for request in server.requests]
+    assert ran == ["b"], "only the last is open, and runs"
+    for messages in told:
+        ids = re.findall(r'"(?:id|tool_call_id|tool_use_id)": "([^"]+)"', json.dumps(messages))
+        assert ids and {ids.count(each) for each in ids} == {2}, "each call has one result"

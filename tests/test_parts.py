@@ -215,3 +215,13 @@ def test_a_large_reply_from_a_file_equals_the_pipe(shell: Shell) -> None:
 def test_saved_path(tmp_path: Path, rich: Shell) -> None:
     done = rich.run("llm-parts --save out -t attachment -0 < rich.jsonl")
     assert done.out.rstrip(b"\0") == b"out/pic.png"
+
+
+@pytest.mark.parametrize("reply", [[], [{"role": "assistant", "parts": [{"type": "text", "text": "yes"}]}]])
+def test_an_error_behind_conversation_records_is_told(shell: Shell, reply: list[dict[str, Any]]) -> None:
+    messages = [{"role": "user", "parts": [{"type": "text", "text": "hi"}]}, *reply]
+    error = {"type": "error", "code": "unavailable", "message": "no route", "exit_status": 69}
+    lines = [{"type": "conversation", "id": "1", "messages": messages}, error]
+    (shell.folder / "batch.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = shell.run("cat batch.jsonl | llm-parts")
+    assert (done.status, done.text.strip(), done.err) == (69, "yes" if reply else "", "llm-parts: no route\n")

@@ -83,8 +83,8 @@ class Printer:
         self._print(view.take(is_end=True))
         conversation = view.conversation
         if conversation.conversations and not conversation.has_history:
-            return
-        if self._is_live:
+            self.failure = self.failure or conversation.failure
+        elif self._is_live:
             self.has_reply = self.has_reply or bool(conversation.reply) or conversation.is_open
             self.failure = self.failure or conversation.failure
             self._save(turn(conversation))

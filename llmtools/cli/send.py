@@ -156,13 +156,10 @@ class Sender:
         return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
 
     def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
-        given, asked = self.given, conversation.request
-        target = self._target(conversation)
+        given, target = self.given, self._target(conversation)
+        told = {name: given[name] for name in ("tool_choice", "reasoning")}
         request = target.request(
-            {**asked.get("options", {}), **options},
-            schema=self.schema or asked.get("schema"),
-            tool_choice=given["tool_choice"] or asked.get("tool_choice"),
-            reasoning=given["reasoning"] or asked.get("reasoning"),
+            **conversation.asked(options, schema=self.schema, **told),
             cache_prompt=given["cache_prompt"],
             drop_unsupported=given["drop_unsupported"],
             stream=not given["no_stream"],
@@ -225,7 +222,10 @@ class Sender:
 
     def _show_request(self, prepared: Conversation, conversation: Conversation) -> None:
         self._server_tools(prepared, conversation)
-        self.process.write_lines([self._exchange(prepared, conversation, self.options).dry_run()])
+        request, notices = self._exchange(prepared, conversation, self.options).dry_run()
+        for record in notices if not self.process.quiet else ():
+            self.process.say(record["message"])
+        self.process.write_lines([request])
 
     def _run(self, exchange: Exchange, entry: Entry | None) -> None:
         """Write the records of the reply; keep its message, however the run ends."""
