@@ -18,7 +18,7 @@ from .errors import InputError, NoInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .types import Attachment, Message
+    from .types import Attachment, Message, Part
 
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -154,24 +154,36 @@ def data_of(attachment: Attachment) -> bytes | None:
     return data
 
 
-def _inlined(attachment: Attachment) -> Attachment:
-    if "content" in attachment or "path" not in attachment:
+def _inlined(attachment: Attachment, role: str) -> Attachment:
+    if role == "assistant" and "path" not in attachment:  # a model made it: it goes back as it came
         return attachment
-    data = data_of(attachment) or b""
+    data = data_of(attachment)
+    if data is None or ("content" in attachment and attachment.get("type")):
+        return attachment
     kept = {name: value for name, value in attachment.items() if name not in ("path", "sha256")}
-    return {**kept, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
+    kind = attachment.get("type") or mime_type(data, attachment.get("name", ""))
+    return {**kept, "type": kind, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
 
 
-def inlined(message: Message) -> Message:
-    """Return a message as it can be sent, with the files that its attachments name in it.
+def inlined(messages: list[Message]) -> list[Message]:
+    """Return messages as they can be sent: with the files that their attachments name in them,
+    each with its type.
 
-    Raises what `data_of` raises for a file that is gone or is not the one it was.
+    Raises what `data_of` raises, which then names the message and the part.
     """
-    parts = []
-    for part in message["parts"]:
-        if part["type"] == "attachment" and "attachment" in part:
-            part = {**part, "attachment": _inlined(part["attachment"])}
-        elif part["type"] == "tool_result" and "attachments" in part:
-            part = {**part, "attachments": [_inlined(attachment) for attachment in part["attachments"]]}
-        parts.append(part)
-    return {**message, "parts": parts}
+    found: list[Message] = []
+    for number, message in enumerate(messages, 1):
+        parts: list[Part] = []
+        role = message["role"]
+        for part in message["parts"]:
+            try:
+                if part["type"] == "attachment" and "attachment" in part:
+                    part = {**part, "attachment": _inlined(part["attachment"], role)}
+                elif part["type"] == "tool_result" and "attachments" in part:
+                    part = {**part, "attachments": [_inlined(attachment, role) for attachment in part["attachments"]]}
+            except (InputError, NoInputError) as error:
+                error.message = f"message {number} ({role}), part {len(parts) + 1}: {error.message}"
+                raise
+            parts.append(part)
+        found.append({**message, "parts": parts})
+    return found

@@ -86,9 +86,10 @@ class Clock:
 
 
 class Attempt:
-    """One try: sends, reads, and tells in `failure` what went wrong."""
+    """One try: sends, reads, and tells in `failure` what went wrong. `decoder` reads what comes."""
 
     def __init__(self, protocol: ModuleType, request: Request, opening: Open, clock: Clock) -> None:
+        self.decoder = protocol.Decoder(opening.endpoint.name, request.quirks)
         self._protocol = protocol
         self._request = request
         self._opening = opening
@@ -123,31 +124,27 @@ class Attempt:
         else:
             body = yield from self._body(WHOLE_BODY)
             if self.failure is None:
-                decoder = self._protocol.Decoder(self._opening.endpoint.name, self._request.quirks)
-                yield from self._pass_on(decoder.body(body))
+                yield from self._pass_on(self.decoder.body(body))
 
     def _stream(self) -> Steps:
-        decoder = self._protocol.Decoder(self._opening.endpoint.name, self._request.quirks)
-        seen = 0
+        decoder, seen = self.decoder, 0
+        late: LlmToolsError | None = None
         while True:
-            data = yield READ
+            data = late or (yield READ)
+            is_last = not data or isinstance(data, LlmToolsError)
             try:
-                records = decoder.eof() if isinstance(data, LlmToolsError) or not data else decoder.feed(data)
-            except TruncatedError as error:
-                self.failure = data if isinstance(data, LlmToolsError) else error
-                return
+                records = decoder.eof() if is_last else decoder.feed(data)
             except LlmToolsError as error:
-                self.failure = error
-                return
+                records = [dict(error.to_record())]
             is_over = yield from self._pass_on(records)
-            if is_over or isinstance(data, LlmToolsError) or not data:
+            if isinstance(data, LlmToolsError) and isinstance(self.failure, TruncatedError):
+                self.failure = data  # which says why it is cut off
+            if is_over or is_last:
                 return
             if decoder.seen != seen:
                 seen = decoder.seen
                 self._clock.saw_event()
-            self.failure = self._clock.check()
-            if self.failure is not None:
-                return
+            late = self._clock.check()
 
     def _pass_on(self, records: list[Record]) -> Generator[Any, Any, bool]:
         """Pass records on; return whether they end the answer."""
@@ -197,10 +194,12 @@ def converse(
     *,
     monotonic: Callable[[], float],
     random: Callable[[], float],
+    reading: Callable[[Any], None],
 ) -> Steps:
     """Ask, as often as it takes; yield wants, waits in seconds, and lists of records.
 
-    Raises the failure of the last try.
+    reading: is told of the decoder of each try, which knows what a reply without an end has
+    said of its usage. Raises the failure of the last try.
     """
     endpoint, limits = opening
     asked, notices = protocol.encode(conversation, request)
@@ -211,6 +210,7 @@ def converse(
     while True:
         tries += 1
         attempt = Attempt(protocol, request, Open(asked, endpoint, limits), clock)
+        reading(attempt.decoder)
         yield from attempt.run()
         failure = attempt.failure
         if failure is None:

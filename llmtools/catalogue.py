@@ -64,7 +64,7 @@ PROVIDERS = {
     "openrouter": _of(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY",
                       "reasoning_object file_urls video openrouter_tools"),
     "mistral": _of(_CHAT, "https://api.mistral.ai/v1", "MISTRAL_API_KEY",
-                   "random_seed tool_choice_any short_ids audio_string prefix no_stream_options"),
+                   "random_seed tool_choice_any short_ids audio_string document_url prefix no_stream_options"),
     "deepseek": _of(_CHAT, "https://api.deepseek.com", "DEEPSEEK_API_KEY", "thinking reasoning_with_calls json_object"),
     "xai": _of(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
     "groq": _of(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
@@ -128,8 +128,8 @@ LOCAL = tuple(name for name, provider in PROVIDERS.items() if provider.base_url.
 _KNOWN = (
     "max_completion_tokens random_seed no_stop no_sampling no_stream_options prompt_cache_key no_include "
     "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
-    "short_ids reasoning_with_calls tool_images file_urls video audio_string prefix no_finish unsigned_thinking "
-    "no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning"
+    "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
+    "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning"
 )
 QUIRKS = frozenset(_KNOWN.split())
 """Every quirk that a protocol knows."""

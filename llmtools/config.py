@@ -60,15 +60,6 @@ class Config:
     models: dict[str, Table] = field(default_factory=dict)
     tools: dict[str, list[str]] = field(default_factory=dict)
 
-    def options(self, name: str) -> dict[str, Any]:
-        """Return the options that `[models."NAME".options]` gives a model by its full name,
-        or by an alias of it."""
-        found: dict[str, Any] = {}
-        for key, table in self.models.items():
-            if name in (key, self.aliases.get(key)):
-                found.update(table.get("options", {}))
-        return found
-
 
 # Reading
 

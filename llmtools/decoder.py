@@ -14,6 +14,7 @@ from .sse import Decoder as SseDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from .sse import Event
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         def loads(self, payload: bytes) -> Any:
             """Return the JSON value that the vendor sent. Raises ProtocolError."""
 
+        def heard(self) -> dict[str, Any]:
+            """Return what is known of the usage and the model, as `end` says it."""
+
 
 NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before it told the usage"}
 
@@ -38,14 +42,17 @@ class EventDecoder:
     events, notices, `end`, or an `error` as the last.
 
     `seen` counts the events and comments of the wire, those too that hold nothing. A
-    protocol gives `_take`, `_body` and, if its terminal event may be followed by more, `_last`.
+    protocol gives `_made`, `_take`, `_body` and, if its terminal event may be followed by more, `_last`.
     """
 
-    def __init__(self, reply: Reply) -> None:
+    _made: Callable[[str], Reply]
+    """What makes the reply of an issuer."""
+
+    def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
         self.seen = 0
         self._event_count = 0
         self._sse = SseDecoder()
-        self._reply = reply
+        self._reply = self._made(issuer)
         self._is_over = False
 
     def feed(self, data: bytes) -> list[Record]:
@@ -94,6 +101,10 @@ class EventDecoder:
             records = self._fail(error)
         self._is_over = True
         return records
+
+    def heard(self) -> dict[str, Any]:
+        """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
+        return self._reply.heard()
 
     def _take(self, name: str, payload: bytes) -> list[Record]:
         """Return the records of one event. Raises ProtocolError for what is no JSON."""

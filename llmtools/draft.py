@@ -126,6 +126,12 @@ class Draft:
         """Add a notice."""
         self.records.append({"type": "notice", "code": code, "message": message})
 
+    def heard(self, usage: Any, model: str, details: dict[str, Any]) -> dict[str, Any]:
+        """Return what `end` says of the usage and the model, and what is kept beside them: what is known of it."""
+        kept = said_in(details, frozenset())
+        said = {"usage": usage, "model_served": model, "details": {self.issuer: kept} if kept else None}
+        return {name: value for name, value in said.items() if value}
+
     def end_halves(self) -> None:
         """Say that no other halves come."""
         for index, (kind, _) in self._halves.items():

@@ -63,8 +63,8 @@ def resolve(model: str) -> tuple[str, Provider]:
     raise NoModelError(f"no model is named {model!r}; there are {known}, and --base-url for any server")
 
 
-def over_http(endpoint: Endpoint, limits: Limits) -> Provider:
-    """Return the function that asks an endpoint."""
+def over_http(endpoint: Endpoint, limits: Limits, reading: Callable[[Any], None]) -> Provider:
+    """Return the function that asks an endpoint; `reading` is told of the decoder of each try."""
     import random
 
     from .attempt import converse
@@ -78,8 +78,15 @@ def over_http(endpoint: Endpoint, limits: Limits) -> Provider:
         said = conversation.messages
         messages = yield from fetched(said, endpoint.protocol, request.quirks, is_public=is_public)
         whole = Conversation([*conversation.tools.values(), *messages])  # type: ignore[list-item]
-        opening = (endpoint, limits)
-        yield from converse(whole, request, module, opening, monotonic=time.monotonic, random=random.random)
+        yield from converse(
+            whole,
+            request,
+            module,
+            (endpoint, limits),
+            monotonic=time.monotonic,
+            random=random.random,
+            reading=reading,
+        )
 
     return play
 
@@ -127,13 +134,16 @@ class Exchange:
         self.provider: str
         if endpoint is None:
             self.provider, play = resolve(request.model)
+            said = [message for message in conversation.messages if message["parts"]]
+            conversation = Conversation([*conversation.tools.values(), *said])  # type: ignore[list-item]
         else:
-            self.provider, play = endpoint.name, over_http(endpoint, self._limits)
+            self.provider, play = endpoint.name, over_http(endpoint, self._limits, self._is_read_by)
         self.request = request
         self._conversation = conversation
         self._endpoint = endpoint
         self.failure: LlmToolsError | None = None
         self.message: Message | None = None
+        self._decoder: Any = None
         self._steps: Any = play(conversation, request)
         self._connection: Any = None
         self._fold = Fold()
@@ -160,8 +170,10 @@ class Exchange:
                     sleep(want)
                 elif type(want) is Fetch:
                     answer = _fetch(want)
+                elif want is READ:
+                    answer = self._read()
                 else:
-                    answer = self._connected(want).read() if want is READ else self._connected(want).open(want)
+                    answer = self._connected(want).open(want)
         except LlmToolsError as error:
             self.failure = self.failure or error
         finally:
@@ -170,14 +182,22 @@ class Exchange:
         if records := self._finish():
             yield records
 
-    def dry_run(self) -> bytes:
+    def _read(self) -> Any:
+        try:
+            return self._connection.read()
+        except LlmToolsError as error:  # a signal's handler raised it: what came may be a whole reply
+            return error
+
+    def dry_run(self) -> tuple[bytes, list[Record]]:
         """Return the HTTP request that would be sent, as a JSON object of method, url, headers
-        and body, the key masked.
+        and body, the key masked; and the notices of what it cannot say.
 
         Raises UsageError for a model that is not asked over HTTP.
         """
+        notices: list[Record] = []
         want = self._next(None)
         while type(want) is list or type(want) is Fetch:
+            notices += want if type(want) is list else []
             want = self._next(_fetch(want) if type(want) is Fetch else None)
         if want is None or type(want) is float:
             raise UsageError(f"--dry-run: {self.request.model} is not asked over HTTP")
@@ -187,7 +207,7 @@ class Exchange:
         masked = {} if endpoint.key is None else key_header(endpoint, "***")
         shown = {"method": "POST", "url": endpoint.url(request.path)}
         headers = {**request.headers, **dict.fromkeys(endpoint.headers, "***"), **masked}
-        return dumps({**shown, "headers": headers, "body": loads(request.body)})
+        return dumps({**shown, "headers": headers, "body": loads(request.body)}), notices
 
     async def abatches(self) -> AsyncGenerator[list[Record], None]:
         """As `batches`, for asyncio; a task that is cancelled closes its connection."""
@@ -234,13 +254,15 @@ class Exchange:
 
     def cancel(self, error: LlmToolsError) -> list[Record]:
         """End the response here, from outside; return its last records, none where it is over.
+        A reply whose end has come is whole.
 
         exchange = llmtools.Exchange(llmtools.Conversation([llmtools.user("hi")]), llmtools.request.Request("echo"))
         exchange.cancel(llmtools.errors.CancelledError("enough"))[0]["type"]  # "error"
         """
         if self._is_over:
             return []
-        self.failure = self.failure or error
+        if self._end is None:
+            self.failure = self.failure or error
         return self._finish()
 
     def continued(self) -> Exchange | None:
@@ -262,6 +284,9 @@ class Exchange:
     def _is_paused(self) -> bool:
         return self._end is not None and self._end.get("finish_reason") == "pause"
 
+    def _is_read_by(self, decoder: Any) -> None:
+        self._decoder = decoder
+
     def _take(self, events: list[Record]) -> list[Record]:
         records: list[Record] = []
         for event in events:
@@ -281,7 +306,7 @@ class Exchange:
                 self._feed(event)
                 records.append(event)
                 if kind == "reset":
-                    self._start = None
+                    self._start = self._end = None
         return records
 
     def _feed(self, event: Record) -> None:
@@ -346,8 +371,9 @@ class Exchange:
             end["status"] = failure.code if isinstance(failure, (CancelledError, TruncatedError)) else "error"
             end["exit_status"] = failure.exit_status
         end["finish_reason"] = "stop" if failure is None else "error"
-        said = {name: value for name, value in (self._end or {}).items() if name not in ("type", "status")}
-        end.update(said)
+        heard = self._decoder.heard() if self._decoder is not None else {}  # by a reply that was cut off, too
+        said = {**heard, **(self._end or {})}
+        end.update({name: value for name, value in said.items() if name not in ("type", "status")})
         elapsed = time.monotonic() - self._begun
         timing = {"total": round(elapsed, 3)}
         if self._first is not None:

@@ -28,7 +28,7 @@ URLS: dict[str, tuple[str, ...]] = {
 }
 """Protocol -> what the types begin with that it takes by URL."""
 
-QUIRKS = {"video": ("video/",), "file_urls": ("application/pdf",)}
+QUIRKS = {"video": ("video/",), "file_urls": ("application/pdf",), "document_url": ("application/pdf",)}
 """Quirk -> what such a server takes by URL too."""
 
 

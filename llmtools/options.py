@@ -52,7 +52,8 @@ QUIRKS: dict[str, dict[str, str]] = {
         ("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"), ""
     ),
 }
-"""Quirk -> option -> where it stands on such a server, "" where it is refused there."""
+"""Quirk -> option -> where it stands on such a server that speaks Chat, "" where it is refused
+by any protocol."""
 
 ROOTS = {
     "gemini": (
@@ -79,10 +80,11 @@ ROOTS = {
 def place(name: str, protocol: str, quirks: Iterable[str] = ()) -> str:
     """Return where an option stands in the body of a request, its levels joined by dots; ""
     where the protocol, or a server with the quirks, has no place for it."""
-    moved = {option: path for quirk in quirks for option, path in QUIRKS.get(quirk, {}).items()}
-    path = moved.get(name)
-    if path is None:
-        path = OPTIONS[name][COLUMNS.index(protocol)] if name in OPTIONS else name
+    path = OPTIONS[name][COLUMNS.index(protocol)] if name in OPTIONS else name
+    for quirk in quirks:
+        moved = QUIRKS.get(quirk, {}).get(name)
+        if moved == "" or (moved and protocol == "openai-chat"):
+            path = moved
     root, beside = ROOTS.get(protocol, ("", ()))
     return f"{root}.{path}" if path and root and path.partition(".")[0] not in beside else path
 

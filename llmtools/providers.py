@@ -60,7 +60,8 @@ def split_url(url: str) -> tuple[str, str, str]:
     except ValueError as error:
         raise UsageError(f"no base URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or _SPACE.search(url):
-        raise UsageError(f"{url!r} is no base URL: http://… or https://… is meant")
+        shown = url.rpartition("@")[2]  # before it may stand a password
+        raise UsageError(f"{shown!r} is no base URL: http://… or https://… is meant")
     host = parts.hostname
     shown = f"[{host}]" if ":" in host else host
     return parts.scheme, host, f"{parts.scheme}://{shown}{port}"

@@ -44,7 +44,20 @@ def resolve(name: str, key: Secret | None = None) -> Target:
         return Target(meant, meant)
     provider, model = split(name, config)
     full = f"{provider}/{model}"
-    return Target(full, model, endpoint(provider, model, key, config=config), config.options(full))
+    return Target(full, model, endpoint(provider, model, key, config=config), options(full, config))
+
+
+def options(full: str, config: Config) -> dict[str, Any]:
+    """Return the options that `[models."NAME".options]` gives a model, by whichever name it stands there."""
+    found: dict[str, Any] = {}
+    for name, table in config.models.items():
+        try:
+            meant = name if name == full else "/".join(split(name, config))
+        except NoModelError:
+            continue
+        if meant == full:
+            found.update(table.get("options", {}))
+    return found
 
 
 def split(name: str, config: Config) -> tuple[str, str]:
@@ -119,10 +132,14 @@ def _unknown(asked: str, name: str, config: Config, lists: dict[str, list[str]])
     meant = f"{asked!r}" if asked == name else f"{asked!r} ({name})"
     if head in known(config):
         return f"{head} is a provider: name one of its models, {head}/MODEL (llm-models list {head}/)"
-    names = [*config.aliases, *(f"{provider}/{model}" for provider, names in lists.items() for model in names)]
+    others = [alias for alias in config.aliases if alias != asked]
+    names = [*others, *(f"{provider}/{model}" for provider, names in lists.items() for model in names)]
     found = near(name, [*names, *(model for models in lists.values() for model in models)])
     if slash and not found:
         found = [f"{provider}/{model}" for provider in near(head, known(config))]
+    spelled = re.sub(r"(?<=[a-z])(?=\d)", "-", name.lower(), count=1)  # gpt5, GPT-5
+    if not found and (family := provider_of(spelled)):
+        found = [f"{family}/{spelled}"]
     family = provider_of(f"{name}-")
     if not found and family:
         return f"no model is named {meant}: perhaps one of {family}'s (llm-models {family}/)"
@@ -222,7 +239,7 @@ def _ollama(named: str) -> str:
     place, slash, path = rest.rstrip("/").partition("/")
     found = re.fullmatch(r"(\[[^]]*\]|[^:]*)(?::(\d+))?", place)
     if found is None:
-        raise ConfigError(f"OLLAMA_HOST={named!r} is no address")
+        raise ConfigError("OLLAMA_HOST is no address: HOST, HOST:PORT or a URL is meant")  # it may hold a password
     host, port = found[1] or "127.0.0.1", found[2]
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
     port = port or {"http": "80", "https": "443"}.get(scheme if mark else "", "11434")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 FETCH_LIMIT = 256 << 20
 """The most that is fetched from a URL, in bytes."""
+FETCH_TIME = 600.0
+"""The most that it may take, in seconds, though something comes all the time."""
 
 
 def _tls(url: str) -> Any:
@@ -272,9 +274,11 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
 
     Raises UnavailableError where it cannot be had, InputError where it is too large.
     """
+    from time import monotonic
+
     import httpx
 
-    data = bytearray()
+    data, until = bytearray(), monotonic() + FETCH_TIME
     hooks = {"request": [_refuse_private]} if is_public else {}
     try:
         with (
@@ -287,6 +291,8 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
                 data += chunk
                 if len(data) > FETCH_LIMIT:
                     raise InputError(f"{url}: larger than {FETCH_LIMIT >> 20} MiB")
+                if monotonic() > until:
+                    raise UnavailableError(f"{url}: not there after {FETCH_TIME:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{url}: {str(error) or type(error).__name__}") from None
     return bytes(data)

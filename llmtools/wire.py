@@ -30,6 +30,16 @@ def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
     return laid
 
 
+def text_in_base64(content: str) -> str:
+    """Return the text that an attachment holds. Raises InputError for what is no base64."""
+    from binascii import Error, a2b_base64
+
+    try:
+        return a2b_base64(content).decode("utf-8", "replace")
+    except Error as error:
+        raise InputError(f"an attachment is no base64: {error}") from None
+
+
 _ANSWERS = ("n", "candidate_count", "candidateCount")
 """The options that ask for more than one answer."""
 
@@ -44,6 +54,11 @@ class Builder:
         self._quirks = request.quirks
         self._protocol = protocol
         self._conversation: list[Message] = []
+
+    def counted(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that say something; who is told of one counts the others too."""
+        self._conversation = messages
+        return [message for message in messages if message["parts"]]
 
     def drop(self, code: str, message: str) -> None:
         """Note that something could not be said."""
@@ -68,8 +83,11 @@ class Builder:
 
     def options(self) -> Wire:
         """Return the options of the request as they stand in its body. Raises UsageError for
-        more than one answer."""
+        more than one answer, and for what is no name."""
         given = self._request.options
+        for name in given:
+            if "" in name.split("."):
+                raise UsageError(f"-o {name!r}: no name of an option")
         for name in _ANSWERS:
             if given.get(name, 1) not in (1, "1"):
                 raise UsageError(f"-o {name}: only one answer can be asked for")
@@ -101,6 +119,12 @@ class Builder:
             else:
                 self.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
         return blocks
+
+    def choice(self, tools: list[Wire]) -> str | None:
+        """Return the tool choice that was asked for; vendors refuse one where no tool is offered, which
+        `auto` and `none` can do without."""
+        asked, given = self._request.tool_choice, self._request.options.get("tools")
+        return asked if tools or given or asked not in ("auto", "none") else None
 
     def own_tool(self, tool: ToolRecord, own: Wire) -> Wire:
         """Return the block of a tool of the vendor's own, of which `own` is what the record keeps."""

@@ -12,11 +12,10 @@ import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from llmtools.check import check_record
-from llmtools.errors import LlmToolsError
-from llmtools.fold import message_of
+import drafts
+from drafts import Machine, end_of
 
 Object = dict[str, Any]
 
@@ -24,14 +23,6 @@ ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] /
 ISSUER = "recorded"
 _STATUS = 6
 """The column of INDEX.tsv that has the HTTP status."""
-
-
-class Machine(Protocol):
-    """A decoder of some protocol."""
-
-    def feed(self, data: bytes) -> list[Object]: ...
-
-    def eof(self) -> list[Object]: ...
 
 
 def lines(name: str) -> dict[str, Object]:
@@ -66,14 +57,6 @@ def status_of(name: str) -> int:
     return next(int(line.split("\t")[_STATUS]) for line in index if line.startswith(name + "\t"))
 
 
-def end_of(machine: Machine) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def fed(machine: Machine, *pieces: bytes) -> list[Object]:
     """All records of a stream that comes in pieces."""
     return [record for piece in pieces for record in machine.feed(piece)] + end_of(machine)
@@ -87,13 +70,7 @@ def ended(machine: Machine) -> list[Object]:
 
 def whole(records: list[Object]) -> Object:
     """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return drafts.whole(records, ISSUER)
 
 
 def call_of(part: Object) -> tuple[str, Any]:

@@ -9,13 +9,13 @@ import re
 import struct
 import wave
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import Done, Shell
-from server import Server
+from server import Server, whole
 from test_protocols import PROTOCOLS, answer, send
 
 from llmtools.options import COLUMNS, OPTIONS, QUIRKS, place, placed
@@ -97,7 +97,10 @@ def test_each_option_is_in_its_place_or_told(protocol: str, shell: Shell) -> Non
 def test_a_quirk_moves_an_option_or_refuses_it(protocol: str, quirk: str) -> None:
     for name, path in QUIRKS[quirk].items():
         body, dropped = placed({name: 1}, protocol, [quirk])
-        assert (dropped == [name]) if not path else (at(body, place(name, protocol, [quirk])) == 1)
+        if path and protocol != "openai-chat":
+            assert place(name, protocol, [quirk]) == place(name, protocol)
+        else:
+            assert (dropped == [name]) if not path else (at(body, place(name, protocol, [quirk])) == 1)
 
 
 @EACH
@@ -118,6 +121,45 @@ def test_more_than_one_answer_is_refused(protocol: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, "-o n 2")
     assert (done.status, body) == (2, None)
     assert "only one answer" in done.err
+
+
+@EACH
+def test_a_dry_run_tells_what_its_request_cannot_say(protocol: str, shell: Shell) -> None:
+    name = "top_k" if protocol == "openai-responses" else "verbosity"
+    is_said = bool(place(name, protocol))
+    asking = (
+        f"llm-msg user hi | llm-send --base-url http://127.0.0.1:9 --protocol {protocol} -m m --dry-run -o {name} 7"
+    )
+    loud, quiet = shell.run(asking), shell.run(f"{asking} -q")
+    assert (loud.status, quiet.status, quiet.err) == (0, 0, "")
+    assert (f"{name} was not sent" in loud.err) != is_said
+    assert json.loads(loud.text) == json.loads(quiet.text)
+
+
+@EACH
+@pytest.mark.parametrize("name", ["''", "a..b", ".a"])
+def test_what_is_no_name_of_an_option_is_refused(protocol: str, name: str, shell: Shell) -> None:
+    done, body = ask(shell, protocol, f"-o {name} 1")
+    assert (done.status, body) == (2, None)
+    assert "no name of an option" in done.err
+
+
+@EACH
+@pytest.mark.parametrize("choice", ["auto", "none", "required"])
+def test_where_no_tool_is_offered_no_choice_is_said_that_needs_none(protocol: str, choice: str, shell: Shell) -> None:
+    done, body = ask(shell, protocol, f"--tool-choice {choice}")
+    assert done.status == 0, done.err
+    is_said = "tool_choice" in body or "functionCallingConfig" in body.get("toolConfig", {})
+    assert is_said == (choice == "required" and protocol != "ollama")
+
+
+@EACH
+def test_what_the_request_has_of_its_own_may_be_replaced_by_anything(protocol: str, shell: Shell) -> None:
+    names = ("messages", "input", "contents", "tools", "system", "thinking", "output_config", "text", "think", "store")
+    options = " ".join(f"-o {name} 5" for name in names)
+    done, body = ask(shell, protocol, f"{options} --schema 'a int' --reasoning low")
+    assert done.status == 0, done.err
+    assert body is not None
 
 
 def test_the_man_page_says_where_an_option_has_no_place() -> None:
@@ -203,8 +245,6 @@ def test_each_kind_of_attachment_arrives_or_is_refused(protocol: str, shell: She
 
 @EACH
 def test_the_result_of_a_tool_brings_its_error_and_its_image(protocol: str, shell: Shell) -> None:
-    from base64 import b64encode
-
     image = {"type": "image/png", "content": b64encode(FILES["image.png"]).decode()}
     call = {"type": "tool_call", "name": "plot", "arguments": {}, "tool_call_id": "c1"}
     result = {"type": "tool_result", "name": "plot", "output": "half of it", "tool_call_id": "c1"}
@@ -263,6 +303,24 @@ def test_a_reference_that_does_not_hold_sends_nothing(spoil: str, status: int, m
 
 
 @EACH
+def test_bytes_that_come_without_their_type_get_it_and_what_is_no_base64_is_refused(
+    protocol: str, shell: Shell
+) -> None:
+    def talk(content: str) -> str:
+        parts = [{"type": "text", "text": "look"}, {"type": "attachment", "attachment": {"content": content}}]
+        (shell.folder / "talk.jsonl").write_text(json.dumps({"role": "user", "parts": parts}) + "\n")
+        return "cat talk.jsonl"
+
+    done, body = ask(shell, protocol, "", talk(b64encode(FILES["image.png"]).decode()))
+    assert done.status == 0, done.err
+    assert is_in(body, FILES["image.png"])
+    assert protocol == "ollama" or "image/png" in json.dumps(body)
+    done, body = ask(shell, protocol, "", talk("bytes?"))
+    assert (done.status, body) == (65, None)
+    assert "message 1 (user), part 2: attachment: content is not base64" in done.err
+
+
+@EACH
 def test_a_url_is_passed_or_fetched_as_the_vendor_wants(protocol: str, shell: Shell) -> None:
     for name in FILES.keys() - REFUSED[protocol]:
         data = FILES[name]
@@ -294,6 +352,30 @@ def test_a_url_of_this_machine_is_not_read_for_a_model_elsewhere(shell: Shell) -
         assert files.requests == []
     assert done.status == 65
     assert "private network" in done.err
+
+
+def test_a_url_that_leads_to_a_private_network_is_not_followed_there(shell: Shell) -> None:
+    with Server() as files, Server(whole(302, b"", location=f"{files.origin}/image.png")) as proxy:
+        # An address of the public network, which a proxy of this machine's plays.
+        done = shell.run(
+            f"llm-msg user look -a http://8.8.8.8/image.png"
+            f" | http_proxy={proxy.origin} llm-send --base-url https://192.0.2.1/ --protocol ollama -m m --timeout 30"
+        )
+        assert files.requests == []
+        assert proxy.only.path == "http://8.8.8.8/image.png"
+    assert done.status == 65
+    assert "private network" in done.err
+
+
+@pytest.mark.parametrize("protocol", [protocol for protocol in COLUMNS if "film.mp4" in REFUSED[protocol]])
+def test_a_refused_attachment_is_named_by_the_place_that_a_person_counts(protocol: str, shell: Shell) -> None:
+    failed = {"role": "assistant", "parts": [], "response": {"status": "error", "exit_status": 69}}
+    (shell.folder / "film.mp4").write_bytes(MP4)
+    (shell.folder / "failed.jsonl").write_text(json.dumps(failed) + "\n")
+    talk = "{ llm-msg -n user hi; cat failed.jsonl; llm-msg -n user look -a film.mp4; }"
+    done, body = ask(shell, protocol, "--anyway", talk)
+    assert (done.status, body) == (65, None)
+    assert "message 3 (user), part 2: " in done.err
 
 
 # Tools that the provider runs

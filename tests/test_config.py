@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tomllib
@@ -85,9 +86,18 @@ def test_without_any_model_there_is_advice(shell: Shell) -> None:
     assert "-m" in done.err and "LLMTOOLS_MODEL" in done.err and "llm-models default" in done.err
 
 
-@pytest.mark.parametrize("name", ["local/tiny", "fast"])
+def test_the_options_of_a_model_by_a_bare_name(shell: Shell) -> None:
+    settle(shell, '[models."gpt-4.1".options]\ntemperature = 0.2\n[models.nobody.options]\ntop_p = 0.5\n')
+    done = shell.run("llm-send -m openai/gpt-4.1 --dry-run", HI.encode(), env={"OPENAI_API_KEY": "k"})
+    assert done.status == 0, done.err
+    body = json.loads(done.text)["body"]
+    assert (body["temperature"], "top_p" in body) == (0.2, False)
+
+
+@pytest.mark.parametrize("name", ["local/tiny", "fast", "faster"])
 def test_the_options_of_a_model_are_defaults(shell: Shell, name: str) -> None:
-    more = f'[aliases]\nfast = "local/tiny"\n[models."{name}".options]\ntemperature = 0.2\nmax_tokens = 5\n'
+    more = '[aliases]\nfast = "local/tiny"\nfaster = "fast"\n'
+    more += f'[models."{name}".options]\ntemperature = 0.2\nmax_tokens = 5\n'
     with Server(reply("a"), reply("b")) as server:
         settle(shell, local(server, more))
         done = shell.run("llm-send -m fast -o max_tokens 7", HI.encode())

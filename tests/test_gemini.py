@@ -6,8 +6,10 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import drafts
 import pytest
 import strategies
+from drafts import kinds
 from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +17,7 @@ from strategies import QUICK, mutations
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import InputError, LlmToolsError, TruncatedError, UsageError
-from llmtools.fold import message_of
+from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.jsonl import dumps
 from llmtools.protocols.gemini import Decoder, encode, error_of
 from llmtools.request import Request
@@ -40,31 +41,13 @@ def sse(*chunks: Object) -> bytes:
     return b"".join([b"data: " + dumps(item) + b"\r\n\r\n" for item in chunks])
 
 
-def _eof(decoder: Decoder) -> list[Object]:
-    try:
-        return decoder.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(data: bytes) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    decoder, bytewise = Decoder(ISSUER), Decoder(ISSUER)
-    records = decoder.feed(data) + _eof(decoder)
-    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + _eof(bytewise) == records
-    whole(records)
-    return records
+    return drafts.decoded(lambda: Decoder(ISSUER), data, ISSUER)
 
 
 def whole(records: list[Object]) -> Object:
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-        dumps(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return drafts.whole(records, ISSUER)
 
 
 def reply(*chunks: Object, finish: str = "STOP") -> Object:
@@ -80,10 +63,6 @@ def parts(*said: Object) -> list[Object]:
 
 def own(**fields: Any) -> Object:
     return {"provider_metadata": {ISSUER: fields}}
-
-
-def kinds(records: list[Object]) -> list[str]:
-    return [record["type"] for record in records]
 
 
 def call(name: str = "f", **fields: Any) -> Object:

@@ -209,6 +209,7 @@ def test_without_a_model_nothing_is_asked(shell: Shell) -> None:
     [
         "127.0.0.1:8080/v1",
         "ftp://user:sk-canary-51c0ffee@127.0.0.1/v1",
+        "user:sk-canary-51c0ffee@127.0.0.1/v1",
         "http:///v1",
         "http://127.0.0.1:port/v1",
         "http://user:sk-canary-51c0ffee@127.0.0.1/v1",

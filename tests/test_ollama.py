@@ -6,16 +6,17 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import drafts
 import pytest
 import strategies
+from drafts import kinds
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import InputError, LlmToolsError, TruncatedError, UsageError
-from llmtools.fold import message_of
+from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.jsonl import dumps
 from llmtools.protocols.ollama import Decoder, encode
 from llmtools.request import Request
@@ -37,31 +38,13 @@ def ndjson(*lines: Object) -> bytes:
     return b"".join([dumps(item) + b"\n" for item in lines])
 
 
-def _eof(decoder: Decoder) -> list[Object]:
-    try:
-        return decoder.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(data: bytes) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    decoder, bytewise = Decoder(ISSUER), Decoder(ISSUER)
-    records = decoder.feed(data) + _eof(decoder)
-    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + _eof(bytewise) == records
-    whole(records)
-    return records
+    return drafts.decoded(lambda: Decoder(ISSUER), data, ISSUER)
 
 
 def whole(records: list[Object]) -> Object:
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-        dumps(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return drafts.whole(records, ISSUER)
 
 
 def call(name: str = "f", arguments: Any = None, call_id: str = "", **function: Any) -> Object:
@@ -72,10 +55,6 @@ def call(name: str = "f", arguments: Any = None, call_id: str = "", **function: 
 def parts(*messages: Object) -> list[Object]:
     found: list[Object] = whole(decode(ndjson(*[line(message) for message in messages], done())))["parts"]
     return found
-
-
-def kinds(records: list[Object]) -> list[str]:
-    return [record["type"] for record in records]
 
 
 class TestReply:

@@ -7,16 +7,17 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import drafts
 import pytest
 import strategies
+from drafts import end, kinds
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import InputError, LlmToolsError, TruncatedError, UsageError
-from llmtools.fold import message_of
+from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.jsonl import dumps
 from llmtools.protocols.openai_chat import Decoder, encode
 from llmtools.request import Request
@@ -40,45 +41,17 @@ def sse(*chunks: Object | str | bytes, done: bool = True) -> bytes:
 
 def decode(data: bytes, *quirks: str) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    decoder = Decoder(ISSUER, frozenset(quirks))
-    records = decoder.feed(data) + _eof(decoder)
-    bytewise = Decoder(ISSUER, frozenset(quirks))
-    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + _eof(bytewise) == records
-    whole(records)
-    return records
-
-
-def _eof(decoder: Decoder) -> list[Object]:
-    try:
-        return decoder.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
+    return drafts.decoded(lambda: Decoder(ISSUER, frozenset(quirks)), data, ISSUER)
 
 
 def whole(records: list[Object]) -> Object:
-    added = {"start": {"response_id": "r", "model": "m", "provider": ISSUER}, "end": {"response_id": "r"}}
-    said = [{**added.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-        dumps(record)
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return drafts.whole(records, ISSUER)
 
 
 def parts(*deltas: Object, finish: str = "stop") -> list[Object]:
     """The parts that a stream of these deltas makes."""
     found: list[Object] = whole(decode(sse(*[chunk(delta) for delta in deltas], chunk(finish=finish))))["parts"]
     return found
-
-
-def kinds(records: list[Object]) -> list[str]:
-    return [record["type"] for record in records]
-
-
-def end(records: list[Object]) -> Object:
-    [record] = [record for record in records if record["type"] == "end"]
-    return record
 
 
 def own(**fields: Any) -> Object:
@@ -704,7 +677,7 @@ class TestErrors:
         assert (error["message"], error["code"], error["exit_status"]) == ("m", code, exit_status)
         decoder = Decoder(ISSUER)
         decoder.feed(sse(chunk({"content": "Hel"}), done=False) + text.encode() + sse(chunk({"content": "no"})))
-        assert _eof(decoder) == []
+        assert drafts.end_of(decoder) == []
 
     def test_before_anything_else(self) -> None:
         assert kinds(decode(b'data: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')) == ["error"]
@@ -1025,9 +998,14 @@ class TestRequest:
 
     @pytest.mark.parametrize("choice", ["auto", "none", "required"])
     def test_tool_choice(self, choice: str) -> None:
-        assert ask(user("hi"), tool_choice=choice)[0]["tool_choice"] == choice
+        said = [{"type": "tool", "name": "add", "input_schema": {"type": "object"}}, user("hi")]
+        assert ask(*said, tool_choice=choice)[0]["tool_choice"] == choice
         any_choice = "any" if choice == "required" else choice
-        assert ask(user("hi"), tool_choice=choice, quirks=["tool_choice_any"])[0]["tool_choice"] == any_choice
+        assert ask(*said, tool_choice=choice, quirks=["tool_choice_any"])[0]["tool_choice"] == any_choice
+
+    def test_a_field_of_ones_own_stands_beside_what_the_common_options_say(self) -> None:
+        data, _ = ask(user("hi"), reasoning="high", options={"reasoning.exclude": True}, quirks=["reasoning_object"])
+        assert data["reasoning"] == {"effort": "high", "exclude": True}
 
     def test_a_schema(self) -> None:
         strict = {
@@ -1119,6 +1097,15 @@ class TestUserMessages:
         ]
         [message] = sent(user(attached(wav)), quirks=["audio_string"])
         assert message["content"] == [{"type": "input_audio", "input_audio": "AAAA"}]
+
+    def test_a_pdf_as_mistral_takes_it(self) -> None:
+        url = {"type": "application/pdf", "url": "https://a/b.pdf"}
+        [message] = sent(user(attached({**PDF, "name": "a.pdf"}), attached(url)), quirks=["document_url"])
+        inline = "data:application/pdf;base64,JVBERi0="
+        assert message["content"] == [
+            {"type": "document_url", "document_url": inline, "document_name": "a.pdf"},
+            {"type": "document_url", "document_url": "https://a/b.pdf"},
+        ]
 
     def test_files_that_the_vendor_keeps(self) -> None:
         [message] = sent(

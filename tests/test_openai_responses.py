@@ -6,8 +6,10 @@ import json
 from base64 import b64encode
 from typing import Any
 
+import drafts
 import pytest
 import strategies
+from drafts import assistant, call, end, kinds, results, user
 from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +17,7 @@ from strategies import QUICK, mutations
 
 from llmtools.check import check_record
 from llmtools.conversation import Conversation
-from llmtools.errors import InputError, LlmToolsError, TruncatedError, UsageError
-from llmtools.fold import message_of
+from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.jsonl import dumps
 from llmtools.protocols.openai_responses import Decoder, encode, error_of
 from llmtools.request import Request
@@ -111,34 +112,13 @@ def reply(*events: Object, **fields: Any) -> bytes:
 # What is made of them.
 
 
-def _eof(decoder: Decoder) -> list[Object]:
-    try:
-        return decoder.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
-
-
 def decode(data: bytes) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    decoder = Decoder(ISSUER)
-    records = decoder.feed(data) + _eof(decoder)
-    bytewise = Decoder(ISSUER)
-    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + _eof(bytewise) == records
-    whole(records)
-    return records
+    return drafts.decoded(lambda: Decoder(ISSUER), data, ISSUER)
 
 
 def whole(records: list[Object], issuer: str = ISSUER) -> Object:
-    more = {"start": {"response_id": "r", "model": "m", "provider": issuer}, "end": {"response_id": "r"}}
-    said = [{**more.get(record["type"], {}), **record} for record in records]
-    for record in said:
-        check_record(record)
-        dumps(record)
-    places = list(dict.fromkeys(record["part_index"] for record in said if "part_index" in record))
-    assert places == list(range(len(places)))
-    message = message_of(said)
-    check_record(message)
-    return dict(message)
+    return drafts.whole(records, issuer)
 
 
 def parts(*events: Object, **fields: Any) -> list[Object]:
@@ -146,36 +126,8 @@ def parts(*events: Object, **fields: Any) -> list[Object]:
     return found
 
 
-def kinds(records: list[Object]) -> list[str]:
-    return [record["type"] for record in records]
-
-
-def end(records: list[Object]) -> Object:
-    [record] = [record for record in records if record["type"] == "end"]
-    return record
-
-
 def own(**fields: Any) -> Object:
     return {"provider_metadata": {ISSUER: fields}}
-
-
-def user(*content: Object | str, role: str = "user") -> Object:
-    said = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
-    return {"type": "message", "role": role, "parts": said}
-
-
-def assistant(*said: Object, **fields: Any) -> Object:
-    return {"type": "message", "role": "assistant", "parts": list(said), **fields}
-
-
-def call(name: str, call_id: str | None = None, **fields: Any) -> Object:
-    named = {} if call_id is None else {"tool_call_id": call_id}
-    return {"type": "tool_call", "name": name, "arguments": {}, **named, **fields}
-
-
-def results(*answers: tuple[str, str], **fields: Any) -> Object:
-    said = [{"type": "tool_result", "name": "f", "output": out, "tool_call_id": to, **fields} for to, out in answers]
-    return {"type": "message", "role": "tool", "parts": said}
 
 
 def asked(*records: Object, model: str = "gpt-x", **fields: Any) -> Object:

@@ -4,21 +4,14 @@ the reply in the stream, the next turn, a failure, and a conversation that chang
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import signal
+import subprocess
 
 import pytest
-from harness import Shell, texts
+from conversations import lines, sse
+from harness import LIMIT, Shell, texts
 from server import Answer, Close, Server, head, whole
-
-
-def sse(*events: dict[str, Any], named: bool = False) -> bytes:
-    name = "event: {}\n" if named else ""
-    return b"".join((name.format(event.get("type")) + f"data: {json.dumps(event)}\n\n").encode() for event in events)
-
-
-def lines(*values: dict[str, Any]) -> bytes:
-    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
-
 
 CHAT = sse(
     {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello"}}]},
@@ -94,6 +87,8 @@ OLLAMA = lines(
         "eval_count": 2,
     },
 )
+CHUNK = {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello you"}}]}
+COUNTS = b'{"input_tokens": 3, "output_tokens": 1}'
 PROTOCOLS = {
     "openai-chat": ("/chat/completions", "authorization", "Bearer canary-key", CHAT + b"data: [DONE]\n\n"),
     "openai-responses": ("/responses", "authorization", "Bearer canary-key", RESPONSES),
@@ -152,6 +147,79 @@ def test_a_reply_that_is_cut_is_kept_and_told(protocol: str, shell: Shell) -> No
     assert done.status == 75
     assert done.records[-1]["status"] == "truncated"
     assert texts(done.records)[-1][1].endswith("Hello")
+
+
+TOLD = {
+    "openai-chat": (
+        sse({**CHUNK, "usage": {"prompt_tokens": 3, "completion_tokens": 1}}),
+        sse({"error": {"message": "overloaded", "code": 503}}),
+    ),
+    "openai-responses": (
+        RESPONSES[: RESPONSES.index(b"event: response.completed")],
+        sse(
+            {
+                "type": "response.failed",
+                "response": {
+                    "error": {"code": "server_error", "message": "overloaded"},
+                    "usage": {"input_tokens": 3, "output_tokens": 1},
+                },
+            }
+        ),
+    ),
+    "anthropic": (
+        ANTHROPIC[: ANTHROPIC.index(b"event: message_delta")].replace(b'{"input_tokens": 3}', COUNTS),
+        sse({"type": "error", "error": {"type": "overloaded_error", "message": "overloaded"}}),
+    ),
+    "gemini": (
+        sse(
+            {
+                "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello you"}]}}],
+                "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1},
+            }
+        ),
+        b'{"error": {"code": 503, "message": "overloaded"}}',
+    ),
+}
+"""Protocol -> what a server says before it fails, its usage with it, and how it fails."""
+
+
+@pytest.mark.parametrize("protocol", TOLD)
+def test_the_usage_that_a_failed_reply_had_told_is_kept(protocol: str, shell: Shell) -> None:
+    with Server([head(connection="close"), *TOLD[protocol], Close.FIN]) as server:
+        done = shell.run(f"llm-msg user hi | {send(server, protocol)}")
+    assert done.status == 75
+    assert "overloaded" in done.err
+    message, end = done.records[-2:]
+    assert message["response"]["usage"] == end["usage"] == {"input": 3, "output": 1}
+    assert (end["status"], end["finish_reason"]) == ("error", "error")
+    assert texts(done.records)[-1][1].endswith("Hello you")
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("how", [Close.FIN, Close.RST, "a signal"])
+def test_the_usage_that_a_reply_had_told_before_it_was_cut_off_is_kept(
+    protocol: str, how: Close | str, shell: Shell
+) -> None:
+    closing = [how] if isinstance(how, Close) else []
+    with Server([head(connection="close"), TOLD[protocol][0], *closing]) as server:
+        process = shell.start(f"llm-msg user hi | {{ {send(server, protocol)}; }}", stdin=subprocess.DEVNULL)
+        assert process.stdout
+        if not closing:
+            while b'you"' not in process.stdout.readline():
+                pass
+            os.killpg(process.pid, signal.SIGINT)
+        out = process.communicate(timeout=LIMIT)[0]
+    end = json.loads(out.splitlines()[-1])
+    assert end["usage"] == {"input": 3, "output": 1}
+    assert end["status"] == ("truncated" if closing else "cancelled")
+
+
+@pytest.mark.slow
+def test_a_reply_that_had_ended_is_whole_though_its_server_holds_the_connection(shell: Shell) -> None:
+    with Server([head(connection="close"), GEMINI]) as server:
+        done = shell.run(f"llm-msg user hi | {send(server, 'gemini')} --timeout 6")
+    end = done.records[-1]
+    assert (done.status, end["status"], end["usage"]["output"]) == (0, "ok", 2)
 
 
 @EACH

@@ -80,7 +80,7 @@ GOOGLE = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
 
 # provider: what its body must say, where that is not what most are told
 DIALECT: dict[str, dict[str, Any]] = {
-    "openai": {"model": "gpt-5.5", "stream": True},
+    "openai": {"model": "gpt-5.5", "max_output_tokens": 5, "stream": True},
     "anthropic": {"max_tokens": 5, "tool_choice": {"type": "any"}, "output_config": EFFORT},
     "gemini": GOOGLE,
     "vertex": GOOGLE,
@@ -365,6 +365,13 @@ def test_a_bare_name_that_tells_none(model: str) -> None:
     assert provider_of(model) is None
 
 
+@pytest.mark.parametrize("named", [f"http://user:{KEY}@box", f"user:{KEY}@box:1"])
+def test_an_address_that_is_none_is_refused_without_the_password_in_it(shell: Shell, named: str) -> None:
+    done = shell.run("llm-send -m ollama/x", HI.encode(), env={"OLLAMA_HOST": named})
+    assert (done.status, done.err.count("\n")) == (78, 1)
+    assert "OLLAMA_HOST" in done.err and KEY not in done.err + done.text
+
+
 @pytest.mark.parametrize("model", ["openrouter/openai/gpt-5.5", "fireworks/accounts/f/models/m", "ollama/hf.co/a/b:Q4"])
 def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> None:
     provider, _, name = model.partition("/")
@@ -382,6 +389,8 @@ def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> Non
         ("openai/", "openai is a provider"),
         ("zzzz", "llm-models"),
         ("claude", "perhaps one of anthropic's (llm-models anthropic/)"),
+        ("gpt5", "perhaps openai/gpt-5"),
+        ("Claude-Sonnet-4.6", "perhaps anthropic/claude-sonnet-4.6"),
         ("", "no model is named ''"),
         ("https://a/b", "no model is named 'https://a/b'"),
         ("gguf/x", "no model is named"),

@@ -11,11 +11,12 @@ import pytest
 import test_recordings_anthropic as anthropic
 import test_recordings_gemini as gemini
 import test_recordings_responses as responses
+from conversations import sse
 from harness import Shell
 from recordings import ROOT, read
 from server import Answer, Close, Server, head
 from test_asking import FILES
-from test_protocols import answer, send, sse
+from test_protocols import answer, send
 
 Object = dict[str, Any]
 

@@ -122,7 +122,7 @@ class Catalogue:
         known = {**priced(known), "protocol": said.protocol, "base_url": base_url}
         if aliases := [alias for alias in self.config.aliases if target.alias(alias, self.config) == known["name"]]:
             known["aliases"] = aliases
-        if options := self.config.options(str(known["name"])):
+        if options := target.options(str(known["name"]), self.config):
             known["options"] = options
         self._tell(known)
 

@@ -72,8 +72,8 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     tools = messages.offered(conversation.tools.values(), _function)
     if tools:
         body["tools"] = tools
-    if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if asked := messages.choice(tools):
+        body["tool_choice"] = _tool_choice(asked)
     if request.cache_prompt:
         body["cache_control"] = {"type": "ephemeral"}  # up to the last block
     if messages.container:
@@ -90,24 +90,25 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
             del body["tool_choice"]
     if request.stream:
         body["stream"] = True
-    return HttpRequest(PATH, dumps(body), _headers(request, body)), list(messages.notices.values())
+    headers = _headers(request, _version(body, said))
+    return HttpRequest(PATH, dumps(body), headers), list(messages.notices.values())
 
 
-def _headers(request: Request, body: Wire) -> dict[str, str]:
+def _headers(request: Request, version: str) -> dict[str, str]:
     accept = "text/event-stream" if request.stream else "application/json"
     headers = {"content-type": "application/json", "accept": accept}
-    headers["anthropic-version"] = str(request.options.get("anthropic_version") or _version(body))
+    headers["anthropic-version"] = str(request.options.get("anthropic_version") or version)
     betas = request.options.get("betas")
     if betas:
         headers["anthropic-beta"] = betas if isinstance(betas, str) else ",".join(map(str, betas))
     return headers
 
 
-def _version(body: Wire) -> str:
-    """Return the newest version that allows what the body has."""
+def _version(body: Wire, messages: list[Wire]) -> str:
+    """Return the newest version that allows what the body and its messages have."""
     if any(name in body for name in _SAMPLING):
         return OLD_VERSION
-    for message in body["messages"]:
+    for message in messages:
         for block in message["content"]:
             if message["role"] == "assistant" and block.get("type") == "document":
                 return OLD_VERSION

@@ -39,10 +39,8 @@ class Decoder(EventDecoder):
     issuer: the key of the provider_metadata that is made; quirks: none is known here.
     """
 
+    _made = Reply
     _reply: Reply
-
-    def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        super().__init__(Reply(issuer))
 
     def _plain(self, payload: bytes) -> list[Record] | None:
         """Return the chunk of an event that only goes on with a text, None for any other."""

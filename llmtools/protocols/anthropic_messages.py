@@ -26,7 +26,7 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError
-from ..wire import Builder, overlay
+from ..wire import Builder, overlay, text_in_base64
 from .anthropic_results import cited_fields
 
 TYPE_CHECKING = False
@@ -64,8 +64,7 @@ class Messages(Builder):
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         wire: list[Wire] = []
-        self._conversation = messages
-        for message in messages:
+        for message in self.counted(messages):
             self._add(wire, message)
         self._end_turn(wire)
         for said in wire:
@@ -150,7 +149,7 @@ class Messages(Builder):
             source = {"type": "base64", "media_type": kind, "data": attachment["content"]}
             return {"type": "image" if is_image else "document", "source": source, **({} if is_image else titled)}
         elif kind.startswith(_READABLE):
-            source = {"type": "text", "media_type": "text/plain", "data": _text(attachment["content"])}
+            source = {"type": "text", "media_type": "text/plain", "data": text_in_base64(attachment["content"])}
             return {"type": "document", "source": source, **titled}
         how = f"{kind or 'unknown type'}{'' if 'content' in attachment else ', by URL'}"
         self.refuse(attachment, f"this protocol takes no {how}")
@@ -264,12 +263,3 @@ def _end_plainly(wire: list[Wire]) -> None:
     blocks[-1:] = [{**blocks[-1], "text": text}] if text else []
     if not blocks:
         wire.pop()
-
-
-def _text(content: str) -> str:
-    from binascii import Error, a2b_base64
-
-    try:
-        return a2b_base64(content).decode("utf-8", "replace")
-    except Error as error:
-        raise InputError(f"an attachment is no base64: {error}") from None

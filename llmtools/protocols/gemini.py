@@ -53,7 +53,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     if contents.system:
         body["systemInstruction"] = {"parts": contents.system}
     tools, beside = _tools(conversation, contents)
-    config = _tool_config(request, tools, contents.has_trace)
+    config = _tool_config(contents.choice(tools), tools, contents.has_trace)
     generation = overlay(beside, _generation(request, contents))
     if tools or "tools" in options:
         body["tools"] = [*tools, *_listed(options.pop("tools", None))]
@@ -123,9 +123,8 @@ def _function(tool: ToolRecord) -> Wire:
     return function
 
 
-def _tool_config(request: Request, tools: list[Wire], has_trace: bool) -> Wire:
+def _tool_config(choice: str | None, tools: list[Wire], has_trace: bool) -> Wire:
     config: Wire = {}
-    choice = request.tool_choice
     if choice is not None:
         named = {} if choice in _MODES else {"allowedFunctionNames": [choice]}
         config["functionCallingConfig"] = {"mode": _MODES.get(choice, "ANY"), **named}

@@ -57,8 +57,7 @@ class Contents(Builder):
         """Return the contents on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         contents: list[Wire] = []
-        self._conversation = messages
-        for message in messages:
+        for message in self.counted(messages):
             role = message["role"]
             if role == "system":
                 if contents:

@@ -60,10 +60,8 @@ class Decoder(EventDecoder):
     issuer: the key of the provider_metadata that is made; quirks: none.
     """
 
+    _made = Reply
     _reply: Reply
-
-    def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        super().__init__(Reply(issuer))
 
     def _last(self) -> list[Record] | None:
         if not self._reply.finish:

@@ -274,22 +274,18 @@ class Reply:
             draft.records.append(dict(cls(message).to_record()))
         return draft.taken()
 
+    def heard(self) -> dict[str, Any]:
+        """Return what is known of the usage and the model, be the reply cut off here or not."""
+        details = {**self._details, "usage": self._usage, "groundingMetadata": self._grounding}
+        return self._draft.heard(usage_of(self._usage), self._model, details)
+
     def _end(self) -> Record:
         reason = "content_filter" if self._is_blocked else FINISH_REASONS.get(self.finish, "stop")
         if reason == "stop" and self._calls.count:
             reason = "tool_calls"
-        end: Record = {"type": "end", "status": "ok", "finish_reason": reason}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.heard()}
         if self.finish != reason:
             end["finish_reason_raw"] = self.finish
-        usage = usage_of(self._usage)
-        if usage is not None:
-            end["usage"] = usage
-        if self._model:
-            end["model_served"] = self._model
-        beside = {"usage": self._usage, "groundingMetadata": self._grounding}
-        self._details.update({name: value for name, value in beside.items() if value})
-        if self._details:
-            end["details"] = {self._draft.issuer: self._details}
         if self._token and reason == "pause":
             end["provider_metadata"] = {self._draft.issuer: {"continuationToken": self._token}}
         return end

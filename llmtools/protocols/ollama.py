@@ -16,6 +16,7 @@ from __future__ import annotations
 from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
+from ..wire import overlay
 from .ollama_decode import Decoder
 from .ollama_messages import Messages
 
@@ -51,7 +52,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["format"] = request.schema
     if request.reasoning is not None:
         body["think"] = _EFFORTS.get(request.reasoning, request.reasoning)
-    body.update(messages.options())
+    body = overlay(body, messages.options())
     messages.cannot_cache()
     body["stream"] = request.stream
     accept = "application/x-ndjson" if request.stream else "application/json"

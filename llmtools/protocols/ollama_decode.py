@@ -120,27 +120,23 @@ class Reply:
         if text := _argument_text(function.get("arguments")):
             draft.say("tool_call_args", text, index, None, **named)
 
+    def heard(self) -> dict[str, Any]:
+        """Return what is known of the usage and the model, be the reply cut off here or not."""
+        counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
+        usage = {ours: count for ours, name in counts if (count := _count(self._usage, name)) is not None}
+        return self._draft.heard(
+            usage, self._model, {**self._details, "usage": self._usage, "logprobs": self._logprobs}
+        )
+
     def _end(self, reason: str) -> None:
         self.is_done = True
         self._draft.end_halves()
         finish = FINISH_REASONS.get(reason, "stop")
         if finish == "stop" and self._has_calls:
             finish = "tool_calls"
-        end: Record = {"type": "end", "status": "ok", "finish_reason": finish}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": finish, **self.heard()}
         if reason and reason != finish:
             end["finish_reason_raw"] = reason
-        counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
-        usage = {ours: count for ours, name in counts if (count := _count(self._usage, name)) is not None}
-        if usage:
-            end["usage"] = usage
-        if self._usage:
-            self._details["usage"] = self._usage
-        if self._logprobs:
-            self._details["logprobs"] = self._logprobs
-        if self._model:
-            end["model_served"] = self._model
-        if self._details:
-            end["details"] = {self._draft.issuer: self._details}
         self._draft.records.append(end)
 
 
@@ -211,6 +207,10 @@ class Decoder:
         if not self._is_over:
             records += self._fail(TruncatedError("the reply is not done"))
         return records
+
+    def heard(self) -> dict[str, Any]:
+        """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
+        return self._reply.heard()
 
     def _take(self, payload: bytes) -> list[Record]:
         """Return the records of a line; nothing of what follows the end is read."""

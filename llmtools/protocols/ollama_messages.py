@@ -14,7 +14,7 @@ Facts: wire-protocols.md section 5.
 from __future__ import annotations
 
 from ..errors import InputError
-from ..wire import Builder, overlay
+from ..wire import Builder, overlay, text_in_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class Messages(Builder):
     def encode(self, messages: list[Message]) -> list[Wire]:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
-        self._conversation = messages
-        wire = [said for message in messages for said in self._encode(message)]
+        wire = [said for message in self.counted(messages) for said in self._encode(message)]
         return [said for said in wire if said["role"] == "tool" or said["content"] or len(said) > 2]
 
     def _encode(self, message: Message) -> list[Wire]:
@@ -90,7 +89,7 @@ class Messages(Builder):
         elif kind.startswith("image/"):
             images.append(attachment["content"])
         elif kind.startswith(_READABLE):
-            texts.append(_readable(attachment["content"]))
+            texts.append(text_in_base64(attachment["content"]))
         else:
             self.refuse(attachment, f"this protocol takes no {kind or 'unknown type'}")
 
@@ -139,12 +138,3 @@ class Messages(Builder):
     def _call(self, part: Part, own: dict[str, Any]) -> Wire:
         function = {"name": part["name"], "arguments": part["arguments"]}
         return overlay({**_id_of(part), "type": "function", "function": function}, own)
-
-
-def _readable(content: str) -> str:
-    from binascii import Error, a2b_base64
-
-    try:
-        return a2b_base64(content).decode("utf-8", "replace")
-    except Error as error:
-        raise InputError(f"an attachment is no base64: {error}") from None

@@ -24,6 +24,7 @@ from ..failure import error_of
 from ..jsonl import dumps
 from ..request import HttpRequest
 from ..schema import is_strict
+from ..wire import overlay
 from .openai_chat_decode import Decoder
 from .openai_chat_messages import Messages
 
@@ -57,8 +58,8 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["tools"] = tools
     for block in offered:
         body.update({} if "type" in block else block)
-    if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request, tools)
+    if choice := messages.choice(tools):
+        body["tool_choice"] = _tool_choice(choice, request.quirks, tools)
     if request.schema is not None:
         body.update(_response_format(request.schema, request.quirks, messages))
     if request.reasoning is not None:
@@ -67,7 +68,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["prompt_cache_key"] = messages.cache_key()
     else:
         messages.cannot_cache()
-    body.update(options)
+    body = overlay(body, options)
     if request.stream:
         body["stream"] = True
         asked = body.get("stream_options")
@@ -86,9 +87,8 @@ def _function(tool: ToolRecord) -> Wire:
     return {"type": "function", "function": function}
 
 
-def _tool_choice(request: Request, tools: list[Wire]) -> str | Wire:
-    choice = request.tool_choice or "auto"
-    if choice == "required" and "tool_choice_any" in request.quirks:
+def _tool_choice(choice: str, quirks: frozenset[str], tools: list[Wire]) -> str | Wire:
+    if choice == "required" and "tool_choice_any" in quirks:
         return "any"
     if choice in ("auto", "none", "required"):
         return choice

@@ -47,10 +47,11 @@ class Decoder(EventDecoder):
     issuer: the key of the provider_metadata that is made; quirks: `no_finish`.
     """
 
+    _made = Reply
     _reply: Reply
 
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        super().__init__(Reply(issuer))
+        super().__init__(issuer)
         self._has_finish = "no_finish" not in quirks
         # A chunk that says one piece of text and nothing else, and where in it that stands:
         # one that equals it but for the text needs no second look.

@@ -12,7 +12,7 @@ Rules:
 
 Quirks: `developer`, `short_ids` (nine letters and digits), `reasoning_with_calls` (a turn
 with calls needs reasoning_content, be it empty), `tool_images`, `file_urls`, `video`,
-`audio_string`, `prefix` (marks a message of the model that is to be continued).
+`document_url` (how it takes a PDF), `audio_string`, `prefix` (marks a message of the model that is to be continued).
 
 Facts: wire-protocols.md sections 0.10 and 1.
 """
@@ -23,7 +23,7 @@ import re
 
 from ..errors import InputError
 from ..fold import arguments_of
-from ..wire import Builder, overlay
+from ..wire import Builder, overlay, text_in_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ class Messages(Builder):
         """Return the messages on the wire. Raises InputError for an attachment whose bytes
         were not read."""
         wire: list[Wire] = []
-        self._conversation = messages
-        for message in messages:
+        for message in self.counted(messages):
             if message["role"] != "tool":
                 wire += self._moved()
             wire += [said for said in self._encode(message) if said.get("content") or len(said) > 2]
@@ -153,7 +152,9 @@ class Messages(Builder):
         if kind.startswith("video/") and "video" in self._quirks:
             return {"type": "video_url", "video_url": {"url": uri}}
         if kind.startswith(_READABLE) and is_inline:
-            return self._readable(attachment["content"])
+            return {"type": "text", "text": text_in_base64(attachment["content"])}
+        if kind == "application/pdf" and "document_url" in self._quirks:
+            return {"type": "document_url", "document_url": uri, **({"document_name": name} if name else {})}
         if kind == "application/pdf" and (is_inline or "file_urls" in self._quirks):
             return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": uri}}
         how = f"{kind or 'unknown type'}{'' if is_inline else ', by URL'}"
@@ -165,14 +166,6 @@ class Messages(Builder):
             return {"type": "input_audio", "input_audio": content}
         form = _SOUNDS.get(kind, kind.removeprefix("audio/"))
         return {"type": "input_audio", "input_audio": {"data": content, "format": form}}
-
-    def _readable(self, content: str) -> Wire:
-        from binascii import Error, a2b_base64
-
-        try:
-            return {"type": "text", "text": a2b_base64(content).decode("utf-8", "replace")}
-        except Error as error:
-            raise InputError(f"an attachment is no base64: {error}") from None
 
     def _result(self, part: Part) -> Wire:
         text = part["output"]

@@ -122,19 +122,15 @@ class Reply:
             self._draft.records.append(dict(cls(f"the provider ended the reply: {self.finish}").to_record()))
         return self._draft.taken()
 
+    def heard(self) -> dict[str, Any]:
+        """Return what is known of the usage and the model, be the reply cut off here or not."""
+        details = {**self._details, "usage": self.usage, "logprobs": self._logprobs}
+        return self._draft.heard(usage_of(self.usage) if self.usage else None, self._model, details)
+
     def _end(self) -> Record:
-        end: Record = {"type": "end", "status": "ok", "finish_reason": self._finish_reason()}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": self._finish_reason(), **self.heard()}
         if self.finish and self.finish != end["finish_reason"]:
             end["finish_reason_raw"] = self.finish
-        if self.usage is not None:
-            end["usage"] = usage_of(self.usage)
-            self._details["usage"] = self.usage
-        if self._logprobs:
-            self._details["logprobs"] = self._logprobs
-        if self._model:
-            end["model_served"] = self._model
-        if self._details:
-            end["details"] = {self._draft.issuer: self._details}
         if self._metadata:
             end["provider_metadata"] = {self._draft.issuer: self._metadata}
         return end

@@ -72,8 +72,8 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     include = _include(request, tools, options.pop("include", []))
     if include:
         body["include"] = include
-    if request.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(request.tool_choice, conversation, items)
+    if choice := items.choice(tools):
+        body["tool_choice"] = _tool_choice(choice, conversation, items)
     if request.reasoning is not None:
         body["reasoning"] = _reasoning(request.reasoning)
     if request.schema is not None:

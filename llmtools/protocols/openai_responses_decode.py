@@ -46,10 +46,8 @@ class Decoder(EventDecoder):
     issuer: the key of the provider_metadata that is made; quirks: none is known here.
     """
 
+    _made = Reply
     _reply: Reply
-
-    def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        super().__init__(Reply(issuer))
 
     def _plain(self, payload: bytes) -> list[Record] | None:
         """Return the chunk of an event that only goes on with a text, None for any other."""
@@ -81,6 +79,7 @@ class Decoder(EventDecoder):
             return self._fail(ProtocolError(f"no event of a reply: {visible_text(payload)}"))
         kind = event.get("type")
         if name == "error" or kind in _FAILURES or (event.get("error") and not kind):
+            self._reply.hear(event)
             return self._fail(_failure_of(event))
         if kind in _ENDS:
             self._is_over = True
@@ -93,6 +92,8 @@ class Decoder(EventDecoder):
         if not isinstance(body, dict) or not isinstance(body.get("output"), list) or body.get("error"):
             if message_of(body) is None:
                 return self._fail(ProtocolError("the body is no reply and no error"))
+            if isinstance(body, dict):
+                self._reply.hear({"response": body})
             return self._fail(_failure_of(body))
         if body.get("status") in _UNFINISHED:
             return self._fail(TruncatedError(f"the reply is not there: its status is {body['status']}"))

@@ -59,7 +59,7 @@ def usage_of(usage: dict[str, Any]) -> Usage:
 
 
 def outcome_of(response: Wire, reason: str) -> Wire:
-    """Return what `end` says of why it ended and of its usage; `reason` is that of a complete one."""
+    """Return what `end` says of why it ended; `reason` is that of a complete one."""
     why = response.get("incomplete_details")
     raw = status = text_in(response.get("status"))
     if status == "incomplete":
@@ -68,14 +68,9 @@ def outcome_of(response: Wire, reason: str) -> Wire:
     outcome: Wire = {"finish_reason": reason}
     if raw and raw != reason:
         outcome["finish_reason_raw"] = raw
-    usage = response.get("usage")
-    if isinstance(usage, dict) and usage:
-        outcome["usage"] = usage_of(usage)
     return outcome
 
 
 def details_of(event: Wire, response: Wire) -> Wire:
-    """Return what is kept of a response and never sent back."""
-    details = said_in(event, frozenset(("type", "sequence_number", "response"))) | said_in(response, _ECHOED)
-    usage = response.get("usage")
-    return details | ({"usage": usage} if isinstance(usage, dict) and usage else {})
+    """Return what is kept of a response, beside its usage, and never sent back."""
+    return said_in(event, frozenset(("type", "sequence_number", "response"))) | said_in(response, _ECHOED)

@@ -24,7 +24,7 @@ import re
 
 from ..draft import text_in
 from ..errors import InputError, UsageError
-from ..wire import Builder, overlay
+from ..wire import Builder, overlay, text_in_base64
 from .openai_responses_calls import FIELDS, PHASES, item_of, result_of
 from .openai_responses_parts import cited_fields
 
@@ -77,7 +77,7 @@ class Items(Builder):
         model's own message is the last.
         """
         items: list[Wire] = []
-        self._conversation = messages
+        messages = self.counted(messages)
         last = messages[-1] if messages else None
         if last and last["role"] == "assistant" and last.get("response", {}).get("finish_reason") != "pause":
             raise UsageError("a message of the model's cannot be continued in this protocol")
@@ -134,7 +134,7 @@ class Items(Builder):
         if is_image:
             return {"type": "input_image", "detail": "auto", "image_url": uri}
         if kind.startswith(_READABLE) and is_inline and own.get("type") != "input_file":
-            return {"type": "input_text", "text": _text(attachment["content"])}
+            return {"type": "input_text", "text": text_in_base64(attachment["content"])}
         if kind.startswith(_UNREADABLE):
             how = f"{kind}{'' if is_inline else ', by URL'}"
             self.refuse(attachment, f"this protocol takes no {how}")
@@ -287,12 +287,3 @@ def _add_thought(item: Wire, part: Part, own: dict[str, Any]) -> None:
     if part["text"] or _block(own):
         block = overlay({"type": "summary_text", "text": part["text"]}, _block(own))
         item.setdefault("summary" if block["type"] == "summary_text" else "content", []).append(block)
-
-
-def _text(content: str) -> str:
-    from binascii import Error, a2b_base64
-
-    try:
-        return a2b_base64(content).decode("utf-8", "replace")
-    except Error as error:
-        raise InputError(f"an attachment is no base64: {error}") from None

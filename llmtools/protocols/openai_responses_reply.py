@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from ..draft import Draft, objects_in, said_in, text_in
 from .openai_responses_calls import FIELDS, OUTPUTS, PHASES, output_in
-from .openai_responses_end import details_of, outcome_of
+from .openai_responses_end import details_of, outcome_of, usage_of
 from .openai_responses_parts import Call, Slot, Text, image_of, sound_type
 
 TYPE_CHECKING = False
@@ -89,6 +89,8 @@ class Reply:
         self._last: _Item | None = None
         self._ids: set[str] = set()
         self._model = ""
+        self._usage: Wire = {}
+        self._details: Wire = {}
         self._logprobs: list[Any] = []
         self._has_calls = False
         self._has_refusal = False
@@ -114,18 +116,29 @@ class Reply:
 
     def begin(self, event: Wire) -> None:
         """Take what the response says of itself."""
-        response = event.get("response")
-        response = response if isinstance(response, dict) else {}
+        response = self.hear(event)
         self.is_begun = True
         self._draft.response_id = self._draft.response_id or text_in(response.get("id"))
-        self._model = text_in(response.get("model")) or self._model
         self._draft.open()
+
+    def hear(self, event: Wire) -> Wire:
+        """Return the response in an event, be it one that failed; keep its usage and the model."""
+        said = event.get("response")
+        response = said if isinstance(said, dict) else {}
+        self._model = text_in(response.get("model")) or self._model
+        self._usage = response["usage"] if isinstance(response.get("usage"), dict) else self._usage
+        return response
+
+    def heard(self) -> Wire:
+        """Return what is known of the usage and the model, be the reply cut off here or not."""
+        usage = usage_of(self._usage) if self._usage else None
+        details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
+        return self._draft.heard(usage, self._model, details)
 
     def end(self, event: Wire) -> list[Record]:
         """Return the last records: those of the event that ends the response."""
         self.begin(event)
-        response = event.get("response")
-        response = response if isinstance(response, dict) else {}
+        response = self.hear(event)
         self._end_items(objects_in(response.get("output")))
         self._draft.end_halves()
         for changed in objects_in(response.get("input_transformations")):
@@ -136,15 +149,8 @@ class Reply:
 
     def _end(self, event: Wire, response: Wire) -> Record:
         reason = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop"
-        end: Record = {"type": "end", "status": "ok", **outcome_of(response, reason)}
-        if self._model:
-            end["model_served"] = self._model
-        details = details_of(event, response)
-        if self._logprobs:
-            details["logprobs"] = self._logprobs
-        if details:
-            end["details"] = {self._draft.issuer: details}
-        return end
+        self._details = details_of(event, response)
+        return {"type": "end", "status": "ok", **outcome_of(response, reason), **self.heard()}
 
     def _end_items(self, output: list[Wire]) -> None:
         """Take the items that are not done from the whole output, or as they began."""
