@@ -88,13 +88,23 @@ def test_a_dry_run_shows_the_request_that_is_sent_with_the_key_masked(shell: She
 
 
 def test_a_dry_run_answers_no_conversation_record(shell: Shell) -> None:
-    rows = [{"type": "conversation", "id": name, "messages": [message("user", text(name))]} for name in ("a", "b")]
-    put(shell, "rows.jsonl", *rows)
+    rows: list[Any] = [{"type": "conversation", "messages": [message("user", text(name))]} for name in ("a", "b")]
+    put(shell, "rows.jsonl", {**rows[0], "options": {"seed": 7}}, rows[1])
     with Server(reply("x"), reply("y")) as server:
         done = shell.run(f"llm-send --base-url {server.url} -m tiny --dry-run < rows.jsonl")
     assert (done.status, server.connections) == (0, 0)
     shown = [json.loads(line) for line in done.text.splitlines()]
     assert [request["body"]["messages"][-1]["content"] for request in shown] == ["a", "b"]
+    assert [request["body"].get("seed") for request in shown] == [7, None]
+
+
+def test_a_dry_run_needs_no_key(shell: Shell) -> None:
+    done = shell.run("llm-msg user hi | llm-send -m groq/tiny --dry-run")
+    shown = json.loads(done.text)
+    assert (done.status, shown["headers"]["authorization"]) == (0, "Bearer ***")
+    assert done.err.startswith("llm-send: no key for groq")
+    quiet = shell.run("llm-msg user hi | llm-send -m groq/tiny --dry-run -q")
+    assert (quiet.text, quiet.err) == (done.text, "")
 
 
 def test_a_dry_run_of_a_failed_stream_shows_nothing(shell: Shell) -> None:

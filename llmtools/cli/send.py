@@ -8,13 +8,13 @@ import time
 import click
 
 from ..conversation import HISTORY, Conversation, from_record
-from ..errors import CancelledError, InputError, LlmToolsError, OutputError, TimedOutError, UsageError
+from ..errors import CancelledError, InputError, LlmToolsError, NoKeyError, OutputError, TimedOutError, UsageError
 from ..exchange import Exchange
 from ..jsonl import dumps, loads
 from ..message import system
 from ..providers import PROTOCOLS, at, is_built_in
 from ..relay import Relay, SaveFile, starts_with
-from ..request import Limits, Target
+from ..request import Limits, Secret, Target
 from ..send import choose_model, prepare, target_of
 from .options import Command, common, flag, needs_stream
 from .run import Process, StreamFailure, main
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from ..jsonl import Line
     from ..log.journal import Entry, Journal
-    from ..request import Secret
     from ..types import Message, Record
 
 EXAMPLES = """
@@ -54,12 +53,8 @@ class Sender:
         self.endpoint = at(given["base_url"], given["protocol"], self.key) if given["base_url"] is not None else None
         self._targets: dict[str, Target | LlmToolsError] = {}
         self._names: dict[str | None, str] = {}
-        self.limits = Limits(
-            total=given["timeout"],
-            idle=given["idle_timeout"],
-            retries=given["retries"],
-            retry_stream=given["retry_stream"],
-        )
+        tries = {name: given[name] for name in ("retries", "retry_stream")}
+        self.limits = Limits(total=given["timeout"], idle=given["idle_timeout"], **tries)
         self.schema = _schema(given)
         self.status = 0
         self._save = save
@@ -115,7 +110,7 @@ class Sender:
             raise self.process.cancelled()
         prepared, notices = self._prepared(conversation)
         if self.given["dry_run"]:
-            return self._show_request(prepared, conversation)
+            return self._show_request(prepared, conversation, self.options)
         self._emit(notices)
         self.process.check_stdout()
         for tool in self._server_tools(prepared, conversation):
@@ -176,7 +171,7 @@ class Sender:
         if model not in self._targets:
             try:
                 with self.process.interruptible():  # a key may be long in coming
-                    self._targets[model] = target_of(model, self.key)
+                    self._targets[model] = self._resolved(model)
             except CancelledError:
                 self.process.check_stdout()
                 raise
@@ -186,6 +181,16 @@ class Sender:
         if isinstance(found, LlmToolsError):
             raise found
         return found
+
+    def _resolved(self, model: str) -> Target:
+        try:
+            return target_of(model, self.key)
+        except NoKeyError as error:
+            if not self.given["dry_run"]:
+                raise
+            if not self.process.quiet:
+                self.process.say(error.message)
+            return target_of(model, Secret("none"))  # what is shown of it is masked
 
     def _named(self, conversation: Conversation) -> str:
         """Return the model's name, which is the same wherever the last reply's is."""
@@ -220,9 +225,9 @@ class Sender:
             yield exchange
             exchange = exchange.continued()
 
-    def _show_request(self, prepared: Conversation, conversation: Conversation) -> None:
+    def _show_request(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> None:
         self._server_tools(prepared, conversation)
-        request, notices = self._exchange(prepared, conversation, self.options).dry_run()
+        request, notices = self._exchange(prepared, conversation, options).dry_run()
         for record in notices if not self.process.quiet else ():
             self.process.say(record["message"])
         self.process.write_lines([request])
@@ -283,18 +288,18 @@ class Sender:
             self.status = self.status or conversation.failure["exit_status"]
             return dumps(record)
         try:
+            options = {**record.get("options", {}), **self.options}
             if self.given["dry_run"]:
-                self._show_request(self._prepared(conversation)[0], conversation)
+                self._show_request(self._prepared(conversation)[0], conversation, options)
                 return dumps(record)
-            return dumps(self._answered(record, conversation))
+            return dumps(self._answered(record, conversation, options))
         except OutputError:
             raise
         except LlmToolsError as error:
             return dumps(self._failed(record, error))
 
-    def _answered(self, record: Record, conversation: Conversation) -> Record:
+    def _answered(self, record: Record, conversation: Conversation, options: dict[str, Any]) -> Record:
         prepared, _ = self._prepared(conversation)
-        options = {**record.get("options", {}), **self.options}
         rest = {name: value for name, value in record.items() if name != "error"}
         if tools := self._server_tools(prepared, conversation):
             rest["tools"] = [*record.get("tools", ()), *tools]
@@ -332,12 +337,8 @@ def _key(given: dict[str, Any]) -> Secret | None:
         raise click.UsageError("one of --key-file, --key-fd and --key-env is enough")
     from .. import keys
 
-    readers: dict[str, Any] = {
-        "key_file": keys.from_file,
-        "key_fd": keys.from_descriptor,
-        "key_env": keys.from_variable,
-    }
-    return readers[sources[0]](given[sources[0]])  # type: ignore[no-any-return]
+    readers = {"key_file": keys.from_file, "key_fd": keys.from_descriptor, "key_env": keys.from_variable}
+    return readers[sources[0]](given[sources[0]])  # type: ignore[no-any-return, operator]
 
 
 def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
