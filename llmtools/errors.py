@@ -209,6 +209,16 @@ class NoModelError(ConfigError):
     code = "no_model"
 
 
+def trace(error: BaseException) -> None:
+    """Write where an exception comes from to stderr, if LLMTOOLS_DEBUG is set."""
+    import os
+
+    if os.environ.get("LLMTOOLS_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+
+
 def classes() -> dict[str, type[LlmToolsError]]:
     """Return every class of the tree by its code."""
     found: dict[str, type[LlmToolsError]] = {}

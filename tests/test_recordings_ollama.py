@@ -17,6 +17,7 @@ from recordings import (
     cut_apart,
     ended,
     fed,
+    lines,
     names,
     read,
     requests,
@@ -29,14 +30,7 @@ from llmtools.errors import TruncatedError
 from llmtools.protocols.ollama import Decoder, encode, error_of
 from llmtools.request import Request
 
-
-def _expected() -> dict[str, Object]:
-    path = ROOT / "EXPECTED.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    return {line["file"]: line for line in lines}
-
-
-EXPECTED = _expected()
+EXPECTED = lines("EXPECTED.jsonl")
 STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
 BODIES = names("ollama/unary/*.json")

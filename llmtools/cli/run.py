@@ -28,6 +28,7 @@ from ..errors import (
     OutputError,
     TimedOutError,
     UsageError,
+    trace,
 )
 from ..jsonl import Decoder, dumps
 
@@ -399,10 +400,7 @@ def _translated(error: Exception, name: str) -> LlmToolsError:
         return UsageError(f"{error.format_message().rstrip('.')} ({advice})")
     if isinstance(error, OSError):
         return OutputError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
-    if os.environ.get("LLMTOOLS_DEBUG"):
-        import traceback
-
-        traceback.print_exception(error)
+    trace(error)
     what = "out of memory" if isinstance(error, MemoryError) else f"a bug: {type(error).__name__}: {error}"
     return InternalError(f"{what} (LLMTOOLS_DEBUG=1 shows where)")
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import CreateError, InputError, NoInputError, OutputError
+from ..errors import CreateError, InputError, NoInputError, OutputError, trace
 from ..paths import data_folder, locked
 
 TYPE_CHECKING = False
@@ -111,7 +111,8 @@ def told(path: Path) -> Iterator[None]:
     except CreateError as error:
         raise OutputError(error.message) from None
     except (InputError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise OutputError(f"{path}: damaged: {error or type(error).__name__}") from error
+        trace(error)  # it may be a bug of ours as well
+        raise OutputError(f"{path}: damaged: {error or type(error).__name__}") from None
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
