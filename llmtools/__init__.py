@@ -10,20 +10,11 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .canonical import canonical_json, node_hash
-    from .conversation import Conversation
     from .errors import LlmToolsError
-    from .exchange import Exchange
-    from .filter import read_stream, write_stream
-    from .fold import Fold, events_of, message_of
-    from .jsonl import Decoder, dumps, encode, loads
-    from .model import AsyncChain, AsyncModel, AsyncTalk, Chain, Model, Talk, get_async_model, get_model
-    from .prompt import schema_dsl
-    from .request import Limits
-    from .response import AsyncResponse, Response
-    from .send import stream
-    from .toolbox import CancelToolCall, PauseChain, Tool, Toolbox
-    from .values import (
+    from .exchange.ask import stream
+    from .exchange.exchange import Exchange
+    from .library.filter import read_stream, write_stream
+    from .library.messages import (
         Attachment,
         Event,
         Message,
@@ -37,51 +28,80 @@ if TYPE_CHECKING:
         tool_message,
         user,
     )
+    from .library.prompt import schema_dsl
+    from .library.response import AsyncResponse, Response
+    from .library.sync import (
+        AsyncChain,
+        AsyncModel,
+        AsyncTalk,
+        Chain,
+        Model,
+        Talk,
+        get_async_model,
+        get_model,
+    )
+    from .library.toolbox import (
+        CancelToolCall,
+        PauseChain,
+        Tool,
+        Toolbox,
+    )
+    from .protocols.request import Limits, Request
+    from .records.canonical import canonical_json, node_hash
+    from .records.conversation import Conversation
+    from .records.fold import Fold, events_of, message_of
+    from .records.jsonl import (
+        Decoder,
+        dumps,
+        encode,
+        loads,
+    )
 
 _HOME = {
-    "AsyncChain": "model",
-    "AsyncModel": "model",
-    "AsyncResponse": "response",
-    "AsyncTalk": "model",
-    "Attachment": "values",
-    "CancelToolCall": "toolbox",
-    "Chain": "model",
-    "Conversation": "conversation",
-    "Decoder": "jsonl",
-    "Event": "values",
-    "Exchange": "exchange",
-    "Fold": "fold",
-    "Limits": "request",
+    "AsyncChain": "library.sync",
+    "AsyncModel": "library.sync",
+    "AsyncResponse": "library.response",
+    "AsyncTalk": "library.sync",
+    "Attachment": "library.messages",
+    "CancelToolCall": "library.toolbox",
+    "Chain": "library.sync",
+    "Conversation": "records.conversation",
+    "Decoder": "records.jsonl",
+    "Event": "library.messages",
+    "Exchange": "exchange.exchange",
+    "Fold": "records.fold",
+    "Limits": "protocols.request",
     "LlmToolsError": "errors",
-    "Message": "values",
-    "Model": "model",
-    "Part": "values",
-    "PauseChain": "toolbox",
-    "Response": "response",
-    "Talk": "model",
-    "Tool": "toolbox",
-    "ToolCall": "values",
-    "ToolOutput": "values",
-    "ToolResult": "values",
-    "Toolbox": "toolbox",
-    "Usage": "values",
-    "assistant": "values",
-    "canonical_json": "canonical",
-    "dumps": "jsonl",
-    "encode": "jsonl",
-    "events_of": "fold",
-    "get_async_model": "model",
-    "get_model": "model",
-    "loads": "jsonl",
-    "message_of": "fold",
-    "node_hash": "canonical",
-    "read_stream": "filter",
-    "schema_dsl": "prompt",
-    "stream": "send",
-    "system": "values",
-    "tool_message": "values",
-    "user": "values",
-    "write_stream": "filter",
+    "Message": "library.messages",
+    "Model": "library.sync",
+    "Part": "library.messages",
+    "PauseChain": "library.toolbox",
+    "Request": "protocols.request",
+    "Response": "library.response",
+    "Talk": "library.sync",
+    "Tool": "library.toolbox",
+    "ToolCall": "library.messages",
+    "ToolOutput": "library.messages",
+    "ToolResult": "library.messages",
+    "Toolbox": "library.toolbox",
+    "Usage": "library.messages",
+    "assistant": "library.messages",
+    "canonical_json": "records.canonical",
+    "dumps": "records.jsonl",
+    "encode": "records.jsonl",
+    "events_of": "records.fold",
+    "get_async_model": "library.sync",
+    "get_model": "library.sync",
+    "loads": "records.jsonl",
+    "message_of": "records.fold",
+    "node_hash": "records.canonical",
+    "read_stream": "library.filter",
+    "schema_dsl": "library.prompt",
+    "stream": "exchange.ask",
+    "system": "library.messages",
+    "tool_message": "library.messages",
+    "user": "library.messages",
+    "write_stream": "library.filter",
 }
 
 __all__ = [
@@ -103,6 +123,7 @@ __all__ = [
     "Model",
     "Part",
     "PauseChain",
+    "Request",
     "Response",
     "Talk",
     "Tool",

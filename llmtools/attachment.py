@@ -18,7 +18,7 @@ from .errors import InputError, NoInputError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .types import Attachment, Message, Part
+    from .records.types import Attachment, Message, Part
 
 _SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -126,7 +126,7 @@ def from_url(url: str, *, mime: str | None = None) -> Attachment:
     by fetching it. Raises UnavailableError where that fails."""
     kind = mime or _by_name(url.partition("?")[0])
     if not kind:
-        from .transport import fetch
+        from .http.transport import fetch
 
         kind = mime_type(fetch(url))
     return {"type": kind, "url": url}

@@ -37,7 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .types import ErrorRecord
+    from .records.types import ErrorRecord
 
 STATUSES = {
     0: "Done. Also when the answer stopped at a length limit, with a notice.",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from .errors import InputError, NoInputError, UsageError
-from .jsonl import Number, loads
+from .records.jsonl import Number, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

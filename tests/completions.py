@@ -18,8 +18,8 @@ from pathlib import Path
 
 import click
 
-from llmtools.cli.parts import ROLES
-from llmtools.parts import TYPES
+from llmtools.cli.parts.command import ROLES
+from llmtools.cli.parts.select import TYPES
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "llmtools" / "completions"
@@ -52,7 +52,16 @@ class Option:
 def commands() -> dict[str, click.Command]:
     """Return the executables of the project by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    return {name: import_module(f"llmtools.cli.{name.removeprefix('llm-')}").command for name in project["scripts"]}
+    return {name: command(name) for name in project["scripts"]}
+
+
+def command(name: str) -> click.Command:
+    """Return an executable's command: its module is a file, or `command` in a folder."""
+    module = import_module(f"llmtools.cli.{name.removeprefix('llm-')}")
+    found: click.Command = (
+        import_module(f"{module.__name__}.command") if hasattr(module, "__path__") else module
+    ).command
+    return found
 
 
 def options(command: click.Command) -> list[Option]:

@@ -13,8 +13,8 @@ from typing import Any
 from server import Answer, Close, head
 
 import llmtools
-from llmtools.fold import Fold
-from llmtools.providers import protocol_module
+from llmtools.providers.names import protocol_module
+from llmtools.records.fold import Fold
 
 Object = dict[str, Any]
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from llmtools.check import check_record
 from llmtools.errors import LlmToolsError
-from llmtools.fold import message_of
-from llmtools.jsonl import dumps
+from llmtools.records.check import check_record
+from llmtools.records.fold import message_of
+from llmtools.records.jsonl import dumps
 
 Object = dict[str, Any]
 

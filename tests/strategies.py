@@ -1,6 +1,6 @@
 """What hypothesis draws: JSON values, parts, messages and records of a stream.
 
-Written from llm-stream(5), not from `llmtools.check`: a test holds the two together.
+Written from llm-stream(5), not from `llmtools.records.check`: a test holds the two together.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from aimock import BASES, KEY, Mock, require, text_of
 from harness import Done, Shell, texts
 
 import llmtools
-from llmtools.providers import PROTOCOLS
+from llmtools.providers.names import PROTOCOLS
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -18,9 +18,15 @@ from harness import Done, Shell
 from server import Server, whole
 from test_protocols import PROTOCOLS, answer, send
 
-from llmtools.options import COLUMNS, OPTIONS, QUIRKS, place, placed
-from llmtools.providers import PROTOCOLS as KNOWN
-from llmtools.server_tools import NAMES, SERVER_TOOLS
+from llmtools.protocols.options import (
+    COLUMNS,
+    OPTIONS,
+    QUIRKS,
+    place,
+    placed,
+)
+from llmtools.protocols.server_tools import NAMES, SERVER_TOOLS
+from llmtools.providers.names import PROTOCOLS as KNOWN
 
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
 MAN = (Path(__file__).parent.parent / "man" / "llm-send.1").read_text("utf-8")

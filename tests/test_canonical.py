@@ -13,9 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, json_objects, messages, texts
 
-from llmtools.canonical import ROOT, canonical_json, node_hash, number
 from llmtools.errors import InputError
-from llmtools.jsonl import loads
+from llmtools.records.canonical import (
+    ROOT,
+    canonical_json,
+    node_hash,
+    number,
+)
+from llmtools.records.jsonl import loads
 
 VECTORS = (Path(__file__).parent / "vectors" / "identity.jsonl").read_text("utf-8").rstrip("\n").split("\n")
 

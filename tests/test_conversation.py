@@ -9,18 +9,36 @@ from typing import Any
 import pytest
 from strategies import known_parts
 
-from llmtools.check import EVENTS, check_record
-from llmtools.conversation import Conversation, from_record, text_of, unanswered
-from llmtools.errors import InputError, LlmToolsError, NoInputError, RequestError, TruncatedError, UsageError
+from llmtools.cli.parts.view import (
+    STDERR,
+    STDOUT,
+    EventLines,
+    PeopleView,
+    View,
+)
+from llmtools.cli.send.relay import Relay
+from llmtools.errors import (
+    InputError,
+    LlmToolsError,
+    NoInputError,
+    RequestError,
+    TruncatedError,
+    UsageError,
+)
 from llmtools.errors import from_record as error_of
-from llmtools.exchange import Exchange
-from llmtools.fold import message_of
-from llmtools.jsonl import dumps, encode
-from llmtools.protocols import echo
-from llmtools.relay import Relay
-from llmtools.replay import reply as replay
-from llmtools.request import Request
-from llmtools.view import STDERR, STDOUT, EventLines, PeopleView, View
+from llmtools.exchange import echo
+from llmtools.exchange.exchange import Exchange
+from llmtools.exchange.replay import reply as replay
+from llmtools.protocols.request import Request
+from llmtools.records.check import EVENTS, check_record
+from llmtools.records.conversation import (
+    Conversation,
+    from_record,
+    text_of,
+    unanswered,
+)
+from llmtools.records.fold import message_of
+from llmtools.records.jsonl import dumps, encode
 
 Record = dict[str, Any]
 

@@ -18,8 +18,9 @@ import completions
 import pytest
 from harness import Shell
 
-from llmtools import __version__, check, errors, jsonl
-from llmtools.conversation import Conversation
+from llmtools import __version__, errors
+from llmtools.records import check, jsonl
+from llmtools.records.conversation import Conversation
 
 ROOT = Path(__file__).parent.parent
 MAN = ROOT / "man"
@@ -229,7 +230,7 @@ def test_every_record_and_event_is_in_llm_stream() -> None:
 
 
 def test_every_key_of_an_echo_script_is_in_llm_send() -> None:
-    from llmtools.protocols.echo import KEYS
+    from llmtools.exchange.echo import KEYS
 
     text = section(page("llm-send.1"), "ECHO SCRIPTS")
     lines = re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE)

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from llmtools import errors
-from llmtools.failure import error_of, failure_of, message_of, rate_limits, request_id, retry_after, visible_text
+from llmtools.http.failure import (
+    error_of,
+    failure_of,
+    message_of,
+    rate_limits,
+    request_id,
+    retry_after,
+    visible_text,
+)
 
 
 def error(status: int, body: Any, **headers: str) -> errors.LlmToolsError:

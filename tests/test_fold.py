@@ -12,10 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, json_objects, json_values, known_parts, messages, metadata, parts, texts, unknown_parts
 
-from llmtools.check import check_record
 from llmtools.errors import InputError
-from llmtools.fold import Fold, events_of, merge_metadata, message_of, parse_arguments
-from llmtools.jsonl import dumps, loads
+from llmtools.records.check import check_record
+from llmtools.records.fold import (
+    Fold,
+    events_of,
+    merge_metadata,
+    message_of,
+    parse_arguments,
+)
+from llmtools.records.jsonl import dumps, loads
 
 Event = dict[str, Any]
 START: Event = {"type": "start", "response_id": "r1", "model": "echo"}

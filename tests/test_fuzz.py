@@ -11,9 +11,9 @@ from harness import SCRIPTS, environment
 from hypothesis import HealthCheck, Phase, given, settings
 from strategies import Record, mutations, records
 
-from llmtools.check import check_record
 from llmtools.errors import STATUSES, InputError
-from llmtools.jsonl import dumps, loads
+from llmtools.records.check import check_record
+from llmtools.records.jsonl import dumps, loads
 
 COMMANDS = (
     ["llm-msg", "user", "hi"],

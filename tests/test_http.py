@@ -36,8 +36,8 @@ from server import (
 )
 
 from llmtools import Conversation, Exchange, user
-from llmtools.providers import at
-from llmtools.request import Limits, Request
+from llmtools.protocols.request import Limits, Request
+from llmtools.providers.names import at
 
 CANARY = "sk-canary-51c0ffee"
 OF_THE_CLIENT = {"host", "content-length", "connection", "accept-encoding", "user-agent"}

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from strategies import QUICK, json_values, records
 
 from llmtools.errors import InputError
-from llmtools.jsonl import Decoder, Number, dumps, encode, loads, typed
+from llmtools.records.jsonl import (
+    Decoder,
+    Number,
+    dumps,
+    encode,
+    loads,
+    typed,
+)
 
 GOOD = b'{"type":"message","role":"user","parts":[{"type":"text","text":"h\xc3\xa9"}]}'
 TEXT = b'{"type":"text","chunk":"a","part_index":0}'

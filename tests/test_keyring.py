@@ -174,7 +174,7 @@ def test_the_keyring_is_asked_only_when_the_others_have_none(shell: Shell) -> No
 def test_fifty_keys_kept_at_once_are_all_remembered(shell: Shell) -> None:
     names = [f"p{number}" for number in range(50)]
     settle(shell, "".join(f'[providers.{name}]\nbase_url = "https://{name}.example"\n' for name in names))
-    code = "import sys; from llmtools.keychain import _remember; _remember(sys.argv[1], 'b')"
+    code = "import sys; from llmtools.providers.keychain import _remember; _remember(sys.argv[1], 'b')"
     done = shell.run(f'for n in {" ".join(names)}; do python -c "{code}" $n & done; wait; llm-keys list')
     assert done.text.split() == sorted(names), done
 

@@ -10,8 +10,8 @@ import pytest
 from harness import Done, Shell
 from server import Server, ask, reply
 
-from llmtools import keys
 from llmtools.errors import NoKeyError
+from llmtools.providers import keys
 
 CANARY = "sk-canary-0badf00d"
 

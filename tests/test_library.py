@@ -24,8 +24,15 @@ from test_protocols import PROTOCOLS, answer
 
 import llmtools as llm
 from llmtools import Event, LlmToolsError, Message
-from llmtools.errors import CancelledError, InputError, KeyRefusedError, NoModelError, TruncatedError, UsageError
-from llmtools.request import Limits
+from llmtools.errors import (
+    CancelledError,
+    InputError,
+    KeyRefusedError,
+    NoModelError,
+    TruncatedError,
+    UsageError,
+)
+from llmtools.protocols.request import Limits
 
 BOTH = pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
 FAST = Limits(retries=0)
@@ -531,7 +538,7 @@ def test_a_loop_that_ends_closes_what_is_left(is_chain: bool, caplog: pytest.Log
 
 def test_a_program_that_is_interrupted_holds_what_came(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while it waits: the next reader is told, and never that all was well."""
-    from llmtools.transport import Connection
+    from llmtools.http.transport import Connection
 
     with Server([head(), BEGIN]) as server:
         response = model(server, "openai-chat").prompt("hi")

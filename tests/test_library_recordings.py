@@ -19,9 +19,9 @@ import pytest
 from test_library import timeless
 
 import llmtools
-from llmtools import transport
-from llmtools.attempt import Opened
-from llmtools.request import Limits
+from llmtools.exchange.tries import Opened
+from llmtools.http import transport
+from llmtools.protocols.request import Limits
 
 ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
 PROTOCOLS = {

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import llmtools
+from llmtools.library import messages
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 TWIN = re.compile(r"[Aa]s `[\w.]+`")
@@ -113,7 +114,7 @@ def run(source: str, space: dict[str, Any]) -> list[tuple[str, Any, Any]]:
         said = re.search(r"  # (.*)$", lines[node.end_lineno - 1] if node.end_lineno else "")
         value = value_of(node, space)
         if said and isinstance(node, ast.Expr):
-            told.append((ast.unparse(node), eval(said[1], {**vars(llmtools.values), **space}), value))
+            told.append((ast.unparse(node), eval(said[1], {**vars(messages), **space}), value))
     return told
 
 

@@ -25,8 +25,8 @@ from harness import LIMIT, Shell, texts, valid_records
 from llamacpp import KEY, Server, require
 
 import llmtools
-from llmtools.providers import at
-from llmtools.request import Endpoint, Request, Secret
+from llmtools.protocols.request import Endpoint, Request, Secret
+from llmtools.providers.names import at
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -21,7 +21,7 @@ from harness import LIMIT, Shell, texts, valid_records
 from llamacpp import KEY, Server, require
 from test_llamacpp import chunks, reply_of, until
 
-from llmtools.providers import PROTOCOLS
+from llmtools.providers.names import PROTOCOLS
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

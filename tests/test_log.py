@@ -14,10 +14,10 @@ import pytest
 import test_large
 from harness import SCRIPTS, Shell, valid_records
 
-from llmtools.canonical import canonical_json, node_hash
 from llmtools.errors import NoInputError, UsageError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store, check_name
+from llmtools.records.canonical import canonical_json, node_hash
 
 Object = dict[str, Any]
 

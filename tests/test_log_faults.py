@@ -21,7 +21,7 @@ import pytest
 from harness import Shell
 
 from llmtools.errors import OutputError
-from llmtools.log.schema import APPLICATION, VERSION
+from llmtools.log.database import APPLICATION, VERSION
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
 
@@ -344,7 +344,7 @@ def test_a_database_that_another_process_holds_is_waited_for(log: Shell, monkeyp
     out, err = process.communicate()
     assert (json.loads(out)["type"], err, process.returncode) == ("end", b"", 0)
     held.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("llmtools.log.schema.WAIT", 0)
+    monkeypatch.setattr("llmtools.log.database.WAIT", 0)
     with pytest.raises(OutputError, match="another process holds it"):
         Store(path_of(log)).check()
 
@@ -362,8 +362,8 @@ def test_a_database_that_another_process_has_to_itself_is_waited_for(
     writer.stdin.write(lines(*turn(2)))
     writer.stdin.close()
     writer.stdin = None
-    monkeypatch.setattr("llmtools.log.schema.WAIT", 0)
-    monkeypatch.setattr("llmtools.log.schema._TRY", 0)
+    monkeypatch.setattr("llmtools.log.database.WAIT", 0)
+    monkeypatch.setattr("llmtools.log.database._TRY", 0)
     for writes in (False, True):
         with pytest.raises(OutputError, match="another process holds it"):
             Store(path_of(log), writes=writes)

@@ -19,14 +19,14 @@ import test_recordings_ollama
 import test_recordings_responses
 from harness import Shell
 
-from llmtools.canonical import canonical_json
-from llmtools.conversation import Conversation
 from llmtools.errors import LlmToolsError
-from llmtools.jsonl import dumps, loads
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
-from llmtools.request import Request
+from llmtools.protocols.request import Request
+from llmtools.records.canonical import canonical_json
+from llmtools.records.conversation import Conversation
+from llmtools.records.jsonl import dumps, loads
 
 Object = dict[str, Any]
 

@@ -19,7 +19,7 @@ from harness import LIMIT, Done, Shell, is_gone
 from mcp_servers import OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
 
 from llmtools.tools.function import Result
-from llmtools.tools.mcp import fitting, result_of
+from llmtools.tools.mcp_main import fitting, result_of
 from llmtools.tools.toolset import Toolset
 
 Object = dict[str, Any]
@@ -59,7 +59,7 @@ def test_a_name_that_vendors_do_not_take(name: str, fit: str) -> None:
 
 
 def test_without_the_sdk_it_is_said_what_to_install() -> None:
-    program = "import sys; sys.modules['mcp'] = None; from llmtools.tools.mcp import main; main('mcp:true')"
+    program = "import sys; sys.modules['mcp'] = None; from llmtools.tools.mcp_main import main; main('mcp:true')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "pip install 'llm-pipes[mcp]'" in json.loads(done.stdout)["error"]
 

@@ -20,10 +20,10 @@ from configs import HI, settle
 from harness import Done, Shell
 from server import FIN, Answer, Server, closed_port, head, whole
 
-from llmtools import models
-from llmtools.catalogue import PROVIDERS
-from llmtools.config import Config
-from llmtools.listing import decode
+from llmtools.providers import lists as models
+from llmtools.providers.catalogue import PROVIDERS
+from llmtools.providers.config import Config
+from llmtools.providers.list_formats import decode
 
 KEY = "canary-key-0ddba115"
 ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
 
-from llmtools.check import check_record
-from llmtools.conversation import Conversation
 from llmtools.errors import InputError, TruncatedError, UsageError
-from llmtools.jsonl import dumps
-from llmtools.protocols.ollama import Decoder, encode
-from llmtools.request import Request
+from llmtools.protocols.ollama.request import Decoder, encode
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
+from llmtools.records.jsonl import dumps
 
 Object = dict[str, Any]
 ISSUER = "ollama"

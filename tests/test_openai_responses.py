@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import QUICK, mutations
 
-from llmtools.check import check_record
-from llmtools.conversation import Conversation
 from llmtools.errors import InputError, TruncatedError, UsageError
-from llmtools.jsonl import dumps
-from llmtools.protocols.openai_responses import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
+from llmtools.records.jsonl import dumps
 
 Object = dict[str, Any]
 ISSUER = "openai"

@@ -37,7 +37,7 @@ def test_the_wheel_holds_the_package_its_pages_and_completions(built: Path) -> N
         names = set(wheel.namelist())
     shared = f"{RECORD}.data/data/share/"
     assert {name.removeprefix(shared) for name in names if name.startswith(shared)} == SHARED
-    assert {"llmtools/py.typed", "llmtools/stream.schema.json", "llmtools/cli/msg.py"} <= names
+    assert {"llmtools/py.typed", "llmtools/records/stream.schema.json", "llmtools/cli/msg/command.py"} <= names
     assert f"{RECORD}.dist-info/licenses/LICENSE" in names
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"llmtools", f"{RECORD}.data", f"{RECORD}.dist-info"}

@@ -17,12 +17,19 @@ from harness import LIMIT, Done, Shell
 from server import Server, closed_port, reply, whole
 
 import llmtools
-from llmtools import media, options, server_tools
-from llmtools.catalogue import MODEL_QUIRKS, PROVIDERS, QUIRKS, provider_of, quirks_of
-from llmtools.config import Config
 from llmtools.errors import NoModelError
-from llmtools.providers import PROTOCOLS
-from llmtools.target import split
+from llmtools.exchange import fetched as media
+from llmtools.protocols import options, server_tools
+from llmtools.providers.catalogue import (
+    MODEL_QUIRKS,
+    PROVIDERS,
+    QUIRKS,
+    provider_of,
+    quirks_of,
+)
+from llmtools.providers.config import Config
+from llmtools.providers.names import PROTOCOLS
+from llmtools.providers.resolve import split
 
 KEY = "canary-key-51c0ffee"
 REFUSED = whole(400, {"error": {"message": "seen"}})

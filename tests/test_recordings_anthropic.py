@@ -30,11 +30,11 @@ from recordings import (
     whole,
 )
 
-from llmtools.check import check_record
-from llmtools.conversation import Conversation
 from llmtools.errors import TruncatedError
-from llmtools.protocols.anthropic import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.anthropic.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
 
 _ITERATIONS = "DESIGN: usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
 _CACHE = "wire-protocols 3: input_tokens excludes cached, total in is input + cache_creation + cache_read"

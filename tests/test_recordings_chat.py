@@ -28,10 +28,10 @@ from recordings import (
     whole,
 )
 
-from llmtools.conversation import Conversation
 from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.protocols.openai_chat import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.openai_chat.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
 
 NO_FINISH = ("snowflake",)
 """Servers that send no finish_reason (wire-protocols 0.8)."""

@@ -30,10 +30,10 @@ from recordings import (
     whole,
 )
 
-from llmtools.conversation import Conversation
 from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.protocols.gemini import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.gemini.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
 
 _STREAMED = "wire-protocols 4, streamed args: the oracle does not fold partialArgs, and takes the end for a call"
 JUSTIFIED: dict[tuple[str, str], str] = {

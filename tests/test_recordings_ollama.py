@@ -25,10 +25,10 @@ from recordings import (
     whole,
 )
 
-from llmtools.conversation import Conversation
 from llmtools.errors import TruncatedError
-from llmtools.protocols.ollama import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.ollama.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
 
 EXPECTED = lines("EXPECTED.jsonl")
 STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")

@@ -29,11 +29,11 @@ from recordings import (
     whole,
 )
 
-from llmtools.check import check_record
-from llmtools.conversation import Conversation
 from llmtools.errors import TruncatedError
-from llmtools.protocols.openai_responses import Decoder, encode, error_of
-from llmtools.request import Request
+from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
 
 _SEVERAL = "the file holds four responses one after the other; a reply ends with the first"
 _REASON = "wire-protocols 2: incomplete_details.reason is the vendor's word for why"

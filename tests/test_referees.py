@@ -17,7 +17,7 @@ from referees import RefusedError, judge, require
 from server import Server
 
 import llmtools
-from llmtools.providers import PROTOCOLS
+from llmtools.providers.names import PROTOCOLS
 
 IMAGE = b"\x89PNG\r\n\x1a\n and no more"
 EACH = pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmtools.retry import BUDGET, RETRIES, delay
+from llmtools.http.retry import BUDGET, RETRIES, delay
 
 NOW = 784111777.0  # Sun, 06 Nov 1994 08:49:37 GMT
 

@@ -1,4 +1,4 @@
-"""stream.schema.json says to other programs what `llmtools.check` says here."""
+"""stream.schema.json says to other programs what `llmtools.records.check` says here."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import WRONG, known_parts, known_records, mutations, records
 
-from llmtools.check import CHECKS, PARTS, check_record
 from llmtools.errors import InputError
+from llmtools.records.check import CHECKS, PARTS, check_record
 
-SCHEMA = json.loads(files("llmtools").joinpath("stream.schema.json").read_bytes())
+SCHEMA = json.loads(files("llmtools.records").joinpath("stream.schema.json").read_bytes())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 

@@ -12,8 +12,8 @@ from configs import HI, settle, with_backend
 from harness import LIMIT, Done, Shell
 from server import FIN, RST, Answer, Server, closed_port, event, head, reply, whole
 
-from llmtools.catalogue import PROVIDERS
-from llmtools.request import Secret
+from llmtools.protocols.request import Secret
+from llmtools.providers.catalogue import PROVIDERS
 
 CANARY = "sk-canary-1deadbeef"
 SECOND = "sk-canary-2deadbeef"

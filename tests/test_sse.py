@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from strategies import QUICK
 
 from llmtools.errors import ProtocolError
-from llmtools.sse import BODY, MESSAGE, Decoder, Event, Lines
+from llmtools.http.sse import (
+    BODY,
+    MESSAGE,
+    Decoder,
+    Event,
+    Lines,
+)
 
 
 def decode(*pieces: bytes) -> list[Event]:

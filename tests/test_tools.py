@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from harness import LIMIT, Done, Shell, is_gone, texts
 
-from llmtools.fold import Fold
+from llmtools.records.fold import Fold
 
 Object = dict[str, Any]
 

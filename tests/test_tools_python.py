@@ -15,11 +15,23 @@ import pytest
 from harness import is_gone, valid_records
 
 from llmtools import Conversation, dumps, user
-from llmtools.errors import ConfigError, InputError, RoundLimitError, UsageError
-from llmtools.tools import Approval, Limits, Result, Round, ToolError, Toolset
+from llmtools.errors import (
+    ConfigError,
+    InputError,
+    RoundLimitError,
+    UsageError,
+)
+from llmtools.records.types import Record
+from llmtools.tools import (
+    Approval,
+    Limits,
+    Result,
+    Round,
+    ToolError,
+    Toolset,
+)
 from llmtools.tools.process import environment
-from llmtools.tools.remote import Worker
-from llmtools.types import Record
+from llmtools.tools.worker import Worker
 
 Object = dict[str, Any]
 

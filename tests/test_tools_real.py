@@ -15,7 +15,7 @@ from aimock import BASES, KEY, Mock, require, text_of
 from harness import Shell, texts, valid_records
 from mcp_servers import node, require_sdk
 
-from llmtools.providers import PROTOCOLS
+from llmtools.providers.names import PROTOCOLS
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -19,9 +19,9 @@ import pytest
 from harness import LIMIT, Shell
 
 from llmtools.errors import LlmToolsError
+from llmtools.records.types import Part, ToolRecord
 from llmtools.tools import ToolError
 from llmtools.tools.approval import FILE, QUESTION, Approval
-from llmtools.types import Part, ToolRecord
 
 Object = dict[str, Any]
 CALC = '''

@@ -17,7 +17,7 @@ def _begin() -> None:
 def llm_msg() -> None:
     """Run llm-msg."""
     _begin()
-    from .msg import run
+    from .msg.command import run
 
     run()
 
@@ -25,7 +25,7 @@ def llm_msg() -> None:
 def llm_send() -> None:
     """Run llm-send."""
     _begin()
-    from .send import run
+    from .send.command import run
 
     run()
 
@@ -33,7 +33,7 @@ def llm_send() -> None:
 def llm_parts() -> None:
     """Run llm-parts."""
     _begin()
-    from .parts import run
+    from .parts.command import run
 
     run()
 
@@ -57,7 +57,7 @@ def llm_models() -> None:
 def llm_tools() -> None:
     """Run llm-tools."""
     _begin()
-    from .tools import run
+    from .tools.command import run
 
     run()
 
@@ -65,6 +65,6 @@ def llm_tools() -> None:
 def llm_log() -> None:
     """Run llm-log."""
     _begin()
-    from .log import run
+    from .log.command import run
 
     run()

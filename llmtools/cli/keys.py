@@ -6,18 +6,18 @@ import os
 
 import click
 
-from .. import keychain, keys, target
-from ..config import read
 from ..errors import ConfigError, NoKeyError
+from ..providers import keychain, keys, resolve
+from ..providers.config import read
 from .options import Command, shared
-from .run import WAIT, Process, main
+from .process import WAIT, Process, main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ..config import Config
+    from ..providers.config import Config
 
 EXAMPLES = """
 llm-keys set openai
@@ -51,7 +51,7 @@ class Keeper:
 
     def set(self, name: str) -> None:
         """Read a key and keep it."""
-        provider = target.provider(name, self.config)
+        provider = resolve.provider(name, self.config)
         key = keys.secret_of(self._typed(name), "stdin")
         backend = self._ask(keychain.put, name, key.reveal())
         if backend in PLAIN:
@@ -84,7 +84,7 @@ class Keeper:
     def rm(self, name: str) -> None:
         """Take a key out of the keyring."""
         if name not in keychain.names():
-            target.provider(name, self.config)
+            resolve.provider(name, self.config)
         if not self._ask(keychain.remove, name):
             raise NoKeyError(f"the keyring has no key for {name}")
 
@@ -98,7 +98,7 @@ class Keeper:
             return self._write([self._place(name)])
         kept = keychain.names()
         lines = []
-        for known, provider in target.known(self.config).items():
+        for known, provider in resolve.known(self.config).items():
             settings = self.config.providers.get(known, {})
             variable = next((variable for variable in provider.keys if os.environ.get(variable)), None)
             if variable:
@@ -110,9 +110,9 @@ class Keeper:
         self._write(lines)
 
     def _place(self, name: str) -> str:
-        provider, settings = target.provider(name, self.config), self.config.providers.get(name, {})
+        provider, settings = resolve.provider(name, self.config), self.config.providers.get(name, {})
         try:
-            is_here = target.is_own(provider, target.address(name, provider, settings, "")[0])
+            is_here = resolve.is_own(provider, resolve.address(name, provider, settings, "")[0])
         except ConfigError:  # an address that is not settled is not this machine's
             is_here = False
         waiting = self._waiting if self.process.is_terminal(2) else None

@@ -7,21 +7,27 @@ import time
 
 import click
 
-from .. import target
-from ..config import Config, near, perhaps, put, read
 from ..errors import NoKeyError, NoModelError
-from ..jsonl import dumps
-from ..models import listings, priced
-from ..providers import is_built_in
+from ..providers import resolve
+from ..providers.config import (
+    Config,
+    near,
+    perhaps,
+    put,
+    read,
+)
+from ..providers.lists import listings, priced
+from ..providers.names import is_built_in
+from ..records.jsonl import dumps
 from ..terminal import visible
 from .options import Command, flag, shared
-from .run import Process, main
+from .process import Process, main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..listing import Listing, Model
+    from ..providers.list_formats import Listing, Model
 
 EXAMPLES = """
 llm-models
@@ -55,7 +61,7 @@ class Catalogue:
 
     def show_list(self, words: tuple[str, ...]) -> int:
         """Write the models whose names have all the words in them; return the exit status."""
-        known = target.known(self.config)
+        known = resolve.known(self.config)
         named = [word[:-1] for word in words if word.endswith("/") and word[:-1] in known]
         lists = self._lists(named)
         failures = [listing.failure for listing in lists if listing.failure is not None]
@@ -110,19 +116,19 @@ class Catalogue:
 
     def show(self, name: str) -> None:
         """Write what is known of a model."""
-        meant = target.alias(name, self.config)
+        meant = resolve.alias(name, self.config)
         if is_built_in(meant):
             return self._tell({"name": meant, "provider": meant.partition("/")[0]})
-        provider, model = target.split(name, self.config)
-        said = target.provider(provider, self.config)
-        base_url = target.address(provider, said, self.config.providers.get(provider, {}), model)[0]
+        provider, model = resolve.split(name, self.config)
+        said = resolve.provider(provider, self.config)
+        base_url = resolve.address(provider, said, self.config.providers.get(provider, {}), model)[0]
         known: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
         listed = self._lists([provider])[0].models if said.models else []
         known.update(_entry(listed, provider, model))
         known = {**priced(known), "protocol": said.protocol, "base_url": base_url}
-        if aliases := [alias for alias in self.config.aliases if target.alias(alias, self.config) == known["name"]]:
+        if aliases := [alias for alias in self.config.aliases if resolve.alias(alias, self.config) == known["name"]]:
             known["aliases"] = aliases
-        if options := target.options(str(known["name"]), self.config):
+        if options := resolve.options(str(known["name"]), self.config):
             known["options"] = options
         self._tell(known)
 
@@ -168,9 +174,9 @@ class Catalogue:
     def _must_be(self, model: str, config: Config | None = None) -> None:
         """Refuse a name that means nothing, and an alias that leads back to itself."""
         if config is not None:
-            target.alias(model, config)
-        if not is_built_in(target.alias(model, self.config)):
-            target.split(model, self.config)
+            resolve.alias(model, config)
+        if not is_built_in(resolve.alias(model, self.config)):
+            resolve.split(model, self.config)
 
 
 def _entry(listed: list[Model], provider: str, model: str) -> Model:

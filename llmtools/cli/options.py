@@ -8,7 +8,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
-from .run import WAIT, Process
+from .process import WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

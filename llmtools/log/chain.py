@@ -7,14 +7,14 @@ Rules:
 
 from __future__ import annotations
 
-from ..canonical import ROOT
+from ..records.canonical import ROOT
 from .node import Node, tool_body
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..types import Message, Record
+    from ..records.types import Message, Record
 
 STATUSES = ("ok", "error", "cancelled", "truncated")
 UNFINISHED = "unfinished"

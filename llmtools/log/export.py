@@ -10,8 +10,8 @@ Rules:
 from __future__ import annotations
 
 from ..errors import NoInputError, UsageError
-from ..jsonl import Decoder, dumps, loads
-from . import schema
+from ..records.jsonl import Decoder, dumps, loads
+from . import database
 from .llm_logs import Logs
 from .recorder import Recorder
 from .store import Store, check_name, milliseconds
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ..jsonl import Line
-    from ..types import Record
+    from ..records.jsonl import Line
+    from ..records.types import Record
 
 DATABASE = b"SQLite format 3\0"
 SIZE = 500
@@ -32,7 +32,7 @@ SIZE = 500
 
 def exported(store: Store, refs: tuple[str, ...] = ()) -> Iterator[bytes]:
     """Yield conversation records, as lines: those of some references, else all."""
-    with schema.told(store.path):
+    with database.told(store.path):
         run = store.connection.execute
         ends = [store.resolve(ref)[0] for ref in refs]
         if not refs:
@@ -103,7 +103,7 @@ class Importer:
         self._before = self._counts()
 
     def _counts(self) -> tuple[int, int, int]:
-        with schema.told(self.store.path):
+        with database.told(self.store.path):
             statement = (
                 "SELECT (SELECT count(*) FROM node), (SELECT count(*) FROM response), (SELECT count(*) FROM attachment)"
             )
@@ -138,7 +138,7 @@ class Importer:
             told = [milliseconds((node.response or {}).get("created")) for node in chain.nodes]
             chain.created = min((moment for moment in told if moment), default=None)
         self.store.write(chains, imports=True)
-        with schema.told(self.store.path), schema.changing(self.store.connection):
+        with database.told(self.store.path), database.changing(self.store.connection):
             statement = "INSERT OR IGNORE INTO name SELECT ?, id FROM node WHERE hash = ?"
             self.store.connection.executemany(statement, names)
 

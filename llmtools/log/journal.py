@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ..types import Message, Record
+    from ..records.types import Message, Record
     from .store import Store
 
 

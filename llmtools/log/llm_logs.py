@@ -14,10 +14,10 @@ import sqlite3
 from binascii import b2a_base64
 from datetime import UTC, datetime
 
-from ..check import check_record
 from ..errors import InputError
-from ..jsonl import loads
-from . import schema
+from ..records.check import check_record
+from ..records.jsonl import loads
+from . import database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ..types import Record
+    from ..records.types import Record
 
     Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ class Logs:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with schema.told(path):
+        with database.told(path):
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             self._connection.row_factory = sqlite3.Row
             tables = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

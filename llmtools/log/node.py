@@ -16,17 +16,17 @@ import stat
 from binascii import a2b_base64, b2a_base64
 from typing import NamedTuple
 
-from ..canonical import node_hash
-from ..conversation import text_of
 from ..errors import InputError
-from ..jsonl import dumps, loads
+from ..records.canonical import node_hash
+from ..records.conversation import text_of
+from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from ..types import Message, Part, Record
+    from ..records.types import Message, Part, Record
 
     Object = dict[str, Any]
 

@@ -10,15 +10,15 @@ Rules:
 from __future__ import annotations
 
 from ..errors import InputError
-from ..fold import Fold
-from ..jsonl import dumps
+from ..records.fold import Fold
+from ..records.jsonl import dumps
 from .chain import Chain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..types import Message, Record
+    from ..records.types import Message, Record
 
 _OWN = frozenset(("type", "messages", "tools", "error"))
 _FAILURE = ("code", "message", "http_status", "retryable", "retry_after")

@@ -13,10 +13,10 @@ import sqlite3
 import time
 from datetime import datetime
 
-from ..conversation import text_of
 from ..errors import UsageError
-from ..jsonl import loads
-from . import schema
+from ..records.conversation import text_of
+from ..records.jsonl import loads
+from . import database
 from .node import BREAK, spaced, words_of
 from .store import UP, Store
 
@@ -94,7 +94,7 @@ def search(store: Store, words: str, limit: int, **given: Any) -> list[Row]:
     """Return the messages that hold the words: {node, hash, role, created, depth, snippet}."""
     asked = query(words)
     conditions, values = _conditions(store, given)
-    with schema.told(store.path):
+    with database.told(store.path):
         # one table alone lets FTS count and rank by itself, without a look at any message
         tables = "words JOIN node ON node.id = words.rowid" if conditions else "words"
         where = " AND ".join(["words MATCH ?", *conditions])
@@ -112,7 +112,7 @@ def _shown(store: Store, nodes: list[int], asked: str) -> Iterator[tuple[Row, st
     """Yield each message found, and where in it the words stand."""
     rows = {}
     beside = sqlite3.connect(":memory:")
-    beside.execute(schema.TABLES[schema.TABLES.index("CREATE VIRTUAL") :].replace("content='', ", ""))
+    beside.execute(database.TABLES[database.TABLES.index("CREATE VIRTUAL") :].replace("content='', ", ""))
     for node in nodes:
         statement = "SELECT hash, role, created, depth, body FROM node WHERE id = ?"
         digest, role, created, depth, body = store.connection.execute(statement, (node,)).fetchone()
@@ -130,7 +130,7 @@ def conversations(store: Store, limit: int, *, since: int | None = None, model: 
         "SELECT node.id, node.hash, node.depth, head.seen / 1000000, node.role, node.body FROM head"
         " JOIN node ON node.id = head.node WHERE head.seen >= ? ORDER BY head.seen DESC"
     )
-    with schema.told(store.path):
+    with database.told(store.path):
         names = _names(store)
         for node, digest, depth, seen, role, body in store.connection.execute(statement, ((since or 0) * 1_000_000,)):
             outcome = _outcome(store, node)

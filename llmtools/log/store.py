@@ -15,12 +15,22 @@ import re
 import time
 from datetime import UTC, datetime
 
-from ..canonical import ROOT, node_hash
-from ..errors import InputError, NoInputError, OutputError, UsageError
-from ..jsonl import dumps, loads
-from . import schema
+from ..errors import (
+    InputError,
+    NoInputError,
+    OutputError,
+    UsageError,
+)
+from ..records.canonical import ROOT, node_hash
+from ..records.jsonl import dumps, loads
+from . import database
 from .chain import UNFINISHED
-from .node import face_of, restored, sha256, words_of
+from .node import (
+    face_of,
+    restored,
+    sha256,
+    words_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ..types import Message
+    from ..records.types import Message
     from .chain import Chain
     from .node import Node
 
@@ -75,27 +85,27 @@ class Store:
     """
 
     def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
-        self.path = path or schema.default_path()
+        self.path = path or database.default_path()
         self.said: str | None = None
         if writes:
-            self.connection = schema.open_to_write(self.path)
+            self.connection = database.open_to_write(self.path)
         else:
-            self.connection, self.said = schema.open_to_read(self.path)
+            self.connection, self.said = database.open_to_read(self.path)
 
     def close(self) -> None:
         """Let the file go."""
-        with schema.told(self.path):
+        with database.told(self.path):
             self.connection.close()
 
     # Writing
 
     def check(self) -> None:
         """Write nothing, for real. Raises OutputError where something could not be written."""
-        with schema.told(self.path), schema.changing(self.connection):
+        with database.told(self.path), database.changing(self.connection):
             disk = os.statvfs(self.path.parent)
-            if disk.f_bavail * disk.f_frsize < schema.ROOM:
+            if disk.f_bavail * disk.f_frsize < database.ROOM:
                 raise OutputError(f"{self.path}: the disk is full")
-            self.connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+            self.connection.execute(f"PRAGMA user_version = {database.VERSION}")
 
     def write(self, chains: Iterable[Chain], name: str | None = None, *, imports: bool = False) -> None:
         """Store what is new of some conversations, in one transaction; `name` is given to each.
@@ -105,10 +115,10 @@ class Store:
         chains = [chain for chain in chains if chain.is_changed or name]
         if not chains:
             return
-        with schema.told(self.path):
+        with database.told(self.path):
             for chain in chains:
                 self._prepare(chain)
-            with schema.changing(self.connection):
+            with database.changing(self.connection):
                 for chain in chains:
                     self._write(chain, name, imports)
         for chain in chains:
@@ -116,7 +126,7 @@ class Store:
 
     def begin(self, chain: Chain, model: str, name: str | None = None) -> int:
         """Store a request that is about to be sent; return what `finish` knows it by."""
-        with schema.told(self.path), schema.changing(self.connection):
+        with database.told(self.path), database.changing(self.connection):
             self._write(chain, name, False)
             tip, created = self._id(chain.hash), timestamp()
             body = dumps({"model": model, "created": created}).decode()
@@ -129,7 +139,7 @@ class Store:
 
     def finish(self, begun: int, chain: Chain, name: str | None = None) -> None:
         """Store how a request ended that was begun: the reply, or the failure, is in the chain."""
-        with schema.told(self.path), schema.changing(self.connection):
+        with database.told(self.path), database.changing(self.connection):
             self.connection.execute("DELETE FROM response WHERE id = ? AND key IS NULL", (begun,))
             self._write(chain, name, False)
         chain.stored()
@@ -287,7 +297,7 @@ class Store:
         A name, `last`, or the beginning of a hash; ~N is the Nth message before it.
         Raises NoInputError where there is none, UsageError where there are several.
         """
-        with schema.told(self.path):
+        with database.told(self.path):
             exact = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
             base, steps = ref, 0
             if not exact and (found := _REF.fullmatch(ref)) and "~" in ref:
@@ -322,7 +332,7 @@ class Store:
     def fork(self, ref: str, name: str) -> str:
         """Give a name to the message that a reference names; return its hash."""
         check_name(name)
-        with schema.told(self.path), schema.changing(self.connection):
+        with database.told(self.path), database.changing(self.connection):
             node, _ = self.resolve(ref)
             self.connection.execute("INSERT OR REPLACE INTO name VALUES (?, ?)", (name, node))
             return self.hash_of(node)
@@ -336,7 +346,7 @@ class Store:
     def lines(self, ref: str) -> Iterator[bytes]:
         """Yield the history records, as lines, of the conversation that ends where `ref` says."""
         node, tip = self.resolve(ref)
-        with schema.told(self.path):
+        with database.told(self.path):
             yield from self.history(node, tip)
 
     def history(self, node: int, tip: int | None = None) -> Iterator[bytes]:
@@ -356,7 +366,7 @@ class Store:
 
     def message(self, node: int) -> bytes:
         """Return one message as a line, its hash beside what it says."""
-        with schema.told(self.path):
+        with database.told(self.path):
             statement = "SELECT CAST(body AS BLOB), hash FROM node WHERE id = ?"
             body, digest = self.connection.execute(statement, (node,)).fetchone()
             statement = "SELECT CAST(body AS BLOB) FROM response WHERE node = ? ORDER BY id DESC LIMIT 1"
@@ -393,7 +403,7 @@ class Store:
                 faces.append(face)
         except InputError:
             pass  # what has no canonical form is nothing that was stored
-        with schema.told(self.path):
+        with database.told(self.path):
             for known in range(len(faces), 0, -1):
                 row = self.connection.execute(
                     "SELECT id FROM node WHERE face = ? ORDER BY id DESC LIMIT 1", (faces[known - 1],)

@@ -7,9 +7,9 @@ Rules:
 
 from __future__ import annotations
 
-from ..conversation import text_of
-from ..jsonl import dumps, loads
-from . import schema
+from ..records.conversation import text_of
+from ..records.jsonl import dumps, loads
+from . import database
 from .store import UP, Store
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from ..types import Message
+    from ..records.types import Message
 
     Row = dict[str, Any]
 
@@ -35,7 +35,7 @@ FROM down JOIN node USING (id) ORDER BY node.id
 def rows(store: Store, ref: str | None) -> list[Row]:
     """Return the messages of the tree that a reference stands in, of all trees without one: each
     its id, its parent's, and what it is shown as."""
-    with schema.told(store.path):
+    with database.told(store.path):
         where, values = "parent IS NULL", []
         if ref is not None:
             node, _ = store.resolve(ref)

@@ -13,9 +13,14 @@ import os
 import sqlite3
 from pathlib import Path
 
-from ..canonical import ROOT, node_hash
-from ..errors import CreateError, InputError, InternalError, UsageError
-from . import schema
+from ..errors import (
+    CreateError,
+    InputError,
+    InternalError,
+    UsageError,
+)
+from ..records.canonical import ROOT, node_hash
+from . import database
 from .node import face_of, identified, sha256
 from .store import Store
 
@@ -99,7 +104,7 @@ def _bodies(store: Store) -> Iterator[tuple[str, bytes, bytes]]:
 def remove(store: Store, refs: tuple[str, ...]) -> int:
     """Forget conversations: a name, with the conversation that ends at it; or a message, with
     every conversation and name that goes through it. Return how many references went."""
-    with schema.told(store.path), schema.changing(store.connection):
+    with database.told(store.path), database.changing(store.connection):
         run, count = store.connection.execute, 0
         for ref in refs:
             named = run("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
@@ -118,10 +123,10 @@ def collect(store: Store) -> dict[str, int]:
     """Delete what no head and no name refers to; return how many messages and attachments went,
     and by how many bytes the file shrank."""
     before = store.path.stat().st_size
-    with schema.told(store.path):
+    with database.told(store.path):
         run = store.connection.execute
         run("PRAGMA foreign_keys = OFF")  # all at the end: one by one, each is a search of a whole table
-        with schema.changing(store.connection):
+        with database.changing(store.connection):
             run("DROP TABLE IF EXISTS temp.kept")
             run(_KEPT)
             run("CREATE UNIQUE INDEX temp.kept_id ON kept (id)")
@@ -138,7 +143,7 @@ def collect(store: Store) -> dict[str, int]:
                 )
         run("PRAGMA foreign_keys = ON")
         run("DROP TABLE temp.kept")
-        schema.patiently(lambda: run("VACUUM"))
+        database.patiently(lambda: run("VACUUM"))
         run("PRAGMA wal_checkpoint(TRUNCATE)")
     shrunk = before - store.path.stat().st_size
     return {"messages": gone["node"], "attachments": gone["attachment"], "bytes": shrunk}

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ..jsonl import loads
-from . import schema
+from ..records.jsonl import loads
+from . import database
 from .store import UP, Store
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def usage(store: Store, by: str, **given: Any) -> list[Row]:
 
     given: since (ms) and model, as for a search; name, of one conversation.
     """
-    with schema.told(store.path):
+    with database.told(store.path):
         names: dict[int, list[str]] = {}
         if by == "name":
             for node, name in store.connection.execute(_NAMES):

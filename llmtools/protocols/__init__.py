@@ -1,1 +1,1 @@
-"""The protocols: one file each, no I/O; none imports another."""
+"""What vendors speak: a folder for each protocol, pure; no protocol imports another."""

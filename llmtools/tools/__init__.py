@@ -17,16 +17,21 @@ Nothing is imported before it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .approval import Approval
-    from .function import Result, result_of, tool_record, values_of
+    from .function import (
+        Result,
+        result_of,
+        tool_record,
+        values_of,
+    )
     from .process import Limits, ToolError
-    from .run import Round
+    from .round import Round
     from .toolset import Toolset
 
 _HOME = {
     "Approval": "approval",
     "Limits": "process",
     "Result": "function",
-    "Round": "run",
+    "Round": "round",
     "ToolError": "process",
     "Toolset": "toolset",
     "result_of": "function",

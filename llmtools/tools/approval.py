@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from ..errors import InputError, LlmToolsError
-from ..jsonl import dumps, loads
+from ..records.jsonl import dumps, loads
 from ..terminal import visible
 from .process import ToolError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from ..types import Part, ToolRecord
+    from ..records.types import Part, ToolRecord
 
 FILE = "approved-tools"
 QUESTION = "Run it? [y]es, [n]o, [a]lways, [e]dit: "
@@ -104,7 +104,7 @@ class Approval:
     def _remember(self, mark: str) -> None:
         if self._folder is None:
             return
-        from ..config import locked, write
+        from ..providers.config import locked, write
 
         with locked(self._folder):
             write(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())

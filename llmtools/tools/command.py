@@ -15,9 +15,9 @@ import shlex
 import shutil
 import threading
 
-from ..check import check_record
 from ..errors import InputError, UsageError
-from ..jsonl import dumps, loads
+from ..records.check import check_record
+from ..records.jsonl import dumps, loads
 from . import process
 from .function import Result
 from .process import Limits, ToolError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ..types import ToolRecord
+    from ..records.types import ToolRecord
 
 _PLACE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

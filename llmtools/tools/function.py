@@ -18,14 +18,14 @@ from types import FunctionType
 from typing import Any, get_type_hints
 
 from ..errors import InputError, LlmToolsError
-from ..jsonl import dumps
+from ..records.jsonl import dumps
 from .hints import schema_of, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..types import Attachment, ToolRecord
+    from ..records.types import Attachment, ToolRecord
     from .hints import Schema
 
 _HEADING = re.compile(r"(Args|Arguments|Parameters|Params|Returns?|Yields?|Raises|Examples?|Notes?):\s*")

@@ -26,7 +26,7 @@ from typing import (
 )
 
 from ..errors import InputError
-from ..jsonl import Number
+from ..records.jsonl import Number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,14 +11,21 @@ from __future__ import annotations
 import queue
 import threading
 
-from .function import Result, here, result_of, told, tool_record, values_of
+from .function import (
+    Result,
+    here,
+    result_of,
+    told,
+    tool_record,
+    values_of,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..types import ToolRecord
+    from ..records.types import ToolRecord
     from .process import Limits
 
 

@@ -16,15 +16,20 @@ import shlex
 import sys
 
 from ..errors import ConfigError, UsageError
-from .command import Executable, Template, program, records_of
-from .remote import Worker
+from .command import (
+    Executable,
+    Template,
+    program,
+    records_of,
+)
+from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, Protocol
 
-    from ..types import ToolRecord
+    from ..records.types import ToolRecord
     from .function import Result
     from .process import Limits
 
@@ -82,13 +87,13 @@ def source(named: str, env: dict[str, str]) -> Source:
         return Named(match[1], source(match[2], env))
     if named.startswith(("mcp:", *_WEB)):
         web = {name: os.environ[name] for name in WEB if name in os.environ} if named.startswith(_WEB) else {}
-        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.mcp", named], {**web, **env})
+        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.mcp_main", named], {**web, **env})
     if match := _TEMPLATE.fullmatch(named):
         return Template(match[1], match[2], env)
     if named.endswith(".py"):
         if not os.path.isfile(named):
             raise UsageError(f"{named}: no such file")
-        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.worker", os.path.abspath(named)], env)
+        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.worker_main", os.path.abspath(named)], env)
     words = [named] if os.path.exists(named) else _words(named)
     if not words:
         raise UsageError("a SOURCE with nothing in it")

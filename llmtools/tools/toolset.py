@@ -23,12 +23,17 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from ..conversation import HISTORY, Conversation
 from ..errors import RoundLimitError, UsageError
+from ..records.conversation import HISTORY, Conversation
 from .function import Result
 from .local import Functions
 from .process import Limits, ToolError, environment
-from .run import JOBS, Round, refusal, run
+from .round import (
+    JOBS,
+    Round,
+    refusal,
+    run,
+)
 from .source import sources
 
 TYPE_CHECKING = False
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any, Self
 
-    from ..types import Part, Record, ToolRecord
+    from ..records.types import Part, Record, ToolRecord
     from .source import Source
 
     Approve = Callable[[Part, ToolRecord, str], Part]
@@ -44,7 +49,7 @@ if TYPE_CHECKING:
 
 
 def _configured() -> dict[str, list[str]]:
-    from ..config import read
+    from ..providers.config import read
 
     return read().tools
 
@@ -198,7 +203,7 @@ def _kept(records: Iterable[Record], history: list[Record]) -> Iterator[Record]:
 
 def _stream_of(model: str | None) -> Callable[[Conversation], Iterator[Record]]:
     def ask(conversation: Conversation) -> Iterator[Record]:
-        from ..send import stream
+        from ..exchange.ask import stream
 
         return stream(conversation, model)
 

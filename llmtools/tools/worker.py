@@ -1,177 +1,200 @@
-"""A child process that holds tools and runs their calls: `python -P -m llmtools.tools.worker FILE`.
-
-It says its tools in one line, then reads calls and writes results, a line of JSON each:
-    {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
-    {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
-    {"taken": 1}                the call is going to be run
-    {"id": 1, "output": "3"}    with "exception" and "attachments" where there are some
+"""Tools that a child process holds: the parent's side of what `worker` tells.
 
 Rules:
-* Calls run side by side: a function in a thread of its own, a coroutine in the event loop.
-* What a tool prints goes to stderr, and it reads nothing: the pipes are for the lines alone.
-* A public function of the file is a tool; so is each public method of a public class that
-  is called, or derived from, Toolbox, as Class_method, on one object for as long as the
-  process lives. `__all__`, where the file has it, says what is public.
+* The process lives from the first use to `close`, so that what it keeps (a toolbox, an MCP server)
+  lives over the rounds of a loop; one that died is started again for the next call.
+* No call waits for a pipe: a thread writes, a thread reads, and a limit of time always holds.
+* Queues are `queue.Queue`: a `SimpleQueue` forgets its timeout where a signal's handler runs (CPython 3.11).
+* A call is run once: only where the process ends before it has taken the call, the next one gets it.
+* A process in which a call timed out may be stuck: it gets no more calls, and is ended as soon as
+  nobody waits for it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import os
-import sys
+import queue
+import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from types import ModuleType
+from itertools import count
 
 from ..errors import InputError
-from ..jsonl import dumps, loads
-from .function import Result, in_thread, methods_of, result_of, told, tool_record, values_of
+from ..records.jsonl import dumps, loads
+from . import process
+from .command import START, records_of
+from .function import Result
+from .process import GRACE, Limits, ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import Any, NoReturn
+    from typing import Any
 
-    Call = Callable[[str, dict[str, Any]], Awaitable[Result]]
+    from ..records.types import ToolRecord
 
-THREADS = 256
-"""The most calls that run at once."""
-TURNS = 10
-"""Turns of the event loop in which what came before a call is seen before it, such as the end of a server."""
+    Place = queue.Queue[Any]
+
+GREETING = 0
+"""The number of the line that no call asks for: the tools."""
+TRIES = 3
+"""How many processes a call is sent to, where one after the other leaves before it takes it."""
 
 
-class Channel:
-    """The two pipes of the worker, taken away from what it runs."""
+class Life:
+    """One process, from its start to its end, and those who wait for what it says."""
 
-    def __init__(self) -> None:
-        self._reader = os.fdopen(os.dup(0), "rb")
-        self._writer = os.dup(1)
+    def __init__(self, argv: list[str], env: dict[str, str]) -> None:
+        self._child = process.start(argv, env, stderr=None)
         self._lock = threading.Lock()
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.dup2(2, 1)
-        sys.stdout = sys.stderr
+        self._waiting: dict[int, Place] = {GREETING: queue.Queue()}
+        self._numbers = count(GREETING + 1)
+        self._taken = GREETING  # the last call that the process has taken
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self.greeting = self._waiting[GREETING]
+        self.is_over = False  # whether it takes no more calls
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        for task in (self._feed, self._watch):
+            threading.Thread(target=task, daemon=True).start()
 
-    def write(self, value: dict[str, Any]) -> None:
-        """Write a line."""
-        data = memoryview(dumps(value) + b"\n")
-        with self._lock, suppress(BrokenPipeError):
-            while data:
-                data = data[os.write(self._writer, data) :]
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended."""
+        return self._child.returncode is not None
+
+    def ask(self, value: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+        """Send a call; return its answer, {} where the process ended before it, None where it
+        ended before it took the call."""
+        place: Place = queue.Queue()
+        with self._lock:
+            if self.is_over:
+                return None
+            number = next(self._numbers)
+            self._lines.put(dumps({"id": number, **value}) + b"\n")
+            self._waiting[number] = place
+        try:
+            said: dict[str, Any] | None = place.get(timeout=timeout)
+            return said
+        except queue.Empty:
+            with self._lock:
+                self._waiting.pop(number, None)
+                self.is_over = True
+                is_idle = not self._waiting
+            if is_idle:
+                self.end()
+            return {"output": "", "exception": f"timed out after {timeout:g} s"}
+
+    def end(self, patience: float = 0) -> None:
+        """End the process, whose stdin is closed first, so that it can go by itself."""
+        self._lines.put(None)
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(patience)
+        process.stop(self._child)
+        self._release()
+
+    def _release(self, said: dict[str, Any] | None = None) -> None:
+        """Wake all who wait: nothing more comes."""
+        with self._lock:
+            self.is_over = True
+            waiting, self._waiting = self._waiting, {}
+        for number, place in waiting.items():
+            place.put((said or {}) if number <= self._taken else None)
+
+    def _listen(self) -> None:
+        if self._child.stdout is None:
+            return
+        with suppress(OSError, InputError), self._child.stdout as lines:
+            for line in lines:
+                self._hear(loads(line))
+        self._release()
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        if "error" in said:  # it could not begin, or go on
+            return self._release(said)
+        with self._lock:
+            self._taken = said.get("taken", self._taken)
+            place = self._waiting.pop(GREETING if "tools" in said else said.get("id", -1), None)
+            is_done = self.is_over and not self._waiting
+        if place is not None:
+            place.put(said)
+        if is_done:
+            self._lines.put(None)
+        return None
+
+    def _feed(self) -> None:
+        if self._child.stdin is None:
+            return
+        with suppress(OSError), self._child.stdin as pipe:
+            while (line := self._lines.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
+
+    def _watch(self) -> None:
+        """See the end of the process, whose stdout something else may keep open."""
+        self._child.wait()
+        self._lines.put(None)
+        process.stop(self._child)
+        self._listener.join(GRACE)
+        self._release()
+
+
+class Worker:
+    """Tools that a child process holds."""
+
+    def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
+        self.name = name
+        self._argv = argv
+        self._env = env
+        self._lock = threading.Lock()
+        self._lives: list[Life] = []  # the last takes calls, those before it still answer some
+        self._is_closed = False
+        self._tools: dict[str, ToolRecord] | None = None
+
+    @property
+    def tools(self) -> dict[str, ToolRecord]:
+        """Return the tools that the process says it has. Raises ToolError."""
+        if self._tools is None:
+            self._ready()
+        return self._tools or {}
+
+    def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
+        """Run a call in the process."""
+        asked = {"name": name, "arguments": arguments, "max_output": limits.max_output}
+        said = None
+        for _ in range(TRIES):
+            said = self._ready().ask(asked, limits.timeout)
+            if said is not None:
+                break
+        if not said or "error" in said:
+            return Result(exception=said["error"] if said else f"the process of {self.name} ended")
+        return Result(said["output"], said.get("exception"), said.get("attachments", []))
 
     def close(self) -> None:
-        """Tell the other side that nothing more comes; what is written later is lost."""
-        with self._lock, open(os.devnull, "wb") as null:
-            os.dup2(null.fileno(), self._writer, inheritable=False)
+        """End the process; one that has said its tools has a moment to go by itself."""
+        self._is_closed = True
+        for life in reversed(self._lives):
+            life.end(0 if self._tools is None or life.is_over else GRACE)
 
-    def read(self) -> dict[str, Any] | None:
-        """Return the next line, None at the end."""
-        line = self._reader.readline()
-        return loads(line) if line else None
+    def _ready(self) -> Life:
+        """Return the process, started where there is none. Raises ToolError."""
+        with self._lock:
+            if not self._lives or self._lives[-1].is_over:
+                self._lives = [*(life for life in self._lives if not life.is_gone), Life(self._argv, self._env)]
+                try:
+                    self._tools = self._told(self._lives[-1])
+                except BaseException:
+                    self._lives[-1].end()
+                    raise
+            return self._lives[-1]
 
-
-async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Event | None = None) -> None:
-    """Say the tools, and run calls until no more come, or until `over`."""
-    loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(THREADS))
-    reader = ThreadPoolExecutor(1)  # its own: no number of calls keeps it from reading
-    channel.write({"tools": tools})
-    running: set[asyncio.Task[None]] = set()
-    over = over or asyncio.Event()
-    end = asyncio.create_task(over.wait())
-    while True:
-        read = loop.run_in_executor(reader, channel.read)
-        first: set[asyncio.Future[Any]] = {read, end}
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
-        if over.is_set() or (asked := read.result()) is None:
-            break
-        channel.write({"taken": asked["id"]})
-        task = asyncio.create_task(_answer(channel, asked, call))
-        running.add(task)
-        task.add_done_callback(running.discard)
-    if over.is_set():
-        if running:  # what was being answered has failed with what is over: let it be told
-            await asyncio.wait(running, timeout=1)
-        channel.close()
-
-
-async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
-    try:
-        result = await call(asked["name"], asked["arguments"])
-    except BaseException as error:  # SystemExit, too, must not leave a call without its result
-        result = Result(exception=told(error))
-    result = result.cut(asked["max_output"])
-    said: dict[str, Any] = {"id": asked["id"], "output": result.output}
-    if result.exception is not None:
-        said["exception"] = result.exception
-    if result.attachments:
-        said["attachments"] = result.attachments
-    try:
-        channel.write(said)
-    except InputError as error:
-        channel.write({"id": asked["id"], "output": "", "exception": error.message})
-
-
-# Functions of a file
-
-
-def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions of a module that are tools, by name."""
-    listed = getattr(module, "__all__", None)
-    found: dict[str, Callable[..., Any]] = {}
-    for name, value in list(vars(module).items()):
-        is_public = name in listed if listed is not None else not name.startswith("_")
-        if not is_public or getattr(value, "__module__", None) != module.__name__:
-            continue
-        if inspect.isfunction(value):
-            found[name] = value
-        elif inspect.isclass(value) and any(base.__name__ == "Toolbox" for base in value.__mro__[1:]):
-            found.update(methods_of(value()))
-    return found
-
-
-def caller(functions: dict[str, Callable[..., Any]]) -> Call:
-    """Return what runs one of the functions by its name."""
-
-    async def call(name: str, arguments: dict[str, Any]) -> Result:
-        function = functions[name]
-        return result_of(await in_thread(function, **values_of(function, arguments)))
-
-    return call
-
-
-def load(path: str) -> ModuleType:
-    """Return the module that a file of Python is; its own folder is searched for what it imports."""
-    name = os.path.splitext(os.path.basename(path))[0]
-    module = ModuleType(name)
-    module.__file__ = path
-    sys.modules[name] = module
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec")
-    exec(code, vars(module))  # noqa: S102  # the user has named this file
-    return module
-
-
-def main(path: str) -> None:
-    """Hold the functions of a file."""
-    channel = Channel()
-
-    async def hold(functions: dict[str, Callable[..., Any]]) -> NoReturn:
-        tools = [tool_record(function, name) for name, function in functions.items()]
-        await serve(channel, tools, caller(functions))
-        os._exit(0)  # a thread that hangs holds nothing up
-
-    try:
-        asyncio.run(hold(functions_of(load(path))))
-    except BaseException as error:  # sys.exit in the file, too
-        channel.write({"error": told(error)})
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
-    os._exit(0)
+    def _told(self, life: Life) -> dict[str, ToolRecord]:
+        if self._is_closed:  # now that `close` would see it, too
+            raise ToolError(f"{self.name}: it is closed")
+        try:
+            said = life.greeting.get(timeout=START)
+        except queue.Empty:
+            raise ToolError(f"{self.name}: it did not say its tools in {START:g} s") from None
+        if not said:
+            raise ToolError(f"{self.name}: it did not say its tools")
+        if "error" in said:
+            raise ToolError(f"{self.name}: {said['error']}")
+        return records_of(self.name, said["tools"])

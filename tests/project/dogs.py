@@ -15,7 +15,7 @@ from typing import Literal
 
 import llmtools
 from llmtools.errors import KeyRefusedError, LlmToolsError, TryLaterError
-from llmtools.request import Limits
+from llmtools.protocols.request import Limits
 
 
 @dataclass

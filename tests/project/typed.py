@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
 import llmtools
-from llmtools import AsyncResponse, Event, Message, Part, Response, ToolCall, ToolResult, Usage
+from llmtools import (
+    AsyncResponse,
+    Event,
+    Message,
+    Part,
+    Response,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 
 
 def upper(text: str) -> str:

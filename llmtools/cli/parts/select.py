@@ -1,0 +1,200 @@
+"""Parts of a conversation, selected and put into the form they are printed in.
+
+What is here works on whole messages; `view` prints a reply while it comes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from ...attachment import data_of
+from ...errors import CreateError, OutputError
+from ...records.conversation import text_of
+from ...records.jsonl import dumps
+from ...terminal import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+    from ...records.conversation import Conversation
+    from ...records.types import (
+        Attachment,
+        Message,
+        Part,
+        Usage,
+    )
+
+TYPES = ("text", "reasoning", "tool_call", "tool_result", "attachment", "refusal")
+_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which parts of a conversation are wanted.
+
+    types: part types, all where none is named; roles: only messages of these roles, of the
+    whole conversation; all: of the whole conversation, not only the reply; last: only the
+    final message; whole: only complete messages; reasoning: also reasoning parts.
+    """
+
+    types: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    all: bool = False
+    last: bool = False
+    whole: bool = False
+    reasoning: bool = True
+
+    def messages(self, conversation: Conversation) -> list[Message]:
+        """Return the messages that are meant; a reply holds tool messages where results are asked for."""
+        messages = conversation.messages if self.all or self.roles else turn(conversation)
+        roles = self.roles or (() if self.all or "tool_result" in self.types else ("assistant",))
+        messages = [message for message in messages if not roles or message["role"] in roles]
+        if self.whole:
+            messages = [message for message in messages if is_complete(message)]
+        return messages[-1:] if self.last else messages
+
+    def parts(self, messages: Iterable[Message]) -> list[Part]:
+        """Return the wanted parts of messages, without the commentary among text that is asked for."""
+        return [
+            part
+            for message in messages
+            for part in message["parts"]
+            if self._wants(part["type"]) and not (self.types and part.get("phase") == "commentary")
+        ]
+
+    def _wants(self, kind: str) -> bool:
+        return (not self.types or kind in self.types) and (self.reasoning or kind != "reasoning")
+
+
+def turn(conversation: Conversation) -> list[Message]:
+    """Return every message after the last user message: the reply, and the tool messages in it."""
+    messages = conversation.messages
+    for place in range(len(messages) - 1, -1, -1):
+        if messages[place]["role"] == "user":
+            return messages[place + 1 :]
+    return messages
+
+
+def is_complete(message: Message) -> bool:
+    """Whether a message is no part of a failed response."""
+    return message.get("response", {}).get("status", "ok") == "ok"
+
+
+def total_usage(messages: Iterable[Message]) -> Usage:
+    """Return the tokens of all the messages' responses together."""
+    total: Usage = {"input": 0, "output": 0}
+    details: dict[str, int] = {}
+    for message in messages:
+        usage = message.get("response", {}).get("usage", {})
+        total["input"] += usage.get("input", 0)
+        total["output"] += usage.get("output", 0)
+        for name, count in usage.get("details", {}).items():
+            details[name] = details.get(name, 0) + count
+    return {**total, "details": details} if details else total
+
+
+def extract(text: str, *, last: bool = False) -> str:
+    """Return the code in the first (or last) fenced block of a text; all of it where there is none."""
+    blocks = [match["code"] for match in _FENCE.finditer(text)]
+    return blocks[-1 if last else 0] if blocks else text
+
+
+def values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
+    """Yield what stands for each message in JSON: the selected parts or, where a schema was
+    asked for and no types are selected, the object that the answer is.
+
+    Raises InputError for an answer that is no JSON or does not fit its schema.
+    """
+    for message in messages:
+        schema = message.get("response", {}).get("request", {}).get("schema")
+        text = text_of(message)
+        if schema and text and not selection.types and is_complete(message):
+            from ...schema import parsed
+
+            yield parsed(text, schema)
+        else:
+            yield from selection.parts([message])
+
+
+def in_lines(pieces: Iterable[bytes]) -> bytes:
+    """Return the pieces that are not empty, each of them ended by a newline."""
+    return b"".join([piece if piece.endswith(b"\n") else piece + b"\n" for piece in pieces if piece])
+
+
+def text_lines(messages: Iterable[Message], selection: Selection) -> bytes:
+    """Return the selected parts as plain text, those of one message on end, messages in lines."""
+    return in_lines(b"".join(map(plain, selection.parts([message]))) for message in messages)
+
+
+def plain(part: Part) -> bytes:
+    """Return a part as it stands in a pipe: text, the output of a tool, the bytes of an
+    attachment (or where they are), and JSON for anything else."""
+    kind = part["type"]
+    if kind in ("text", "reasoning", "refusal"):
+        return str(part["text"]).encode()
+    if kind == "tool_result":
+        return str(part["output"]).encode()
+    if kind == "attachment":
+        attachment = part.get("attachment", {})
+        data = data_of(attachment)
+        return attachment.get("url", "").encode() if data is None else data
+    return dumps(part)
+
+
+def _file_name(attachment: Attachment, number: int) -> str:
+    """Return a safe name for an attachment: what a model says is no path."""
+    import mimetypes
+
+    name = visible(os.path.basename(attachment.get("name", ""))).replace("\n", "_").lstrip(".")
+    if name:
+        return name[-200:]
+    kind = attachment.get("type", "application/octet-stream")
+    return f"{kind.partition('/')[0]}-{number}{mimetypes.guess_extension(kind) or '.bin'}"
+
+
+def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
+    """Write the attachments of messages, also those of tool results, to files in `folder`;
+    return their paths. A file that is there already is left alone: a number is put behind the name.
+
+    Raises CreateError or OutputError.
+    """
+    found = [attachment for message in messages for part in message["parts"] for attachment in _attachments(part)]
+    paths = []
+    for number, attachment in enumerate(found, 1):
+        data = data_of(attachment)
+        if data is not None:
+            paths.append(_write_new(folder, _file_name(attachment, number), data))
+    return paths
+
+
+def _attachments(part: Part) -> list[Attachment]:
+    """Return the attachments of a part; the fields of a type that is not known mean nothing."""
+    if part["type"] == "tool_result":
+        return list(part.get("attachments", ()))
+    return [part["attachment"]] if part["type"] == "attachment" and "attachment" in part else []
+
+
+def _write_new(folder: str, name: str, data: bytes) -> str:
+    stem, extension = os.path.splitext(name)
+    number = 0
+    try:
+        os.makedirs(folder, exist_ok=True)
+        while True:
+            path = os.path.join(folder, f"{stem}-{number}{extension}" if number else name)
+            try:
+                file = open(path, "xb")  # noqa: SIM115 - closed below, where a full disk shows
+                break
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise CreateError(f"{folder}: {error.strerror}") from None
+    try:
+        with file:
+            file.write(data)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}") from None
+    return path

@@ -1,0 +1,413 @@
+"""How every command runs: its streams, signals and exit status, in one place.
+
+Rules:
+* Only data on stdout, only words for people on stderr, one line for an error.
+* A command that writes records and fails writes an `error` record, so that the next one
+  knows; a reader of a failed stream stays silent and ends with the stream's status.
+* A reader that left is seen before anything is written, and the process dies of SIGPIPE.
+  Death by a signal is by the signal itself. A second signal kills at once.
+* Nothing is buffered: what is complete is written, all that is ready in one write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import stat
+import sys
+import time
+from contextlib import contextmanager
+
+from ..errors import (
+    CancelledError,
+    InternalError,
+    LlmToolsError,
+    NoInputError,
+    OutputError,
+    TimedOutError,
+    UsageError,
+    trace,
+)
+from ..records.jsonl import Decoder, dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+    from typing import NoReturn
+
+    import click
+
+    from ..records.jsonl import Line
+    from ..records.types import ErrorRecord, Record
+
+READ_SIZE = 1 << 18
+WAIT = 30.0
+"""Seconds without a byte on stdin after which a filter gives up."""
+TELL = 5.0
+"""Seconds after which a person at a terminal is told what is waited for."""
+GRACE = 1.0
+"""Seconds for which a filter reads on after a signal."""
+TICK = 0.2
+"""Seconds between two looks at what no system call tells while another one blocks."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StreamFailure(Exception):
+    """The stream that was read had failed: what to exit with, silently, in `status`."""
+
+    def __init__(self, failure: ErrorRecord) -> None:
+        super().__init__(failure["message"])
+        self.status = failure["exit_status"]
+
+
+class Stuck(BaseException):
+    """A signal came, and what was left to do did not end in time."""
+
+
+class Process:
+    """The streams and signals of one command. `quiet` and `verbose` follow -q and -v;
+    `writes_records` says whether a failure is told on stdout too."""
+
+    def __init__(self, name: str, *, writes_records: bool) -> None:
+        self.name = name
+        self.writes_records = writes_records
+        self.quiet = False
+        self.verbose = False
+        self.signal: int | None = None
+        self._raises = False  # whether a signal is an exception right now
+        self._until: float | None = None  # when what may be interrupted must be over
+        self.is_cut = False  # whether a signal ended the reading before the end
+        self._deadline: float | None = None
+        self._closed = [descriptor for descriptor in (0, 1, 2) if _open_on_null(descriptor)]
+        self._awake = -1
+
+    def is_terminal(self, descriptor: int) -> bool:
+        """Whether a descriptor is a terminal."""
+        return descriptor not in self._closed and os.isatty(descriptor)
+
+    # Signals
+
+    def handle_signals(self) -> None:
+        """Take over the signals that end a command, but not one ignored at entry (nohup)."""
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._awake = reader
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            self.die(number)
+        self.signal = number
+        self._deadline = time.monotonic() + GRACE
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        if self._raises:
+            raise self.cancelled()
+
+    def _on_alarm(self, number: int, frame: FrameType | None) -> None:
+        """A tick of the clock: stdout may take no more after a signal, or have lost its reader."""
+        if self._deadline is not None and time.monotonic() >= self._deadline + GRACE:
+            raise Stuck
+        if self._raises and self._has_lost_reader():
+            self._raises = False
+            raise CancelledError("the reader left")
+        if self._raises and self._until is not None and time.monotonic() >= self._until:
+            self._raises = False
+            raise TimedOutError("the reply took longer than --timeout allows")
+
+    @contextmanager
+    def interruptible(self, until: float | None = None) -> Iterator[None]:
+        """While this is open, a signal, or stdout's reader leaving, raises CancelledError, and
+        the moment `until` of time.monotonic() TimedOutError."""
+        self._raises, self._until = True, until
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        try:
+            if self.signal is not None:
+                raise self.cancelled()
+            yield
+        finally:
+            self._raises = False
+            if self.signal is None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _has_lost_reader(self) -> bool:
+        poll = select.poll()
+        poll.register(1, 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+    @property
+    def signal_age(self) -> float:
+        """How many seconds ago the signal came; -1 where none did."""
+        return -1 if self._deadline is None else time.monotonic() - self._deadline + GRACE
+
+    def cancelled(self) -> CancelledError:
+        """Return the error that stands for the signal that came."""
+        return CancelledError(f"cancelled by {signal.Signals(self.signal or signal.SIGTERM).name}")
+
+    def die(self, number: int) -> NoReturn:
+        """Die of a signal, as if it had never been handled."""
+        signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+        os.kill(os.getpid(), number)
+        os._exit(128 + number)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not after a signal came (it raises) nor after the reader of stdout left."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.signal is not None:
+                raise self.cancelled()
+            self._poll(left)
+
+    def _poll(self, seconds: float | None, watched: int | None = None) -> bool:
+        """Wait; return whether the descriptor that is watched can be read. Dies of SIGPIPE when
+        stdout's reader left."""
+        poll = select.poll()
+        if watched is not None:
+            poll.register(watched, select.POLLIN)
+        poll.register(1, 0)
+        poll.register(self._awake, select.POLLIN)
+        ready = dict(poll.poll(None if seconds is None else max(seconds, 0) * 1000))
+        if self._awake in ready:
+            os.read(self._awake, 64)
+        if 1 in ready and ready[1] & (select.POLLERR | select.POLLHUP):
+            raise BrokenPipeError(errno.EPIPE, "stdout's reader left")
+        return watched in ready
+
+    # Output
+
+    def check_stdout(self) -> None:
+        """Refuse a closed stdout, before anything is spent."""
+        if 1 in self._closed:
+            raise OutputError("stdout is closed")
+        self._poll(0)
+
+    def write(self, data: bytes, descriptor: int = 1) -> None:
+        """Write all of `data`. Raises BrokenPipeError, OutputError."""
+        if descriptor == 1 and 1 in self._closed:
+            raise OutputError("stdout is closed")
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(descriptor, view) :]
+            except BlockingIOError:
+                select.select([], [descriptor], [])
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"write error: {error.strerror}") from None
+
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write lines, each with its newline, in one write where they are not large."""
+        if sum(map(len, lines)) < READ_SIZE * 4:
+            if lines:
+                self.write(b"\n".join(lines) + b"\n")
+            return
+        for line in lines:
+            self.write(line)
+            self.write(b"\n")
+
+    def write_records(self, records: list[Record]) -> None:
+        """Write records as lines."""
+        self.write_lines([dumps(record) for record in records])
+
+    def write_error(self, error: LlmToolsError) -> None:
+        """Write an error as a record, where stdout still takes it: the status tells it all the same."""
+        try:
+            self.write_records([dict(error.to_record())])
+        except OutputError:
+            pass
+
+    def say(self, text: str) -> None:
+        """Write one line for people to stderr, whatever becomes of it."""
+        from ..terminal import visible
+
+        line = visible(" ".join(text.splitlines()))
+        try:
+            self.write(f"{self.name}: {line}\n".encode(errors="replace"), 2)
+        except (OSError, OutputError):
+            pass  # nobody reads it, and the exit status tells
+
+    # Input
+
+    def stdin_kind(self) -> str:
+        """Return what stdin is: "stream" (a pipe, socket or file), "terminal", or "none"
+        (closed, /dev/null, or another device)."""
+        if 0 in self._closed:
+            return "none"
+        mode = os.fstat(0).st_mode
+        if stat.S_ISCHR(mode):
+            return "terminal" if os.isatty(0) else "none"
+        return "stream"
+
+    def is_file(self) -> bool:
+        """Whether stdin is a regular file."""
+        return stat.S_ISREG(os.fstat(0).st_mode)
+
+    def chunks(self, wait: float = 0, quiet: Callable[[], float | None] | None = None) -> Iterator[bytes]:
+        """Yield what stdin holds, as it comes.
+
+        Gives up with NoInputError where not one byte comes in `wait` seconds (0: never).
+        Where `quiet` returns a number of seconds, b"" is yielded after so long without
+        input. After a signal it reads on for at most GRACE seconds.
+        """
+        left = max(os.fstat(0).st_size - os.lseek(0, 0, os.SEEK_CUR), 0) if self.is_file() else None
+        begun = time.monotonic()
+        tell = begun + TELL if self.is_terminal(2) and not self.quiet else None
+        give_up = begun + wait if wait else None
+        while left is None or left > 0:
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self.is_cut = True
+                return
+            pause = quiet() if quiet is not None else None
+            limits = [limit for limit in (tell, give_up, self._deadline) if limit is not None]
+            if pause is not None:
+                limits.append(time.monotonic() + pause)
+            if not self._poll(min(limits) - time.monotonic() if limits else None, 0):
+                tell = self._idle(tell, give_up, wait)
+                if pause is not None:
+                    yield b""
+                continue
+            data = self._read(READ_SIZE if left is None else min(left, READ_SIZE))
+            if data == b"":
+                return
+            if data is not None:
+                tell = give_up = None
+                left = None if left is None else left - len(data)
+                yield data
+
+    def follow(self, descriptor: int) -> Iterator[bytes]:
+        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a
+        signal it is followed for at most twice GRACE."""
+        while self._deadline is None or time.monotonic() < self._deadline + GRACE:
+            if not self._poll(TICK, descriptor):
+                yield b""
+            elif data := os.read(descriptor, READ_SIZE):
+                yield data
+            else:
+                return
+        self.is_cut = True
+
+    def _read(self, size: int) -> bytes | None:
+        try:
+            return os.read(0, size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise OutputError(f"stdin: {error.strerror}") from None
+
+    def _idle(self, tell: float | None, give_up: float | None, wait: float) -> float | None:
+        """Say that stdin is idle when it is time to, give up when it is time to; return when to say it next."""
+        moment = time.monotonic()
+        if give_up is not None and moment >= give_up:
+            raise NoInputError(f"nothing came on stdin in {wait:g} s (-n to go without it, --wait to wait longer)")
+        if tell is not None and moment >= tell:
+            self.say("waiting for a stream on stdin (-n goes without it)")
+            return None
+        return tell
+
+    def batches(self, wait: float, quiet: Callable[[], float | None] | None = None) -> Iterator[list[Line]]:
+        """Yield the records of stdin, those that came together in one list.
+
+        Raises InputError, after the records before the wrong line have been yielded; the
+        place in a file is put back then, for the one who reads it next.
+        """
+        decoder = Decoder()
+        begun = os.lseek(0, 0, os.SEEK_CUR) if self.is_file() else None
+        for data in self.chunks(wait, quiet):
+            yield decoder.feed(data)
+            if decoder.error:
+                break
+        yield decoder.eof()
+        if decoder.error:
+            if begun is not None:
+                os.lseek(0, begun, os.SEEK_SET)
+            raise decoder.error
+
+
+def _open_on_null(descriptor: int) -> bool:
+    """Open a descriptor that was closed on /dev/null; return whether it was."""
+    try:
+        os.fstat(descriptor)
+        return False
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != descriptor:
+            os.dup2(opened, descriptor)
+            os.close(opened)
+        os.set_inheritable(descriptor, True)
+        return True
+
+
+def main(command: click.Command, *, writes_records: bool) -> NoReturn:
+    """Run a command as the whole process."""
+    import gc
+
+    gc.disable()  # records are trees, and a command is over soon
+    process = Process(command.name or "llmtools", writes_records=writes_records)
+    try:
+        process.handle_signals()
+        status = _run(command, process)
+    except BrokenPipeError:
+        process.die(signal.SIGPIPE)
+    except Stuck:
+        status = 75
+    if process.signal is not None:
+        process.die(process.signal)
+    os._exit(status)
+
+
+def _run(command: click.Command, process: Process) -> int:
+    from click.exceptions import Exit
+
+    try:
+        with command.make_context(process.name, _arguments(), obj=process) as context:
+            command.invoke(context)
+        return 0
+    except Exit as done:
+        return done.exit_code
+    except StreamFailure as failure:
+        return failure.status
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _fail(process, error if isinstance(error, LlmToolsError) else _translated(error, process.name))
+
+
+def _arguments() -> list[str]:
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(argument).decode(errors="replace")
+            raise UsageError(f"the argument {shown!r} is not UTF-8") from None
+    return sys.argv[1:]
+
+
+def _translated(error: Exception, name: str) -> LlmToolsError:
+    """Return the error that an exception of click's or of the system, or a bug, stands for."""
+    import click
+
+    if isinstance(error, click.ClickException):
+        dashed = isinstance(error, click.NoSuchOption)
+        advice = "a text that begins with - goes after --" if dashed else f"{name} --help says more"
+        return UsageError(f"{error.format_message().rstrip('.')} ({advice})")
+    if isinstance(error, OSError):
+        return OutputError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    trace(error)
+    what = "out of memory" if isinstance(error, MemoryError) else f"a bug: {type(error).__name__}: {error}"
+    return InternalError(f"{what} (LLMTOOLS_DEBUG=1 shows where)")
+
+
+def _fail(process: Process, error: LlmToolsError) -> int:
+    """Tell of an error on stderr and, where records are written, on stdout; return the exit status."""
+    process.say(error.message)
+    if process.writes_records and not process.is_terminal(1) and not isinstance(error, OutputError):
+        process.write_error(error)
+    return error.exit_status

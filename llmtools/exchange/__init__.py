@@ -1,0 +1,1 @@
+"""One request and its response, as the records of a stream."""

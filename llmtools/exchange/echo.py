@@ -1,0 +1,167 @@
+"""The built-in model `echo`: no network, no key; it repeats, or plays a script.
+
+Rules:
+* It answers with the text of the last user message, word by word; after tool results,
+  with their outputs.
+* A text that is a JSON object with a key of `KEYS` is a script; the keys are played in
+  the order of `KEYS`. `events` are records as they stand, so that every event of the
+  format can be had.
+* A number that is yielded is a pause, in seconds.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import (
+    InputError,
+    LlmToolsError,
+    RequestError,
+    TruncatedError,
+    classes,
+    from_record,
+)
+from ..records.check import check_record
+from ..records.conversation import text_of
+from ..records.jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ..protocols.request import Request
+    from ..records.conversation import Conversation
+    from ..records.types import Record
+
+KEYS = (
+    "reasoning",
+    "text",
+    "refusal",
+    "tool_calls",
+    "attachments",
+    "events",
+    "error",
+    "cut",
+    "finish_reason",
+    "usage",
+    "delay",
+)
+BATCH = 512
+"""How many events go out together where the script has no delay."""
+
+MAX_DELAY = 86400
+"""Seconds; no script sleeps longer between two events."""
+
+_WORD = re.compile(r"\s*\S+|\s+")
+
+
+def _prompt(conversation: Conversation) -> str:
+    last = conversation.messages[-1]
+    if last["role"] == "tool":
+        return "\n".join(part["output"] for part in last["parts"] if part["type"] == "tool_result")
+    users = [message for message in conversation.messages if message["role"] == "user"]
+    return text_of(users[-1]) if users else ""
+
+
+def _script(conversation: Conversation) -> dict[str, Any]:
+    text = _prompt(conversation)
+    if text.lstrip().startswith("{") and conversation.messages[-1]["role"] != "tool":
+        try:
+            script = loads(text)
+        except InputError:
+            return {"text": text}
+        if not script.keys().isdisjoint(KEYS):
+            unknown = ", ".join(sorted(script.keys() - set(KEYS)))
+            if unknown:
+                raise RequestError(f"echo: the script has unknown keys: {unknown}")
+            return script  # type: ignore[no-any-return]
+    return {"text": text}
+
+
+def _chunks(kind: str, text: str, index: int) -> Iterator[Record]:
+    for word in _WORD.finditer(text):
+        yield {"type": kind, "chunk": word[0], "part_index": index}
+
+
+def _call(call: dict[str, Any], index: int) -> Iterator[Record]:
+    call_id = call.get("tool_call_id", f"~{index}")
+    rest = {name: value for name, value in call.items() if name not in ("name", "arguments", "arguments_raw")}
+    name = {"type": "tool_call_name", "chunk": call["name"], "part_index": index, **rest, "tool_call_id": call_id}
+    yield name
+    text = call.get("arguments_raw", dumps(call.get("arguments", {})).decode())
+    half = len(text) // 2
+    for chunk in (text[:half], text[half:]):
+        yield {"type": "tool_call_args", "chunk": chunk, "part_index": index, "tool_call_id": call_id}
+
+
+def _content(script: dict[str, Any]) -> Iterator[Record]:
+    """Yield the events of a script's content, each kind at its own place."""
+    index = 0
+    for kind in ("reasoning", "text", "refusal"):
+        if script.get(kind):
+            yield from _chunks(kind, script[kind], index)
+            index += 1
+    for call in script.get("tool_calls", ()):
+        yield from _call(call, index)
+        index += 1
+    for attachment in script.get("attachments", ()):
+        yield {"type": "attachment", "part_index": index, "attachment": attachment}
+        index += 1
+    yield from script.get("events", ())
+
+
+def _error(said: dict[str, Any]) -> LlmToolsError:
+    code = said.get("code", "failed")
+    status = classes().get(code, LlmToolsError).exit_status
+    message = f"echo: the script says {code}"
+    record = {"type": "error", "message": message, "exit_status": status, **said, "code": code}
+    return from_record(record)  # type: ignore[arg-type]
+
+
+def _end(script: dict[str, Any], conversation: Conversation, words: int) -> Record:
+    default = "tool_calls" if script.get("tool_calls") else "refusal" if script.get("refusal") else "stop"
+    read = sum(text_of(message).count(" ") + 1 for message in conversation.messages)
+    usage = script.get("usage", {"input": read, "output": words})
+    return {"type": "end", "status": "ok", "finish_reason": script.get("finish_reason", default), "usage": usage}
+
+
+def reply(conversation: Conversation, request: Request) -> Iterator[list[Record] | float]:
+    """Yield the events of the answer, those between two pauses together, and pauses.
+
+    Raises RequestError for a script that is none, and the error that a script asks for.
+    """
+    script = _script(conversation)
+    try:
+        yield from _play(script, conversation)
+    except InputError as error:
+        raise RequestError(f"echo: the script is wrong: {error.message}") from None
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise RequestError(f"echo: the script is wrong: {error!r}") from None
+
+
+def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[list[Record] | float]:
+    delay = script.get("delay", 0)
+    if not 0 <= delay <= MAX_DELAY:
+        raise InputError(f"delay must be a number from 0 to {MAX_DELAY}")
+    delay = float(delay)
+    ready: list[Record] = []
+    if "error" not in script or set(script) - {"error", "delay"}:
+        ready.append({"type": "start"})
+    words = 0
+    for event in _content(script):
+        check_record(event)
+        if (delay and words) or len(ready) == BATCH:
+            yield ready
+            yield delay
+            ready = []
+        ready.append(event)
+        words += 1
+    yield ready
+    if "error" in script:
+        raise _error(script["error"])
+    if script.get("cut"):
+        raise TruncatedError("echo: the script cuts the reply off")
+    end = _end(script, conversation, words)
+    check_record({**end, "response_id": ""})
+    yield [end]

@@ -1,0 +1,270 @@
+"""One request over HTTP: the tries, the waits and the reading of the answer, without I/O.
+
+Rules:
+* `converse` yields what it wants done: `Open` and `READ` for I/O, a number of seconds to
+  wait, lists of records to pass on. What I/O brings is sent back in, failures as values.
+* A request is tried again only before its first event; with Limits.retry_stream also after
+  it, behind a `reset`. Every further try is a `notice`.
+* After the terminal event nothing more is read: a server that stays silent then costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import (
+    CancelledError,
+    LlmToolsError,
+    ProtocolError,
+    TimedOutError,
+    TruncatedError,
+    from_record,
+)
+from ..http import retry
+from ..http.failure import rate_limits, request_id, retry_after
+from ..protocols.request import READ
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from types import ModuleType
+    from typing import Any
+
+    from ..protocols.request import (
+        Endpoint,
+        HttpRequest,
+        Limits,
+        Request,
+    )
+    from ..records.conversation import Conversation
+    from ..records.types import Record
+
+    Steps = Generator[Any, Any, None]
+
+ERROR_BODY = 1 << 20
+"""The most bytes of an error body that are read."""
+WHOLE_BODY = 256 << 20
+"""The most bytes of an answer that is no stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Wants the request sent and the head of the answer: an `Opened` or a LlmToolsError comes back."""
+
+    request: HttpRequest
+    endpoint: Endpoint
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The head of an answer; header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+
+
+class Clock:
+    """The deadlines of one response."""
+
+    def __init__(self, limits: Limits, monotonic: Callable[[], float]) -> None:
+        self._limits = limits
+        self._now = monotonic
+        self.begun = monotonic()
+        self._event = self._progress = self.begun
+
+    def elapsed(self) -> float:
+        """Return the seconds since the first try began."""
+        return self._now() - self.begun
+
+    def restart(self) -> None:
+        """Start the limits of an answer: its head has come, or what it said was passed on."""
+        self._event = self._progress = self._now()
+
+    def saw_event(self) -> None:
+        """Say that an event came, though it held nothing."""
+        self._event = self._now()
+
+    def check(self, is_silent: bool = False) -> TimedOutError | None:
+        """Return the limit that is over, if one is."""
+        now, limits = self._now(), self._limits
+        if limits.total is not None and now - self.begun >= limits.total:
+            return TimedOutError(f"the reply took longer than {limits.total:g} s (--timeout)")
+        if is_silent or now - self._event >= limits.idle:
+            return TimedOutError(f"no event came for {limits.idle:g} s (--idle-timeout)")
+        if now - self._progress >= limits.progress:
+            return TimedOutError(f"no content came for {limits.progress:g} s")
+        return None
+
+
+class Attempt:
+    """One try: sends, reads, and tells in `failure` what went wrong. `decoder` reads what comes."""
+
+    def __init__(self, protocol: ModuleType, request: Request, opening: Open, clock: Clock) -> None:
+        self.decoder = protocol.Decoder(opening.endpoint.name, request.quirks)
+        self._protocol = protocol
+        self._request = request
+        self._opening = opening
+        self._clock = clock
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.has_content = False
+        self.failure: LlmToolsError | None = None
+
+    def run(self) -> Steps:
+        """Do the try."""
+        answer = yield self._opening
+        if isinstance(answer, LlmToolsError):
+            self.failure = answer
+            return
+        self.headers = answer.headers
+        self._clock.restart()
+        encoding = answer.headers.get("content-encoding", "").lower()
+        if answer.status < 300 and answer.status not in (200, 201):
+            self.failure = ProtocolError(f"the server answered with status {answer.status} and nothing to read")
+            return
+        if answer.status >= 300:
+            body = yield from self._body(ERROR_BODY)
+            self.status = answer.status
+            body = body if encoding in ("identity", "") else b""
+            self.failure = self._protocol.error_of(answer.status, answer.headers, body)
+            return
+        if encoding not in ("identity", ""):
+            self.failure = ProtocolError(f"the answer is compressed ({encoding}), which was not asked for")
+        elif self._request.stream:
+            yield from self._stream()
+        else:
+            body = yield from self._body(WHOLE_BODY)
+            if self.failure is None:
+                yield from self._pass_on(self.decoder.body(body))
+
+    def _stream(self) -> Steps:
+        decoder, seen = self.decoder, 0
+        late: LlmToolsError | None = None
+        while True:
+            data = late or (yield READ)
+            is_last = not data or isinstance(data, LlmToolsError)
+            try:
+                records = decoder.eof() if is_last else decoder.feed(data)
+            except LlmToolsError as error:
+                records = [dict(error.to_record())]
+            is_over = yield from self._pass_on(records)
+            if isinstance(data, LlmToolsError) and isinstance(self.failure, TruncatedError):
+                self.failure = data  # which says why it is cut off
+            if is_over or is_last:
+                return
+            if decoder.seen != seen:
+                seen = decoder.seen
+                self._clock.saw_event()
+            late = self._clock.check()
+
+    def _pass_on(self, records: list[Record]) -> Generator[Any, Any, bool]:
+        """Pass records on; return whether they end the answer."""
+        last = records[-1] if records else {"type": ""}
+        if last["type"] == "error":
+            self.failure = from_record(last)  # type: ignore[arg-type]
+            records = records[:-1]
+        if records:
+            self.has_content = True
+            records[0], records[-1] = self._with_headers(records[0]), self._with_headers(records[-1])
+            yield records
+            self._clock.restart()
+        return self.failure is not None or last["type"] == "end"
+
+    def _with_headers(self, record: Record) -> Record:
+        """Return a `start` with the request's id, an `end` with the rate limits, others as they are."""
+        if record["type"] == "start" and (name := request_id(self.headers)):
+            return {**record, "request_id": name}
+        if record["type"] == "end" and (limits := rate_limits(self.headers)):
+            details, issuer = record.get("details", {}), self._opening.endpoint.name
+            return {**record, "details": {**details, issuer: {**details.get(issuer, {}), "rate_limits": limits}}}
+        return record
+
+    def _body(self, longest: int) -> Generator[Any, Any, bytes]:
+        body = bytearray()
+        while len(body) < longest:
+            data = yield READ
+            if isinstance(data, LlmToolsError):
+                self.failure = data
+                break
+            if not data:
+                return bytes(body)
+            body += data
+            self.failure = self._clock.check()
+            if self.failure is not None:
+                break
+        else:
+            self.failure = ProtocolError(f"the answer is longer than {longest >> 20} MiB")
+        return bytes(body[:longest])
+
+
+def converse(
+    conversation: Conversation,
+    request: Request,
+    protocol: ModuleType,
+    opening: tuple[Endpoint, Limits],
+    *,
+    monotonic: Callable[[], float],
+    random: Callable[[], float],
+    reading: Callable[[Any], None],
+) -> Steps:
+    """Ask, as often as it takes; yield wants, waits in seconds, and lists of records.
+
+    reading: is told of the decoder of each try, which knows what a reply without an end has
+    said of its usage. Raises the failure of the last try.
+    """
+    endpoint, limits = opening
+    asked, notices = protocol.encode(conversation, request)
+    if notices:
+        yield notices
+    clock = Clock(limits, monotonic)
+    tries = 0
+    while True:
+        tries += 1
+        attempt = Attempt(protocol, request, Open(asked, endpoint, limits), clock)
+        reading(attempt.decoder)
+        yield from attempt.run()
+        failure = attempt.failure
+        if failure is None:
+            return
+        failure.message = endpoint.masked(failure.message)
+        failure.args = (failure.message,)
+        wait = _wait(attempt, failure, tries, clock.elapsed(), random(), limits)
+        if wait is None:
+            raise _told(failure)
+        if attempt.has_content:
+            yield [{"type": "reset", "reason": failure.message}]
+        message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
+        yield [{"type": "notice", "code": "retry", "message": message}]
+        yield float(wait)
+
+
+def _told(failure: LlmToolsError) -> LlmToolsError:
+    """Return the failure with the wait that the server asks for in its words."""
+    asked = failure.details.get("retry_after")
+    if asked and f"{asked:.10g}" not in failure.message:
+        failure.message += f" (the server asks to wait {asked:.10g} s)"
+    return failure
+
+
+def _wait(
+    attempt: Attempt, failure: LlmToolsError, tries: int, elapsed: float, chance: float, limits: Limits
+) -> float | None:
+    """Return the seconds until the next try, None to give up."""
+    if isinstance(failure, (CancelledError, ProtocolError)) or (attempt.has_content and not limits.retry_stream):
+        return None
+    is_told = attempt.headers.get("x-should-retry") == "true"
+    is_worth = failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT))
+    if not (is_told or is_worth):
+        return None
+    headers, asked = attempt.headers, failure.details.get("retry_after")
+    if asked and retry_after(headers) is None:  # a vendor that says it in the body
+        headers = {**headers, "retry-after": f"{asked:g}"}
+    budget = retry.BUDGET if limits.total is None else min(retry.BUDGET, limits.total)
+    return retry.delay(
+        tries, attempt.status, headers, elapsed=elapsed, random=chance, retries=limits.retries, budget=budget
+    )
+
+
+_TRANSIENT = (TruncatedError,)
+"""What is tried again where no status tells: connections that failed say so themselves."""

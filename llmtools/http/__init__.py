@@ -1,0 +1,1 @@
+"""HTTP as the tools need it. Knows no vendor and no model; only `transport` does I/O."""

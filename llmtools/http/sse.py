@@ -1,0 +1,189 @@
+"""Bytes to server-sent events, and to NDJSON lines; no I/O.
+
+Rules:
+* Lines end at CRLF, LF or CR and nowhere else; a line or a character may be cut anywhere.
+* A field loses one space after its colon; several `data` lines are joined by a newline;
+  comments are counted. `id` and `retry` mean nothing here.
+* An event that the stream ends in is whole, though no blank line follows: some servers
+  write none. Whether its data is whole is for the reader of the data.
+* A line that begins a JSON object or array, with no field before it, begins a body: what
+  a server sends in the place of events (an error in mid-stream, a reply to a request for
+  no stream). It comes as an event named `BODY`, once it has ended.
+* Other lines that are no field are passed over; `head` keeps the first for a message.
+
+The standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+from ..errors import ProtocolError
+
+Event = tuple[str, bytes]
+"""The name and the data of an event."""
+
+MESSAGE = "message"
+"""The name of an event that has none of its own."""
+
+BODY = ""
+"""The name under which a body comes; no event has it."""
+
+LIMIT = 64 << 20
+"""The most bytes that one event, body or line may have."""
+
+BOM = b"\xef\xbb\xbf"
+_HEAD = 400
+_PLAIN = b"data: "
+_FIELDS = (b"data", b"event", b"id", b"retry")  # of which the beginning is no garbage where a stream was cut
+
+
+class Decoder:
+    """Turns bytes, cut anywhere, into (name, data) pairs.
+
+    `comments` counts the comments so far; `head` is the beginning of what was no field.
+    Both methods raise ProtocolError for an event beyond `limit` bytes.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.comments = 0
+        self.head = b""
+        self._limit = limit
+        self._tail = bytearray()
+        self._body: bytearray | None = None
+        self._is_begun = False
+        self._was_cr = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes; return the events that they complete."""
+        if not data:
+            return []
+        if self._was_cr or b"\r" in data:
+            data = self._with_lf(data)
+        tail = self._tail
+        at_seam = tail.endswith(b"\n") and data.startswith(b"\n")
+        end = data.rfind(b"\n\n")
+        if end < 0 and not at_seam:
+            self._keep(data)
+            return []
+        if end < 0:
+            text, rest = bytes(tail), data[1:]
+        else:
+            text, rest = data[: end + 1], data[end + 2 :]
+            text = bytes(tail) + text if tail else text
+        self._tail = bytearray()
+        self._keep(rest)
+        return self._events(text)
+
+    def eof(self) -> list[Event]:
+        """Say that no more bytes come; return the events that were still open."""
+        rest, self._tail = bytes(self._tail), bytearray()
+        found = self._events(rest)
+        self._end_body(found)
+        return found
+
+    def _with_lf(self, data: bytes) -> bytes:
+        """Return `data` with every end of line as LF; a CR that is the last byte ends its
+        line now, and an LF that follows it ends none."""
+        if self._was_cr and data.startswith(b"\n"):
+            data = data[1:]
+            if not data:
+                self._was_cr = False
+                return b""
+        self._was_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _keep(self, data: bytes) -> None:
+        self._tail += data
+        self._check(len(self._tail))
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ProtocolError(f"one event of the stream has more than {self._limit >> 20} MiB")
+
+    def _events(self, text: bytes) -> list[Event]:
+        """Return the events of whole blocks; `text` ends with the newline of its last line."""
+        if not self._is_begun:
+            text = self._without_bom(text)
+        if self._body is None and text.startswith(_PLAIN) and len(text) <= self._limit:
+            # The common case, without a step for each event: one line `data: …` in each block.
+            found = text[6:-1].split(b"\n\ndata: ")
+            if text.count(b"\n") == 2 * len(found) - 1 and text.endswith(b"\n"):
+                return [(MESSAGE, payload) for payload in found]
+        events: list[Event] = []
+        for block in text.split(b"\n\n"):
+            self._check(len(block))
+            self._block(block, events)
+        return events
+
+    def _without_bom(self, text: bytes) -> bytes:
+        self._is_begun = True
+        return text[3:] if text.startswith(BOM) else text
+
+    def _block(self, block: bytes, events: list[Event]) -> None:
+        name, data = MESSAGE, []
+        for line in block.split(b"\n"):
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._end_body(events)
+                data.append(value[1:] if value.startswith(b" ") else value)
+            elif field == b"event":
+                self._end_body(events)
+                name = value.strip(b" ").decode("utf-8", "replace") or MESSAGE
+            elif field == b"" and line:
+                self.comments += 1
+            elif line and field not in (b"id", b"retry"):
+                self._other(line)
+        if data:
+            events.append((name, data[0] if len(data) == 1 else b"\n".join(data)))
+
+    def _other(self, line: bytes) -> None:
+        if self._body is None and line.lstrip().startswith((b"{", b"[")):
+            self._body = bytearray()
+        if self._body is not None:
+            self._body += line + b"\n"
+            self._check(len(self._body))
+        elif len(self.head) < _HEAD and not any(field.startswith(line) for field in _FIELDS):
+            self.head += line[:_HEAD] + b"\n"
+
+    def _end_body(self, events: list[Event]) -> None:
+        if self._body is not None:
+            events.append((BODY, bytes(self._body)))
+            self._body = None
+
+
+class Lines:
+    """Turns bytes, cut anywhere, into the lines of NDJSON: without their newline, none blank.
+
+    Both methods raise ProtocolError for a line beyond `limit` bytes.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._tail = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes; return the lines that they complete."""
+        first, *others = data.split(b"\n")
+        self._tail += first
+        lines: list[bytes] = []
+        for other in others:
+            self._end_line(lines)
+            self._tail = bytearray(other)
+        if len(self._tail) > self._limit:
+            self._refuse()
+        return lines
+
+    def eof(self) -> list[bytes]:
+        """Say that no more bytes come; return the last line if it had no newline."""
+        lines: list[bytes] = []
+        self._end_line(lines)
+        self._tail = bytearray()
+        return lines
+
+    def _end_line(self, lines: list[bytes]) -> None:
+        if len(self._tail) > self._limit:
+            self._refuse()
+        if self._tail.strip():
+            lines.append(bytes(self._tail))
+
+    def _refuse(self) -> None:
+        raise ProtocolError(f"one line of the stream has more than {self._limit >> 20} MiB")

@@ -1,0 +1,1 @@
+"""The Python face: models, responses and conversations as objects."""

@@ -1,0 +1,259 @@
+"""What a model is asked: a conversation, and what goes with it.
+
+Rules:
+* A prompt is a value: the next turn's is another one.
+* `Asked` is the one list of what may be asked with, for every method that asks.
+* No key is shown, or stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict
+
+from ..errors import InputError, UsageError
+from ..protocols.request import Limits, Secret
+from ..records.conversation import Conversation
+from .toolbox import Tools
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..protocols.request import Endpoint, Request
+    from .messages import Attachment, ToolResult
+    from .sync import Named
+    from .toolbox import Given
+
+SETTINGS = ("tools", "schema", "key", "reasoning", "tool_choice", "stream", "hide_reasoning", "limits")
+WORDS = ("messages", "system", "attachments", "fragments", "system_fragments", "tool_results")
+STORED = ("schema", "options", "reasoning", "tool_choice")
+
+
+class Words(TypedDict, total=False):
+    """What is said in a turn, beside the prompt itself."""
+
+    messages: Conversation | Iterable[Mapping[str, Any]] | None
+    system: str | None
+    attachments: Sequence[Attachment] | None
+    fragments: Sequence[str] | None
+    system_fragments: Sequence[str] | None
+    tool_results: Sequence[ToolResult] | None
+
+
+class Settings(TypedDict, total=False):
+    """What is kept from turn to turn. The last are options of the model by their common names;
+    others go into `options`."""
+
+    tools: Iterable[Given] | None
+    schema: dict[str, Any] | type[Any] | str | None
+    options: Mapping[str, Any] | None
+    key: str | None
+    reasoning: str | None
+    tool_choice: str | None
+    stream: bool
+    hide_reasoning: bool
+    limits: Limits
+    temperature: float
+    top_p: float
+    top_k: int
+    max_tokens: int
+    stop: str | Sequence[str]
+    seed: int
+    presence_penalty: float
+    frequency_penalty: float
+    parallel_tool_calls: bool
+    service_tier: str
+    verbosity: str
+
+
+class Asked(Words, Settings, total=False):
+    """All that a prompt takes by name."""
+
+
+def schema_of(given: Any) -> dict[str, Any] | None:
+    """Return a JSON Schema: one that is given, that of a pydantic model, or of the short form.
+
+    Raises UsageError.
+    """
+    if given is None or isinstance(given, dict):
+        return given
+    if hasattr(given, "model_json_schema"):
+        found: dict[str, Any] = given.model_json_schema()
+        return found
+    if isinstance(given, str):
+        from ..schema import from_text
+
+        return from_text(given)
+    raise UsageError(f"no schema: {given!r}")
+
+
+def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema that the short form means; with `multi` that of a list of them, `items`.
+
+    Raises UsageError.
+
+        llmtools.schema_dsl("name, age int, bio: one line")["required"]  # ["name", "age", "bio"]
+    """
+    from ..schema import from_short, many
+
+    return many(from_short(text)) if multi else from_short(text)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked. `messages` is the whole conversation, as the model sees it."""
+
+    model: Named
+    messages: tuple[dict[str, Any], ...]
+    tools: Tools = field(default_factory=Tools)
+    schema: dict[str, Any] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    key: Secret | None = None
+    reasoning: str | None = None
+    tool_choice: str | None = None
+    stream: bool = True
+    hide_reasoning: bool = False
+    limits: Limits = field(default_factory=Limits)
+
+    def conversation(self) -> Conversation:
+        """Return the records of the conversation, the tools first."""
+        return Conversation([*self.tools.records.values(), *self.messages])
+
+    @property
+    def settled(self) -> dict[str, Any]:
+        """How it is to be answered (options, schema, tool_choice, reasoning): what is set here, and
+        where nothing is, what the `request` of its last user message says."""
+        given = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
+        return self.conversation().asked(self.options, **given)
+
+    def request(self) -> tuple[Request, Endpoint | None]:
+        """Return what is asked of whom. Raises NoModelError, NoKeyError, ConfigError."""
+        target = self.model.target(self.key)
+        request = target.request(**self.settled, stream=self.stream)
+        return request, target.endpoint
+
+    def next(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+        """Return the prompt of the next turn: behind `history`, where the results of tools are, the
+        user's words, then the messages of `asked`; settings as here, but for those of `asked`."""
+        said = {name: value for name, value in asked.items() if name in WORDS and name != "tool_results"}
+        rest = said.pop("messages", None)
+        opening, words = spoken(prompt, **said)
+        messages = list(history)
+        if opening and messages and messages[0]["role"] == "system":
+            messages = messages[1:]
+        return replace(self, messages=(*opening, *messages, *words, *checked(rest)), **_settings(asked, self))
+
+    def answered(self, results: Sequence[ToolResult]) -> Prompt:
+        """Return the prompt with the results of the calls that its messages end with."""
+        from .messages import plain, tool_message
+
+        return replace(self, messages=(*self.messages, plain(tool_message(*results))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold of it: no key."""
+        from .messages import plain
+
+        messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
+        said = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
+        made: dict[str, Any] = plain({"messages": messages, **{name: value for name, value in said.items() if value}})
+        return made
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], model: Named) -> Prompt:
+        """Return the prompt that `to_dict` told of. Raises InputError."""
+        from ..records.check import check_record
+
+        if not isinstance(data, Mapping):
+            raise InputError("prompt: must be an object")
+        said = {name: data[name] for name in STORED if name in data}
+        tools = data.get("tools", [])
+        asked = {"role": "user", "parts": [], "request": said}
+        check_record({"type": "conversation", "messages": [asked], "tools": tools})
+        return cls(model, tuple(checked(data.get("messages", ()))), Tools(tools), **said)
+
+
+def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+    """Return messages as records: also those without a type, and with `content` in the place of parts.
+
+    Raises InputError for what is none.
+    """
+    from ..records.check import check_record
+    from ..records.jsonl import typed
+    from .messages import plain
+
+    records = []
+    given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        raise InputError(f"messages: must be a list of messages, not {given!r}")
+    for place, each in enumerate(given):
+        if not isinstance(each, Mapping):
+            raise InputError(f"messages[{place}]: must be a message, not {each!r}")
+        record = plain(dict(each))
+        record = typed(record) or record
+        try:
+            check_record(record)
+        except InputError as error:
+            raise InputError(f"messages[{place}]: {error.message}") from None
+        if record["type"] != "message":
+            raise InputError(f"messages[{place}]: a record of type {record['type']} is no message")
+        records.append(record)
+    return records
+
+
+def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[str, Any]:
+    """Return settings as a prompt keeps them; what is neither a setting nor said is an option."""
+    settings = {name: value for name, value in given.items() if name in SETTINGS}
+    others = {name: value for name, value in given.items() if name not in (*SETTINGS, *WORDS, "options")}
+    if others or "options" in given:
+        kept = before.options if before is not None and given.get("options") is None else {}
+        settings["options"] = {**kept, **(given.get("options") or {}), **others}
+    if "tools" in settings:
+        settings["tools"] = Tools(settings["tools"] or ())
+    if "schema" in settings:
+        settings["schema"] = schema_of(settings["schema"])
+    if "key" in settings:
+        settings["key"] = Secret(settings["key"]) if settings["key"] else None
+    return settings
+
+
+def spoken(
+    prompt: str | None,
+    *,
+    messages: Any = (),
+    system: str | None = None,
+    attachments: Any = (),
+    fragments: Any = (),
+    system_fragments: Any = (),
+    tool_results: Any = (),
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the system message that is given, if one is, and what is said after it: `messages`,
+    the results of tools, and `prompt` with `fragments` (before it) and `attachments`."""
+    from .messages import plain, tool_message, user
+    from .messages import system as system_message
+
+    rules = [*(system_fragments or ()), *([system] if system else [])]
+    opening = [plain(system_message("\n\n".join(rules)))] if rules else []
+    said = checked(messages)
+    if tool_results:
+        said.append(plain(tool_message(*tool_results)))
+    texts = [*(fragments or ()), *([prompt] if prompt else [])]
+    if texts or attachments:
+        text = ["\n\n".join(texts)] if texts else []
+        said.append(plain(user(*text, *(attachments or ()))))
+    return opening, said
+
+
+def made(model: Named, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+    """Return a prompt of what is said and of the settings.
+
+    Raises UsageError where there is nothing to ask, and InputError for messages that are none.
+    """
+    messages = asked.get("messages")
+    if isinstance(messages, Conversation) and messages.tools:
+        asked = {**asked, "tools": [*messages.tools.values(), *(asked.get("tools") or ())]}
+    opening, words = spoken(prompt, **{name: value for name, value in asked.items() if name in WORDS})
+    if not words:
+        raise UsageError("nothing to ask: give a prompt, messages or attachments")
+    return replace(Prompt(model, (*opening, *words)), **_settings(asked))

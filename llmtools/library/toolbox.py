@@ -1,0 +1,290 @@
+"""The tools of a prompt from Python: functions, objects with methods, and records of others.
+
+Rules:
+* A function is a tool by its name, type hints and docstring (`tools.function`). Each public method
+  of a Toolbox is one, as Class_method. A record (a dict) is offered, and run by nobody here.
+* In a program without asyncio calls run one after the other where they are asked for, as a function
+  with a database of its own needs it; in asyncio side by side, plain functions in threads.
+* Every call gets its result, in the order of the calls; what goes wrong is told to the model by
+  `exception`. Only PauseChain comes through.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MethodType
+from typing import Any
+
+from ..errors import LlmToolsError
+from ..schema import check
+from ..tools.function import (
+    Result,
+    awaited,
+    here,
+    in_thread,
+    methods_of,
+    result_of,
+    told,
+    tool_record,
+    values_of,
+)
+from .messages import (
+    Attachment,
+    ToolCall,
+    ToolOutput,
+    ToolResult,
+    plain,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+    from typing import TypeAlias
+
+    Given: TypeAlias = "Callable[..., Any] | Tool | Toolbox | type[Toolbox] | Mapping[str, Any]"
+    Before: TypeAlias = "Callable[[Tool | None, ToolCall], Awaitable[None] | None]"
+    After: TypeAlias = "Callable[[Tool, ToolCall, ToolResult], Awaitable[None] | None]"
+    Run: TypeAlias = "Callable[..., Coroutine[Any, Any, Any]]"
+
+CALL = "llm_tool_call"
+"""The parameter that is given the ToolCall itself, and that no model is told of."""
+
+
+class CancelToolCall(Exception):  # as llm calls it
+    """Raise it in `before_call`: the call is not run, and the model is told why.
+
+    def before_call(tool, call):
+        if call.name == "delete":
+            raise llmtools.CancelToolCall("nothing is deleted here")
+    """
+
+
+class PauseChain(Exception):
+    """Raise it in a tool: the call is not answered, and what asked for it ends with this.
+
+    `tool_call` is the call, `tool_results` are those of the calls that were done. What goes on
+    later is `model.chain(messages=…)` with the messages so far: it runs the open calls first.
+
+        def delete(path: str) -> str:
+            raise llmtools.PauseChain(f"{path}: wait for a yes")
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        self.tool_call: ToolCall | None = None
+        self.tool_results: list[ToolResult] = []
+
+
+@dataclass
+class Tool:
+    """A tool whose name, description or schema are not those of its function, `implementation`.
+
+    Without one it is offered, and run by nobody here.
+
+        llmtools.Tool.function(upper, name="capitals").record()["name"]  # "capitals"
+    """
+
+    name: str
+    description: str | None = None
+    input_schema: dict[str, Any] = field(default_factory=dict)
+    implementation: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        if hasattr(self.input_schema, "model_json_schema"):  # a pydantic model
+            self.input_schema = self.input_schema.model_json_schema()
+
+    @classmethod
+    def function(cls, function: Callable[..., Any], name: str | None = None, description: str | None = None) -> Tool:
+        """Return a function as a tool.
+
+        Raises InputError for one whose parameters cannot be given by name.
+        """
+        record = tool_record(function, name)
+        schema = record["input_schema"]
+        schema["properties"].pop(CALL, None)
+        if CALL in schema.get("required", ()):
+            schema["required"].remove(CALL)
+        return cls(record["name"], description or record.get("description"), schema, function)
+
+    def record(self) -> dict[str, Any]:
+        """Return the `tool` record."""
+        said = {"description": self.description} if self.description else {}
+        return {"type": "tool", "name": self.name, **said, "input_schema": self.input_schema}
+
+
+class Toolbox:
+    """A group of tools that share an object: each public method of a subclass is one.
+
+    class Notes(llmtools.Toolbox):
+        def __init__(self) -> None:
+            self.kept: list[str] = []
+
+        def keep(self, note: str) -> str:
+            "Keep a note."
+            self.kept.append(note)
+            return "kept"
+
+    model.prompt("…", tools=[Notes()])
+    """
+
+    _added: tuple[Tool, ...] = ()
+    _is_prepared = False
+
+    def tools(self) -> list[Tool]:
+        """Return the tools: the methods by the names that the model sees, and what was added."""
+        return [*(Tool.function(method, name) for name, method in methods_of(self).items()), *self._added]
+
+    def add_tool(self, tool: Tool | Callable[..., Any], pass_self: bool = False) -> None:
+        """Add a function or a Tool; with `pass_self` the function gets this object first.
+
+        box = llmtools.Toolbox()
+        box.add_tool(upper)
+        [tool.name for tool in box.tools()]  # ["upper"]
+        """
+        if not isinstance(tool, Tool):
+            tool = Tool.function(MethodType(tool, self) if pass_self else tool)
+        self._added = (*self._added, tool)
+
+    def prepare(self) -> None:
+        """Do what must be done once before the first use, such as `add_tool`; for a subclass to say."""
+
+    async def prepare_async(self) -> None:
+        """As `prepare`, where the model is asked in asyncio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is called before and after each call."""
+
+    before: Before | None = None
+    after: After | None = None
+
+
+class Tools:
+    """The tools of a prompt. `records` are what the model is offered."""
+
+    def __init__(self, given: Iterable[Given] = ()) -> None:
+        self.records: dict[str, dict[str, Any]] = {}
+        self._tools: dict[str, Tool] = {}
+        self._boxes: list[Toolbox] = []
+        for each in given:
+            self._add(each)
+
+    def _add(self, given: Given) -> None:
+        if isinstance(given, Mapping):
+            self.records[given["name"]] = {**given, "type": "tool"}
+            return
+        if isinstance(given, type) and issubclass(given, Toolbox):
+            given = given()
+        if isinstance(given, Toolbox):
+            self._boxes.append(given)
+            self._keep(given.tools())
+        elif isinstance(given, Tool):
+            self._keep([given])
+        else:
+            self._keep([Tool.function(given)])
+
+    def _keep(self, tools: Iterable[Tool]) -> None:
+        for tool in tools:
+            self.records[tool.name] = tool.record()
+            self._tools[tool.name] = tool
+
+    def _unprepared(self) -> list[Toolbox]:
+        return [box for box in self._boxes if not box._is_prepared]
+
+    def prepare(self) -> None:
+        """Have every toolbox prepared, once."""
+        for box in self._unprepared():
+            box.prepare()
+            box._is_prepared = True
+        for box in self._boxes:
+            self._keep(box.tools())
+
+    async def prepare_async(self) -> None:
+        """As `prepare`, in asyncio."""
+        for box in self._unprepared():
+            await box.prepare_async()
+            box._is_prepared = True
+        for box in self._boxes:
+            self._keep(box.tools())
+
+    def run(self, calls: Sequence[ToolCall], hooks: Hooks | None = None) -> list[ToolResult]:
+        """Run calls, one after the other; return their results. Raises PauseChain where one raises it."""
+        results: list[ToolResult] = []
+        for call in calls:
+            try:
+                self._ask(call, hooks or Hooks(), _here, _here).send(None)
+            except StopIteration as end:  # nothing in it waits: _here does
+                results.append(end.value)
+            except PauseChain as pause:
+                pause.tool_call, pause.tool_results = call, results
+                raise
+        return results
+
+    async def arun(self, calls: Sequence[ToolCall], hooks: Hooks | None = None) -> list[ToolResult]:
+        """As `run`, in asyncio and side by side: where one pauses, the others are finished first."""
+        from asyncio import gather
+
+        asked = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
+        ran = await gather(*asked, return_exceptions=True)
+        results = [result for result in ran if isinstance(result, ToolResult)]
+        for call, result in zip(calls, ran, strict=True):
+            if isinstance(result, PauseChain):
+                result.tool_call, result.tool_results = call, results
+            if isinstance(result, BaseException):
+                raise result
+        return results
+
+    async def _ask(self, call: ToolCall, hooks: Hooks, run: Run, tell: Run) -> ToolResult:
+        """Run a call by `run`, the hooks by `tell`; return its result."""
+        tool = self._tools.get(call.name)
+        if hooks.before is not None:
+            try:
+                await tell(hooks.before, tool, call)
+            except CancelToolCall as reason:
+                return ToolResult(call.name, "", call.tool_call_id, f"cancelled: {reason}")
+        try:
+            function, values = self._values(call, tool)
+            result = _result(await run(function, **values))
+        except PauseChain:
+            raise
+        except Exception as error:
+            result = Result(exception=told(error))
+        attachments = [Attachment(attachment) for attachment in result.attachments]
+        made = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
+        if hooks.after is not None and tool is not None:
+            await tell(hooks.after, tool, call, made)
+        return made
+
+    def _values(self, call: ToolCall, tool: Tool | None) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Return the function of a call, and its arguments. Raises LlmToolsError."""
+        if call.exception is not None:
+            raise LlmToolsError(call.exception)
+        if tool is None or tool.implementation is None:
+            known = "was not offered" if call.name not in self.records else "cannot be run here"
+            raise LlmToolsError(f"the tool {call.name} {known}")
+        check(call.arguments, tool.input_schema, tool.input_schema, "arguments")
+        values = values_of(tool.implementation, call.arguments)
+        takes_call = CALL in inspect.signature(tool.implementation).parameters
+        return tool.implementation, {**values, CALL: call} if takes_call else values
+
+
+async def _here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    return here(function, *given, **values)
+
+
+async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    return await awaited(function(*given, **values))
+
+
+def _result(value: Any) -> Result:
+    """Return what a function returned as a result, its attachments too."""
+    if isinstance(value, Attachment):
+        value = ToolOutput(attachments=[value])
+    if not isinstance(value, ToolOutput):
+        return result_of(plain(value))
+    result = result_of(value.output)
+    files: list[Any] = [*result.attachments, *(attachment.to_dict() for attachment in value.attachments)]
+    return Result(result.output, result.exception, files)

@@ -1,0 +1,1 @@
+"""Who serves models, where, and with which key."""

@@ -1,0 +1,134 @@
+"""Canonical JSON of a message, and the hash that names its place in a conversation.
+
+Rules (llm-stream(5), "Identity", gives them with test vectors):
+* Role, parts and provider_metadata count, `response` does not. An attachment counts as
+  its type and the sha256 of its bytes, or its type and URL.
+* Keys are sorted by code point, there are no spaces, strings are not normalised.
+* Numbers are written as RFC 8785, section 3.2.2.3, has them; one that a double cannot
+  hold stays as it was written.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from ..errors import InputError
+from .jsonl import Number
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .types import Message
+
+TAG = b"llmtools/message/1\n"
+ROOT = bytes(32)
+"""What stands for the parent of a first message."""
+
+
+def number(value: float) -> str:
+    """Return the RFC 8785 form of a number, that is ECMAScript's Number::toString.
+
+    An integer or `Number` that a double cannot hold comes back as it was written.
+    """
+    if isinstance(value, Number):
+        return value.text
+    if isinstance(value, int) and abs(value) < 1 << 53:
+        return str(value)
+    if isinstance(value, int):
+        return _whole(value)
+    return _digits(value)
+
+
+def _whole(value: int) -> str:
+    from decimal import Decimal
+
+    try:
+        text = _digits(float(value))
+    except OverflowError:
+        return str(value)
+    return text if Decimal(text) == value else str(value)
+
+
+def _digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    sign, mantissa = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    point = len(whole) + int(exponent or 0)  # where the decimal point stands in the digits
+    digits = (whole + fraction).lstrip("0")
+    point -= len(whole + fraction) - len(digits)
+    digits = digits.rstrip("0")
+    if 0 < point <= 21:
+        text = digits.ljust(point, "0") if len(digits) <= point else f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = "0." + "0" * -point + digits
+    else:
+        tail = f".{digits[1:]}" if len(digits) > 1 else ""
+        text = f"{digits[0]}{tail}e{'+' if point > 0 else '-'}{abs(point - 1)}"
+    return sign + text
+
+
+def _identity(attachment: dict[str, Any]) -> dict[str, Any]:
+    identity = {"type": attachment["type"]} if "type" in attachment else {}
+    if "content" in attachment:
+        from binascii import a2b_base64
+
+        return {**identity, "sha256": _sha256(a2b_base64(attachment["content"])).hex()}
+    for name in ("sha256", "url"):
+        if name in attachment:
+            return {**identity, name: attachment[name]}
+    return identity
+
+
+def _prepared(value: Any) -> Any:
+    """Return `value` with its numbers written out and its attachments by identity."""
+    if isinstance(value, dict):
+        return {key: _prepared(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_prepared(item) for item in value]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return orjson.Fragment(number(value))
+    return value
+
+
+def _part(part: dict[str, Any]) -> dict[str, Any]:
+    if part["type"] == "attachment" and "attachment" in part:
+        part = {**part, "attachment": _identity(part["attachment"])}
+    if part["type"] == "tool_result" and "attachments" in part:
+        part = {**part, "attachments": [_identity(attachment) for attachment in part["attachments"]]}
+    return part
+
+
+def canonical_json(message: Message) -> bytes:
+    """Return the canonical JSON of a message, in UTF-8.
+
+    Raises InputError where it has none: no base64, a lone surrogate, nested too deep.
+
+        llmtools.canonical_json(llmtools.user("hi")) == llmtools.canonical_json(llmtools.user("h", "i"))  # False
+    """
+    try:
+        kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
+        if message.get("provider_metadata"):
+            kept["provider_metadata"] = message["provider_metadata"]
+        return orjson.dumps(_prepared(kept), option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"a message without a canonical form: {error}") from None
+
+
+def _sha256(data: bytes) -> bytes:
+    from hashlib import sha256
+
+    return sha256(data).digest()
+
+
+def node_hash(message: Message, parent: bytes = ROOT) -> bytes:
+    """Return the 32 bytes that name `message` said after the node `parent`:
+    SHA-256 of the tag, the parent's hash, and the canonical message.
+
+        first = llmtools.node_hash(llmtools.user("hi"))
+        second = llmtools.node_hash(llmtools.assistant("ho"), first)
+    """
+    return _sha256(TAG + parent + canonical_json(message))

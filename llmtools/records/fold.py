@@ -1,0 +1,323 @@
+"""Events to message: the only accumulator.
+
+Rules:
+* A part lives at its `part_index`; chunks append to it in the order they come, and
+  provider_metadata is merged one level deep into the issuer's object.
+* Linear in the size of the events: chunks are joined once, at the end.
+* First law: folding the events of a response gives exactly its message.
+"""
+
+from __future__ import annotations
+
+from ..errors import InputError
+from .jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .types import (
+        Message,
+        Metadata,
+        Part,
+        Record,
+        Response,
+    )
+
+TEXT_KINDS = frozenset(("text", "reasoning", "refusal"))
+_PART_TYPE = {"tool_call_name": "tool_call", "tool_call_args": "tool_call", "annotation": "text"}
+_CHUNK_FIELD = {"tool_call": "name", "tool_result": "output"}
+_KEPT = ("phase", "redacted", "tool_call_id", "server_executed", "exception")
+_FROM_START = ("model", "provider", "created", "request", "request_id")
+_FROM_END = (
+    "status",
+    "exit_status",
+    "finish_reason",
+    "finish_reason_raw",
+    "usage",
+    "model_served",
+    "timing",
+    "details",
+)
+_FROM_ERROR = ("code", "message", "http_status", "retryable", "retry_after")
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Return the fields of a tool call that its argument text makes.
+
+    `arguments` always; `arguments_raw` where the text differs from the compact form of
+    the arguments; `exception` where the text is no JSON object. Empty or null is {}.
+    """
+    if text.strip() in ("", "null"):
+        return {"arguments": {}}
+    try:
+        arguments = loads(text)
+    except InputError as error:
+        return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
+    if type(arguments) is not dict:
+        return {"arguments": {}, "arguments_raw": text, "exception": "invalid arguments: not a JSON object"}
+    try:
+        is_compact = dumps(arguments).decode() == text
+    except InputError as error:  # nested deeper than can be written
+        return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
+    return {"arguments": arguments} if is_compact else {"arguments": arguments, "arguments_raw": text}
+
+
+def arguments_of(part: Part) -> str:
+    """Return the arguments of a call as text: the vendor's own while it says the same."""
+    compact = dumps(part["arguments"]).decode()
+    raw = part.get("arguments_raw")
+    if raw is None:
+        return compact
+    try:
+        read = parse_arguments(raw)
+    except InputError:  # nested deeper than JSON is written here
+        return compact
+    is_fit = "exception" not in read and _is_same(read["arguments"], part["arguments"])
+    return str(raw) if is_fit else compact
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def merge_metadata(into: Metadata, new: Metadata) -> None:
+    """Merge `new` into `into`, one level deep into each issuer's object."""
+    for issuer, values in new.items():
+        into[issuer] = {**into.get(issuer, {}), **values}
+
+
+class _Growing:
+    """A part as it grows: the fields it has, and the chunks not yet joined to them."""
+
+    __slots__ = ("arguments", "chunks", "fields", "is_whole", "type")
+
+    def __init__(self, kind: str) -> None:
+        self.type = kind
+        self.fields: dict[str, Any] = {}
+        self.chunks: list[Any] = []  # of an attachment its bytes, of others text
+        self.arguments: list[str] = []
+        self.is_whole = False
+
+    def replace(self, part: Part) -> None:
+        self.type = part["type"]
+        self.fields = {name: _own(name, value) for name, value in part.items() if name != "type"}
+        self.chunks, self.arguments = [], []
+        self.is_whole = True
+
+    def add_fields(self, event: Record) -> None:
+        for name in _KEPT:
+            if name in event:
+                self.fields[name] = event[name]
+        if "tool_name" in event:
+            self.fields["name"] = event["tool_name"]
+        self.add_metadata(event)
+
+    def add_metadata(self, event: Record) -> None:
+        if "provider_metadata" in event:
+            merge_metadata(self.fields.setdefault("provider_metadata", {}), event["provider_metadata"])
+
+    def add_arguments(self, chunk: str) -> None:
+        if self.is_whole and not self.arguments:
+            before = self.fields.pop("arguments_raw", None)
+            self.arguments.append(dumps(self.fields["arguments"]).decode() if before is None else before)
+        self.arguments.append(chunk)
+
+    def part(self, index: int, is_cut: bool) -> Part:
+        fields = {name: _own(name, value) for name, value in self.fields.items()}
+        if self.type == "attachment":
+            if self.chunks:
+                fields["attachment"] = _with_chunks(fields.get("attachment", {}), self.chunks)
+        elif self.chunks or not self.is_whole:
+            name = _CHUNK_FIELD.get(self.type, "text")
+            fields[name] = fields.get(name, "") + "".join(self.chunks)
+        if self.type == "tool_call":
+            self._add_call(fields, index, is_cut)
+        elif self.type == "tool_result":
+            fields.setdefault("name", "")
+        return {"type": self.type, **_ordered(fields)}
+
+    def _add_call(self, fields: dict[str, Any], index: int, is_cut: bool) -> None:
+        if not fields.get("tool_call_id"):
+            fields["tool_call_id"] = f"~{index}"
+        if self.is_whole and not self.arguments:
+            return
+        text = "".join(self.arguments)
+        fields.update(parse_arguments(text))
+        if is_cut and not text.strip():
+            fields["exception"] = "invalid arguments: cut off"
+
+
+def _own(name: str, value: Any) -> Any:
+    """Return a copy of what later events change; the caller's records stay as they are."""
+    return value.copy() if name in ("annotations", "provider_metadata") and type(value) in (list, dict) else value
+
+
+def _decoded(text: str) -> bytes:
+    from binascii import a2b_base64
+
+    try:
+        return a2b_base64(text)
+    except ValueError as error:
+        raise InputError(f"attachment: not base64: {error}") from None
+
+
+def _with_chunks(attachment: dict[str, Any], chunks: list[bytes]) -> dict[str, Any]:
+    from binascii import b2a_base64
+
+    content = b"".join([_decoded(attachment.get("content", "")), *chunks])
+    return {**attachment, "content": b2a_base64(content, newline=False).decode()}
+
+
+_ORDER = ("name", "text", "output", "arguments", "tool_call_id", "attachment")
+
+
+def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
+    first = {name: fields[name] for name in _ORDER if name in fields}
+    return {**first, **fields}
+
+
+class Fold:
+    """Folds the events of one response into its message.
+
+    `feed` takes them in order, `start`, `error` and `end` among them; `message` may be
+    asked at any time. Raises InputError for an event that fits no part.
+
+        fold = llmtools.Fold()
+        for chunk in ("Hello", " you"):
+            fold.feed({"type": "text", "chunk": chunk, "part_index": 0})
+        fold.message()["parts"]  # [{"type": "text", "text": "Hello you"}]
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[int, _Growing] = {}
+        self._metadata: Metadata = {}
+        self._start: Record = {}
+        self._error: Record = {}
+        self._end: Record = {}
+
+    def feed(self, event: Record) -> None:
+        """Take the next event."""
+        kind = event["type"]
+        if kind in TEXT_KINDS:
+            part = self._parts.get(event["part_index"])
+            if part is None or part.type != kind:
+                part = self._part(event, kind)
+            part.chunks.append(event["chunk"])
+            if len(event) > 3:
+                part.add_fields(event)
+        elif "part_index" in event:
+            self._feed_part(event, kind)
+        elif kind in ("start", "end"):
+            self._feed_bracket(event, kind)
+        elif kind == "error":
+            self._error = event
+        elif kind == "reset":
+            self.__init__()  # type: ignore[misc]
+
+    def _part(self, event: Record, kind: str) -> _Growing:
+        index = event["part_index"]
+        part = self._parts.get(index)
+        if part is None:
+            part = self._parts[index] = _Growing(kind)
+        elif part.type != kind and event["type"] != "part":
+            raise InputError(f"{event['type']}: part {index} is a part of type {part.type}")
+        return part
+
+    def _feed_part(self, event: Record, kind: str) -> None:
+        part = self._part(event, _PART_TYPE.get(kind, kind))
+        if kind in ("annotation", "part"):
+            if kind == "part":
+                part.replace(event["part"])
+            else:
+                part.fields.setdefault("annotations", []).append(event["annotation"])
+            part.add_metadata(event)
+            return
+        if kind == "tool_call_args":
+            part.add_arguments(event["chunk"])
+        elif kind == "attachment" and "attachment" in event:
+            part.fields["attachment"] = event["attachment"]
+            part.chunks = []
+        if kind != "tool_call_args" and "chunk" in event:
+            part.chunks.append(_decoded(event["chunk"]) if kind == "attachment" else event["chunk"])
+        part.add_fields(event)
+
+    def _feed_bracket(self, event: Record, kind: str) -> None:
+        if kind == "start":
+            self._start = event
+        else:
+            self._end = event
+        merge_metadata(self._metadata, event.get("provider_metadata", {}))
+
+    def message(self) -> Message:
+        """Return the message that the events so far make."""
+        is_cut = self._end.get("status", "ok") != "ok"
+        parts = [self._parts[index].part(index, is_cut) for index in sorted(self._parts)]
+        message: Message = {"type": "message", "role": self._start.get("role", "assistant"), "parts": parts}
+        if self._metadata:
+            message["provider_metadata"] = dict(self._metadata)
+        if self._start or self._end:
+            message["response"] = self._response()
+        return message
+
+    def _response(self) -> Response:
+        response: dict[str, Any] = {}
+        for source, names in ((self._start, _FROM_START), (self._end, _FROM_END)):
+            response.update({name: source[name] for name in names if name in source})
+        if self._error:
+            response["error"] = {name: self._error[name] for name in _FROM_ERROR if name in self._error}
+            if "request_id" in self._error:
+                response["request_id"] = self._error["request_id"]
+        identity = self._end.get("response_id") or self._start.get("response_id")
+        return {"id": identity, **response}  # type: ignore[typeddict-item]
+
+
+def _events_of_part(part: Part, index: int) -> list[Record]:
+    """Return the events that make one part: chunks where they can say it all, else the whole part."""
+    kind = part["type"]
+    rest = {name: value for name, value in part.items() if name not in _SAID.get(kind, ())}
+    if kind in TEXT_KINDS and rest.keys() <= _SAYABLE:
+        return [{"type": kind, "chunk": part["text"], "part_index": index, **rest}]
+    if kind == "tool_call" and rest.keys() <= _SAYABLE and "tool_call_id" in rest:
+        text = part.get("arguments_raw", dumps(part["arguments"]).decode())
+        said = {name: part[name] for name in ("arguments", "arguments_raw") if name in part}
+        if dumps(parse_arguments(text)) != dumps(said):
+            return [{"type": "part", "part_index": index, "part": part}]
+        name = {"type": "tool_call_name", "chunk": part["name"], "part_index": index, **rest}
+        call_id = rest["tool_call_id"]
+        return [name, {"type": "tool_call_args", "chunk": text, "part_index": index, "tool_call_id": call_id}]
+    return [{"type": "part", "part_index": index, "part": part}]
+
+
+_SAID = {
+    **dict.fromkeys(TEXT_KINDS, ("type", "text")),
+    "tool_call": ("type", "name", "arguments", "arguments_raw"),
+}
+_SAYABLE = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "provider_metadata"))
+
+
+def events_of(message: Message) -> list[Record]:
+    """Return part events that fold to the parts of `message`: the inverse of the fold.
+
+    llmtools.events_of(llmtools.assistant("hi"))  # [{"type": "text", "chunk": "hi", "part_index": 0}]
+    """
+    return [event for index, part in enumerate(message["parts"]) for event in _events_of_part(part, index)]
+
+
+def message_of(events: Iterable[Record]) -> Message:
+    """Return the message that the events of one response make; records of the
+    conversation among them are passed over.
+
+        events = llmtools.stream([llmtools.user("hi")], model="echo")
+        llmtools.message_of(events)["parts"]  # [{"type": "text", "text": "hi"}]
+    """
+    folded = Fold()
+    for event in events:
+        folded.feed(event)
+    return folded.message()
