@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .errors import LlmToolsError
     from .exchange.ask import stream
     from .exchange.exchange import Exchange
+    from .http.request import Limits
+    from .library.aio import AsyncChain, AsyncModel, AsyncResponse, AsyncTalk, get_async_model
     from .library.filter import read_stream, write_stream
     from .library.messages import (
         Attachment,
@@ -29,24 +31,14 @@ if TYPE_CHECKING:
         user,
     )
     from .library.prompt import schema_dsl
-    from .library.response import AsyncResponse, Response
-    from .library.sync import (
-        AsyncChain,
-        AsyncModel,
-        AsyncTalk,
-        Chain,
-        Model,
-        Talk,
-        get_async_model,
-        get_model,
-    )
+    from .library.sync import Chain, Model, Response, Talk, get_model
     from .library.toolbox import (
         CancelToolCall,
         PauseChain,
         Tool,
         Toolbox,
     )
-    from .protocols.request import Limits, Request
+    from .protocols.request import Request
     from .records.canonical import canonical_json, node_hash
     from .records.conversation import Conversation
     from .records.fold import Fold, events_of, message_of
@@ -58,10 +50,10 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "AsyncChain": "library.sync",
-    "AsyncModel": "library.sync",
-    "AsyncResponse": "library.response",
-    "AsyncTalk": "library.sync",
+    "AsyncChain": "library.aio",
+    "AsyncModel": "library.aio",
+    "AsyncResponse": "library.aio",
+    "AsyncTalk": "library.aio",
     "Attachment": "library.messages",
     "CancelToolCall": "library.toolbox",
     "Chain": "library.sync",
@@ -70,14 +62,14 @@ _HOME = {
     "Event": "library.messages",
     "Exchange": "exchange.exchange",
     "Fold": "records.fold",
-    "Limits": "protocols.request",
+    "Limits": "http.request",
     "LlmToolsError": "errors",
     "Message": "library.messages",
     "Model": "library.sync",
     "Part": "library.messages",
     "PauseChain": "library.toolbox",
     "Request": "protocols.request",
-    "Response": "library.response",
+    "Response": "library.sync",
     "Talk": "library.sync",
     "Tool": "library.toolbox",
     "ToolCall": "library.messages",
@@ -90,7 +82,7 @@ _HOME = {
     "dumps": "records.jsonl",
     "encode": "records.jsonl",
     "events_of": "records.fold",
-    "get_async_model": "library.sync",
+    "get_async_model": "library.aio",
     "get_model": "library.sync",
     "loads": "records.jsonl",
     "message_of": "records.fold",

@@ -53,11 +53,11 @@ def mime_type(data: bytes, name: str = "") -> str:
     """Return the MIME type of bytes: by their signature, else as text by `name`."""
     for offset, signature, mime in _SIGNATURES:
         if data.startswith(signature, offset):
-            by_name = _by_name(name) if mime == "application/zip" else ""
+            by_name = type_by_name(name) if mime == "application/zip" else ""
             return by_name if by_name.startswith(_ZIPPED) else mime
     if not _is_text(data[:65536]):
         return "application/octet-stream"
-    by_name = _by_name(name)
+    by_name = type_by_name(name)
     is_text = by_name.startswith("text/") or by_name in ("application/json", "application/xml", "image/svg+xml")
     return by_name if is_text else "text/plain"
 
@@ -71,7 +71,8 @@ def _is_text(head: bytes) -> bool:
     return b"\0" not in head
 
 
-def _by_name(name: str) -> str:
+def type_by_name(name: str) -> str:
+    """Return the MIME type that the ending of a name or a URL stands for, "" for none."""
     if not name:
         return ""
     import mimetypes
@@ -121,15 +122,12 @@ def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attac
     }
 
 
-def from_url(url: str, *, mime: str | None = None) -> Attachment:
-    """Return an attachment that is at a URL; its type is `mime`, else by the name, else
-    by fetching it. Raises UnavailableError where that fails."""
-    kind = mime or _by_name(url.partition("?")[0])
-    if not kind:
-        from .http.transport import fetch
-
-        kind = mime_type(fetch(url))
-    return {"type": kind, "url": url}
+def text_from(data: bytes, source: str) -> str:
+    """Return bytes as text. Raises InputError where they are not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{source}: not UTF-8 text at byte {error.start} (-a attaches a file of any kind)") from None
 
 
 def data_of(attachment: Attachment) -> bytes | None:
@@ -154,7 +152,7 @@ def data_of(attachment: Attachment) -> bytes | None:
     return data
 
 
-def _inlined(attachment: Attachment, role: str) -> Attachment:
+def _with_file_bytes(attachment: Attachment, role: str) -> Attachment:
     if role == "assistant" and "path" not in attachment:  # a model made it: it goes back as it came
         return attachment
     data = data_of(attachment)
@@ -165,7 +163,7 @@ def _inlined(attachment: Attachment, role: str) -> Attachment:
     return {**kept, "type": kind, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
 
 
-def inlined(messages: list[Message]) -> list[Message]:
+def with_file_bytes(messages: list[Message]) -> list[Message]:
     """Return messages as they can be sent: with the files that their attachments name in them,
     each with its type.
 
@@ -178,9 +176,12 @@ def inlined(messages: list[Message]) -> list[Message]:
         for part in message["parts"]:
             try:
                 if part["type"] == "attachment" and "attachment" in part:
-                    part = {**part, "attachment": _inlined(part["attachment"], role)}
+                    part = {**part, "attachment": _with_file_bytes(part["attachment"], role)}
                 elif part["type"] == "tool_result" and "attachments" in part:
-                    part = {**part, "attachments": [_inlined(attachment, role) for attachment in part["attachments"]]}
+                    part = {
+                        **part,
+                        "attachments": [_with_file_bytes(attachment, role) for attachment in part["attachments"]],
+                    }
             except (InputError, NoInputError) as error:
                 error.message = f"message {number} ({role}), part {len(parts) + 1}: {error.message}"
                 raise

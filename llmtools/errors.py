@@ -35,9 +35,20 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal, NotRequired, TypedDict
 
-    from .records.types import ErrorRecord
+    class ErrorRecord(TypedDict):
+        """Always fatal: for the response it stands in, or for the command that wrote it."""
+
+        type: Literal["error"]
+        code: str
+        message: str
+        exit_status: int
+        http_status: NotRequired[int]
+        retryable: NotRequired[bool]
+        retry_after: NotRequired[float]
+        request_id: NotRequired[str]
+
 
 STATUSES = {
     0: "Done. Also when the answer stopped at a length limit, with a notice.",
@@ -207,16 +218,6 @@ class NoKeyError(ConfigError):
 
 class NoModelError(ConfigError):
     code = "no_model"
-
-
-def trace(error: BaseException) -> None:
-    """Write where an exception comes from to stderr, if LLMTOOLS_DEBUG is set."""
-    import os
-
-    if os.environ.get("LLMTOOLS_DEBUG"):
-        import traceback
-
-        traceback.print_exception(error)
 
 
 def classes() -> dict[str, type[LlmToolsError]]:

@@ -76,25 +76,57 @@ def _make(folder: Path) -> None:
                     raise
 
 
+class WholeFile:
+    """A file that appears, whole, when it is committed: until then it has another name in the same
+    directory. Raises OSError.
+
+    mode: of a new file, less the umask. A file that is there keeps the mode that it has.
+    """
+
+    def __init__(self, path: str | Path, mode: int = 0o600) -> None:
+        self.path = str(path)
+        folder, name = os.path.split(self.path)
+        self.temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self._descriptor = os.open(self.temporary, flags, mode)
+        if os.path.exists(self.path):
+            os.fchmod(self._descriptor, os.stat(self.path).st_mode & 0o7777)
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def commit(self) -> None:
+        """Put the file in its place, in one step."""
+        try:
+            os.fsync(self._descriptor)
+            os.replace(self.temporary, self.path)
+        except BaseException:
+            self.discard()
+            raise
+        os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Remove what was written; what is at the path stays."""
+        os.close(self._descriptor)
+        os.unlink(self.temporary)
+
+
 def write(path: Path, data: bytes) -> None:
     """Put a file in its place in one step: with the mode of what was there, else 0600.
 
     Raises CreateError.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         _make(path.parent)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = WholeFile(path)
         try:
-            with open(descriptor, "wb") as file:
-                if path.exists():
-                    os.fchmod(descriptor, path.stat().st_mode & 0o7777)
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(temporary, path)
+            file.write(data)
         except BaseException:
-            os.unlink(temporary)
+            file.discard()
             raise
+        file.commit()
     except OSError as error:
         raise CreateError(f"{path}: {error.strerror}") from None

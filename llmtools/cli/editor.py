@@ -7,8 +7,8 @@ import shlex
 import subprocess
 import tempfile
 
+from ..attachment import text_from
 from ..errors import LlmToolsError, UsageError
-from .msg.compose import text_from
 
 
 def edited(text: str) -> str:

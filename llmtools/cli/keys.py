@@ -8,9 +8,11 @@ import click
 
 from ..errors import ConfigError, NoKeyError
 from ..providers import keychain, keys, resolve
+from ..providers.address import address, is_own
 from ..providers.config import read
+from .main import main
 from .options import Command, shared
-from .process import WAIT, Process, main
+from .process import WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ class Keeper:
     def _place(self, name: str) -> str:
         provider, settings = resolve.provider(name, self.config), self.config.providers.get(name, {})
         try:
-            is_here = resolve.is_own(provider, resolve.address(name, provider, settings, "")[0])
+            is_here = is_own(provider, address(name, provider, settings, "")[0])
         except ConfigError:  # an address that is not settled is not this machine's
             is_here = False
         waiting = self._waiting if self.process.is_terminal(2) else None

@@ -9,19 +9,16 @@ import click
 
 from ..errors import NoKeyError, NoModelError
 from ..providers import resolve
-from ..providers.config import (
-    Config,
-    near,
-    perhaps,
-    put,
-    read,
-)
-from ..providers.lists import listings, priced
-from ..providers.names import is_built_in
+from ..providers.address import address
+from ..providers.config import Config, put, read
+from ..providers.lists import listings
+from ..providers.names import is_built_in, near, perhaps
+from ..providers.prices import priced
 from ..records.jsonl import dumps
 from ..terminal import visible
+from .main import main
 from .options import Command, flag, shared
-from .process import Process, main
+from .process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +118,7 @@ class Catalogue:
             return self._tell({"name": meant, "provider": meant.partition("/")[0]})
         provider, model = resolve.split(name, self.config)
         said = resolve.provider(provider, self.config)
-        base_url = resolve.address(provider, said, self.config.providers.get(provider, {}), model)[0]
+        base_url = address(provider, said, self.config.providers.get(provider, {}), model)[0]
         known: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
         listed = self._lists([provider])[0].models if said.models else []
         known.update(_entry(listed, provider, model))

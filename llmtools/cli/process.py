@@ -16,19 +16,15 @@ import os
 import select
 import signal
 import stat
-import sys
 import time
 from contextlib import contextmanager
 
 from ..errors import (
     CancelledError,
-    InternalError,
     LlmToolsError,
     NoInputError,
     OutputError,
     TimedOutError,
-    UsageError,
-    trace,
 )
 from ..records.jsonl import Decoder, dumps
 
@@ -38,9 +34,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import NoReturn
 
-    import click
-
+    from ..records.conversation import Conversation
     from ..records.jsonl import Line
+    from ..records.state import StreamState
     from ..records.types import ErrorRecord, Record
 
 READ_SIZE = 1 << 18
@@ -68,12 +64,16 @@ class Stuck(BaseException):
 
 
 class Process:
-    """The streams and signals of one command. `quiet` and `verbose` follow -q and -v;
-    `writes_records` says whether a failure is told on stdout too."""
+    """The streams and signals of one command.
+
+    writes_records: whether a failure is written to stdout too. quiet, verbose: -q and -v. status:
+    what the command ends with, where it raises nothing.
+    """
 
     def __init__(self, name: str, *, writes_records: bool) -> None:
         self.name = name
         self.writes_records = writes_records
+        self.status = 0
         self.quiet = False
         self.verbose = False
         self.signal: int | None = None
@@ -330,6 +330,25 @@ class Process:
                 os.lseek(0, begun, os.SEEK_SET)
             raise decoder.error
 
+    def copy(self, wait: float, state: StreamState, change: Callable[[Record, Conversation], Record]) -> None:
+        """Pass the stream on as it comes, and add its records to `state`. Each conversation record
+        goes on as `change` returns it; one that has failed goes on as it is, and sets `status`."""
+        for lines in self.batches(wait):
+            out = []
+            for record, raw in lines:
+                state.add(record)
+                out.append(self._changed(record, raw, change) if record["type"] == "conversation" else raw)
+            self.write_lines(out)
+
+    def _changed(self, record: Record, raw: bytes, change: Callable[[Record, Conversation], Record]) -> bytes:
+        from ..records.conversation import conversation_of
+
+        conversation = conversation_of(record)
+        if conversation.failure is None:
+            return dumps(change(record, conversation))
+        self.status = self.status or conversation.failure["exit_status"]
+        return raw
+
 
 def _open_on_null(descriptor: int) -> bool:
     """Open a descriptor that was closed on /dev/null; return whether it was."""
@@ -343,71 +362,3 @@ def _open_on_null(descriptor: int) -> bool:
             os.close(opened)
         os.set_inheritable(descriptor, True)
         return True
-
-
-def main(command: click.Command, *, writes_records: bool) -> NoReturn:
-    """Run a command as the whole process."""
-    import gc
-
-    gc.disable()  # records are trees, and a command is over soon
-    process = Process(command.name or "llmtools", writes_records=writes_records)
-    try:
-        process.handle_signals()
-        status = _run(command, process)
-    except BrokenPipeError:
-        process.die(signal.SIGPIPE)
-    except Stuck:
-        status = 75
-    if process.signal is not None:
-        process.die(process.signal)
-    os._exit(status)
-
-
-def _run(command: click.Command, process: Process) -> int:
-    from click.exceptions import Exit
-
-    try:
-        with command.make_context(process.name, _arguments(), obj=process) as context:
-            command.invoke(context)
-        return 0
-    except Exit as done:
-        return done.exit_code
-    except StreamFailure as failure:
-        return failure.status
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        return _fail(process, error if isinstance(error, LlmToolsError) else _translated(error, process.name))
-
-
-def _arguments() -> list[str]:
-    for argument in sys.argv[1:]:
-        try:
-            argument.encode()
-        except UnicodeEncodeError:
-            shown = os.fsencode(argument).decode(errors="replace")
-            raise UsageError(f"the argument {shown!r} is not UTF-8") from None
-    return sys.argv[1:]
-
-
-def _translated(error: Exception, name: str) -> LlmToolsError:
-    """Return the error that an exception of click's or of the system, or a bug, stands for."""
-    import click
-
-    if isinstance(error, click.ClickException):
-        dashed = isinstance(error, click.NoSuchOption)
-        advice = "a text that begins with - goes after --" if dashed else f"{name} --help says more"
-        return UsageError(f"{error.format_message().rstrip('.')} ({advice})")
-    if isinstance(error, OSError):
-        return OutputError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
-    trace(error)
-    what = "out of memory" if isinstance(error, MemoryError) else f"a bug: {type(error).__name__}: {error}"
-    return InternalError(f"{what} (LLMTOOLS_DEBUG=1 shows where)")
-
-
-def _fail(process: Process, error: LlmToolsError) -> int:
-    """Tell of an error on stderr and, where records are written, on stdout; return the exit status."""
-    process.say(error.message)
-    if process.writes_records and not process.is_terminal(1) and not isinstance(error, OutputError):
-        process.write_error(error)
-    return error.exit_status

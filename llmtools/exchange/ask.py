@@ -1,46 +1,67 @@
 """Conversation to events: the one path to a model.
 
 Rules:
-* The model is the one asked for, that of the last reply, or the default, in this order.
-* Nothing is sent of a stream that has failed, unless that is asked for; then its incomplete
-  calls are dropped, each with a notice.
+* The model is the one that is named, else that of the last reply, else the default.
+* A stream that has failed is not sent, unless AskOptions.anyway says so; then its incomplete calls
+  are dropped, each with a notice.
+* A conversation record is a stream of its own: it comes back with its reply, or with `error`.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 
-from ..attachment import inlined
-from ..errors import (
-    InputError,
-    NoInputError,
-    NoModelError,
-    from_record,
-)
-from ..protocols.request import Request, Target
+from ..attachment import with_file_bytes
+from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from_record
+from ..http.request import Limits
 from ..providers.names import is_built_in
-from ..records.conversation import (
-    Conversation,
-    is_paused,
-    matched,
-    unanswered,
-)
-from .exchange import Exchange, notice
+from ..providers.target import Target
+from ..records.build import build_message, notice
+from ..records.conversation import Conversation, conversation_of, text_of, unanswered, with_call_ids
+from ..records.state import is_paused
+from .exchange import Exchange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Any
 
-    from ..protocols.request import Endpoint, Secret
-    from ..records.types import Message, Part, Record
+    from ..http.endpoint import Endpoint, Secret
+    from ..protocols.request import Request
+    from ..records.types import ErrorRecord, Message, Part, Record
+    from .exchange import Keeper
 
-    Provider = Callable[[Conversation, Request], Iterator[Any]]
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """How conversations are to be answered.
+
+    model: a name (None: see `choose_model`). endpoint: where the model is asked, instead of its
+    provider. key: instead of the one that is found. system: the text of a first system message.
+    server_tools: `NAME` or `NAME=JSON` of tools that the vendor runs. anyway: send a stream that has
+    failed, too. prefill: let the model continue its own last message. The others: see `Request`.
+    """
+
+    model: str | None = None
+    endpoint: Endpoint | None = None
+    key: Secret | None = None
+    system: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    schema: dict[str, Any] | None = None
+    tool_choice: str | None = None
+    reasoning: str | None = None
+    server_tools: tuple[str, ...] = ()
+    cache_prompt: bool = False
+    drop_unsupported: bool = False
+    stream: bool = True
+    anyway: bool = False
+    prefill: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 def target_of(model: str, key: Secret | None = None) -> Target:
-    """Return what a model's name means: what is built in, or a provider's model, with `key` or
-    the key that is found for it.
+    """Return what a model's name means, with `key` or the key that is found for it.
 
     Raises NoModelError, NoKeyError, ConfigError.
     """
@@ -51,68 +72,200 @@ def target_of(model: str, key: Secret | None = None) -> Target:
     return resolve(model, key)
 
 
-def choose_model(asked: str | None, conversation: Conversation, *, is_elsewhere: bool = False) -> str:
-    """Return the model to use: the one asked for, else that of the last reply, else that of
-    LLMTOOLS_MODEL, else the configured one, but for a server that is no provider's.
+def choose_model(name: str | None, conversation: Conversation, *, at_endpoint: bool = False) -> str:
+    """Return the model to ask: `name`, else that of the last reply, else LLMTOOLS_MODEL, else,
+    where no endpoint is given, the configured default.
 
-    Raises NoModelError where none is named, or where the stream names one that only the
-    user may choose: a file of this machine or an address.
+    Raises NoModelError where there is none, or where the stream names one that only the user may
+    choose: a file of this machine or an address.
     """
-    name = asked or conversation.model or os.environ.get("LLMTOOLS_MODEL")
-    if not name and not is_elsewhere:
+    chosen = name or conversation.model or os.environ.get("LLMTOOLS_MODEL")
+    if not chosen and not at_endpoint:
         from ..providers.config import read
 
-        name = read().default_model
-    if not name:
+        chosen = read().default_model
+    if not chosen:
         raise NoModelError("no model: name one with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
-    if not asked and name == conversation.model and (name.startswith(("replay/", "gguf/")) or "://" in name):
-        raise NoModelError(f"the stream names {name}, which is never taken from a stream: name it with -m")
-    return name
+    if not name and chosen == conversation.model and (chosen.startswith(("replay/", "gguf/")) or "://" in chosen):
+        raise NoModelError(f"the stream names {chosen}, which is never taken from a stream: name it with -m")
+    return chosen
 
 
 def _without(message: Message, calls: list[Part]) -> Message:
     dropped = {call["tool_call_id"] for call in calls}
     parts = [
         part
-        for place, part in enumerate(message["parts"])
-        if part["type"] != "tool_call" or part.get("tool_call_id", f"~{place}") not in dropped
+        for index, part in enumerate(message["parts"])
+        if part["type"] != "tool_call" or part.get("tool_call_id", f"~{index}") not in dropped
     ]
     return {**message, "parts": parts}
 
 
-def repair(messages: list[Message]) -> tuple[list[Message], list[Record]]:
+def drop_incomplete_calls(messages: list[Message]) -> tuple[list[Message], list[Record]]:
     """Return the messages without the unanswered calls of failed replies, and a notice for each."""
-    repaired: list[Message] = []
+    kept: list[Message] = []
     notices: list[Record] = []
-    for place, message in enumerate(messages):
+    for index, message in enumerate(messages):
         if message["role"] == "assistant" and message.get("response", {}).get("status", "ok") != "ok":
-            calls = unanswered(messages, place)
+            calls = unanswered(messages, index)
             notices += [notice("dropped_call", f"dropped the incomplete call of {call['name']}") for call in calls]
             message = _without(message, calls)
-        repaired.append(message)
-    return repaired, notices
+        kept.append(message)
+    return kept, notices
 
 
-def prepare(
+def ready_to_send(
     conversation: Conversation, *, anyway: bool = False, prefill: bool = False
 ) -> tuple[Conversation, list[Record]]:
-    """Return the conversation as it is to be sent, and notices of what was changed.
+    """Return the conversation as it is sent, and notices of what was changed.
 
     Raises the stream's own failure unless `anyway`; NoInputError where there is nothing to
-    answer; InputError where it ends with the model's message, unless `prefill`, and where
-    an attachment is not the file it says.
+    answer; InputError where it ends with the model's message, unless `prefill`, and where an
+    attachment is not the file that it names.
     """
     failure = conversation.failure
     if failure is not None and not anyway:
         raise from_record(failure)
-    messages, notices = repair(conversation.messages) if anyway else (conversation.messages, [])
-    said = [message for message in messages if message["parts"]]
-    if not said:
+    messages, notices = drop_incomplete_calls(conversation.messages) if anyway else (conversation.messages, [])
+    last = next((message for message in reversed(messages) if message["parts"]), None)
+    if last is None:
         raise NoInputError("no message to answer in the stream")
-    if said[-1]["role"] == "assistant" and not prefill and not is_paused(said[-1]):
-        raise InputError("the conversation ends with the model's message (--prefill to have it continued)")
-    whole = Conversation([*conversation.tools.values(), *inlined(matched(messages))])  # type: ignore[list-item]
-    return whole, notices
+    if last["role"] == "assistant" and not prefill and not is_paused(last):
+        raise InputError("the conversation ends with the model's message (--prefill lets the model continue it)")
+    return conversation.with_messages(with_file_bytes(with_call_ids(messages))), notices
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conversation that is ready to be sent.
+
+    notices: what was changed in it. tools: the `tool` records that were added to it.
+    """
+
+    conversation: Conversation
+    request: Request
+    target: Target
+    limits: Limits
+    notices: list[Record]
+    tools: list[Record]
+
+    def exchange(self, *keepers: Keeper) -> Exchange:
+        """Return the exchange that asks it."""
+        return Exchange(self.conversation, self.request, self.target.endpoint, self.limits, keepers=keepers)
+
+
+class Asker:
+    """Makes questions of conversations. Each model is looked up once, whether its key is found or not.
+
+    resolve: looks a model's name up, as `target_of` does.
+    """
+
+    def __init__(self, options: AskOptions, resolve: Callable[[str, Secret | None], Target] = target_of) -> None:
+        self.options = options
+        self._resolve = resolve
+        self._models: dict[str | None, str] = {}
+        self._targets: dict[str, Target | LlmToolsError] = {}
+
+    def target(self, conversation: Conversation) -> Target:
+        """Return what answers a conversation. Raises NoModelError, NoKeyError, ConfigError."""
+        options, last = self.options, conversation.model
+        if last not in self._models:
+            at_endpoint = options.endpoint is not None
+            self._models[last] = choose_model(options.model, conversation, at_endpoint=at_endpoint)
+        model = self._models[last]
+        if model not in self._targets:
+            try:
+                self._targets[model] = self._looked_up(model)
+            except LlmToolsError as error:
+                self._targets[model] = error
+        found = self._targets[model]
+        if isinstance(found, LlmToolsError):
+            raise found
+        return found
+
+    def _looked_up(self, model: str) -> Target:
+        if self.options.endpoint is None:
+            return self._resolve(model, self.options.key)
+        from ..providers.address import target_at
+
+        return target_at(self.options.endpoint, model)
+
+    def question(self, conversation: Conversation, own_options: Mapping[str, Any] | None = None) -> Question:
+        """Return a conversation as it is sent. `own_options` are those that its record carries;
+        AskOptions.options are laid over them. Raises what `ready_to_send` and `target` raise."""
+        options = self.options
+        ready, notices = ready_to_send(conversation, anyway=options.anyway, prefill=options.prefill)
+        target = self.target(conversation)
+        tools = self._server_tools(ready, target)
+        for tool in tools:
+            ready.add(tool)
+        given = {**(own_options or {}), **options.options}
+        wishes = {name: getattr(options, name) for name in ("schema", "tool_choice", "reasoning")}
+        request = target.request(
+            **conversation.answer_settings(given, **wishes),
+            cache_prompt=options.cache_prompt,
+            drop_unsupported=options.drop_unsupported,
+            stream=options.stream,
+        )
+        return Question(ready, request, target, options.limits, notices, tools)
+
+    def _server_tools(self, ready: Conversation, target: Target) -> list[Record]:
+        """Return the records of the vendor's own tools that the conversation does not have yet."""
+        if not self.options.server_tools:
+            return []
+        from ..protocols import load
+        from ..protocols.server_tools import server_tool_record
+
+        endpoint = target.endpoint
+        spec = load(endpoint.protocol).SPEC if endpoint is not None else None
+        issuer = endpoint.name if endpoint is not None else ""
+        records: list[Record] = [
+            dict(server_tool_record(text, spec, issuer, target.quirks)) for text in self.options.server_tools
+        ]
+        return [record for record in records if ready.tools.get(record["name"]) != record]
+
+
+def starts_with(messages: list[Message], instructions: str) -> bool:
+    """Return whether the first message is a system message of that text."""
+    return bool(messages) and messages[0]["role"] == "system" and text_of(messages[0]) == instructions
+
+
+class RecordAnswer:
+    """The answer to a conversation record. `question` may raise; `record` is what the record
+    becomes: with the reply of an exchange, or with the error that came instead."""
+
+    def __init__(self, asker: Asker, record: Record) -> None:
+        instructions = asker.options.system
+        if instructions is not None and not starts_with(record["messages"], instructions):
+            record = {**record, "messages": [build_message("system", instructions), *record["messages"]]}
+        self._asker = asker
+        self.record = record
+        self.conversation = conversation_of(record)
+        failure = self.conversation.failure
+        self.failure: ErrorRecord | None = None if asker.options.anyway else failure
+        """The failure that the record came with; it is not to be answered then."""
+
+    def question(self) -> Question:
+        """Return the question that the record asks; its tools and no old error are in `record` from
+        now on. Raises what `Asker.question` raises."""
+        question = self._asker.question(self.conversation, self.record.get("options"))
+        record = {name: value for name, value in self.record.items() if name != "error"}
+        if question.tools:
+            record["tools"] = [*record.get("tools", ()), *question.tools]
+        self.record = record
+        return question
+
+    def add_reply(self, exchange: Exchange) -> None:
+        """Take how an exchange ended into `record`."""
+        if exchange.messages:
+            self.record = {**self.record, "messages": [*self.record["messages"], *exchange.messages]}
+        if exchange.failure is not None:
+            self.add_error(exchange.failure)
+
+    def add_error(self, error: LlmToolsError) -> None:
+        """Take an error into `record`."""
+        failure = {name: value for name, value in error.to_record().items() if name != "type"}
+        self.record = {**self.record, "error": failure}
 
 
 def stream(
@@ -127,10 +280,10 @@ def stream(
     """Send a conversation; yield the records of the response as they come.
 
     `model` is a name such as "echo" or "openai/gpt-5.5"; without it the model of the last reply
-    is used, then the default. At an `endpoint` (see `llmtools.providers.names.at`) it is what the
-    server calls it.
-    Raises what `prepare` raises, NoModelError, NoKeyError and ConfigError before the first record, and after the
-    last one the error with which the response ended.
+    is used, then the default. At an `endpoint` (see `llmtools.providers.at`) it is the name that
+    the server uses.
+    Raises what `ready_to_send` raises, NoModelError, NoKeyError and ConfigError before the first
+    record, and after the last one the error with which the response ended.
 
         for event in llmtools.stream([llmtools.user("hi")], model="echo"):
             if event["type"] == "text":
@@ -138,15 +291,11 @@ def stream(
     """
     if not isinstance(conversation, Conversation):
         conversation = Conversation({**message, "type": "message"} for message in conversation)
-    prepared, notices = prepare(conversation, anyway=anyway, prefill=prefill)
-    name = choose_model(model, conversation, is_elsewhere=endpoint is not None)
-    target = target_of(name) if endpoint is None else Target(name, name, endpoint)
-    request = target.request(**conversation.asked(options or {}))
-    exchange: Exchange | None = Exchange(prepared, request, target.endpoint)
-    yield from notices
-    while exchange is not None:
-        for batch in exchange.batches():
-            yield from batch
-        if exchange.failure is not None:
-            raise exchange.failure
-        exchange = exchange.continued()
+    wishes = AskOptions(model, endpoint, options=options or {}, anyway=anyway, prefill=prefill)
+    question = Asker(wishes).question(conversation)
+    exchange = question.exchange()
+    yield from question.notices
+    for batch in exchange.batches():
+        yield from batch
+    if exchange.failure is not None:
+        raise exchange.failure

@@ -6,7 +6,6 @@ Rules:
 * A text that is a JSON object with a key of `KEYS` is a script; the keys are played in
   the order of `KEYS`. `events` are records as they stand, so that every event of the
   format can be had.
-* A number that is yielded is a pause, in seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from ..errors import (
     classes,
     from_record,
 )
+from ..http.request import Emit, Sleep
 from ..records.check import check_record
 from ..records.conversation import text_of
 from ..records.jsonl import dumps, loads
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from ..http.request import Want
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Record
@@ -126,8 +127,8 @@ def _end(script: dict[str, Any], conversation: Conversation, words: int) -> Reco
     return {"type": "end", "status": "ok", "finish_reason": script.get("finish_reason", default), "usage": usage}
 
 
-def reply(conversation: Conversation, request: Request) -> Iterator[list[Record] | float]:
-    """Yield the events of the answer, those between two pauses together, and pauses.
+def reply(conversation: Conversation, request: Request) -> Iterator[Want]:
+    """Yield wants: the events of the answer, those between two pauses together, and pauses.
 
     Raises RequestError for a script that is none, and the error that a script asks for.
     """
@@ -140,7 +141,7 @@ def reply(conversation: Conversation, request: Request) -> Iterator[list[Record]
         raise RequestError(f"echo: the script is wrong: {error!r}") from None
 
 
-def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[list[Record] | float]:
+def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[Want]:
     delay = script.get("delay", 0)
     if not 0 <= delay <= MAX_DELAY:
         raise InputError(f"delay must be a number from 0 to {MAX_DELAY}")
@@ -152,16 +153,16 @@ def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[list[R
     for event in _content(script):
         check_record(event)
         if (delay and words) or len(ready) == BATCH:
-            yield ready
-            yield delay
+            yield Emit(ready)
+            yield Sleep(delay)
             ready = []
         ready.append(event)
         words += 1
-    yield ready
+    yield Emit(ready)
     if "error" in script:
         raise _error(script["error"])
     if script.get("cut"):
         raise TruncatedError("echo: the script cuts the reply off")
     end = _end(script, conversation, words)
     check_record({**end, "response_id": ""})
-    yield [end]
+    yield Emit([end])

@@ -1,4 +1,4 @@
-"""Which attachments a protocol takes by their URL, and the fetching of the others, without I/O.
+"""Attachments by URL: the vendor fetches some types itself, the others are fetched here. No I/O.
 
 Rule: what stands in a stream may come from elsewhere. A URL that a model on another machine
 is to see is fetched only from where anyone could fetch it, never from this machine or from
@@ -10,36 +10,25 @@ from __future__ import annotations
 from binascii import b2a_base64
 
 from ..attachment import mime_type
-from ..protocols.request import Fetch
+from ..http.request import Fetch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
     from typing import Any
 
+    from ..protocols.spec import Spec
     from ..records.types import Attachment, Message
 
-URLS: dict[str, tuple[str, ...]] = {
-    "openai-chat": ("image/",),
-    "openai-responses": ("image/", "application/pdf"),
-    "anthropic": ("image/", "application/pdf"),
-    "gemini": ("",),
-    "ollama": (),
-}
-"""Protocol -> what the types begin with that it takes by URL."""
 
-QUIRKS = {"video": ("video/",), "file_urls": ("application/pdf",), "document_url": ("application/pdf",)}
-"""Quirk -> what such a server takes by URL too."""
-
-
-def fetched(
-    messages: list[Message], protocol: str, quirks: Iterable[str], *, is_public: bool
+def with_fetched(
+    messages: list[Message], spec: Spec, quirks: Iterable[str], *, is_public: bool
 ) -> Generator[Fetch, Any, list[Message]]:
     """Return the messages with the bytes of the attachments that have to be fetched.
 
     Raises the LlmToolsError that comes back for one.
     """
-    taken = (*URLS[protocol], *[kind for quirk in quirks for kind in QUIRKS.get(quirk, ())])
+    taken = spec.url_begins(quirks)
     held: dict[str, bytes] = {}
     filled = []
     for message in messages:

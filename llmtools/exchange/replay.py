@@ -17,6 +17,7 @@ from ..errors import (
     UsageError,
     from_record,
 )
+from ..http.request import Emit, Sleep
 from ..records.fold import events_of
 from ..records.jsonl import Decoder
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from ..http.request import Want
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Message, Record
@@ -127,8 +129,8 @@ def _is_timed(options: dict[str, Any]) -> bool:
     return timing
 
 
-def reply(path: str, conversation: Conversation, request: Request) -> Iterator[list[Record] | float]:
-    """Yield the events of the saved reply, and pauses in seconds.
+def reply(path: str, conversation: Conversation, request: Request) -> Iterator[Want]:
+    """Yield wants: the events of the saved reply, and pauses.
 
     Raises NoInputError where the file has no reply for this place, and the error with
     which the saved reply failed.
@@ -141,14 +143,15 @@ def reply(path: str, conversation: Conversation, request: Request) -> Iterator[l
     saved = replies[place]
     if saved.error is not None and saved.message is None and not saved.start:
         raise from_record(saved.error)  # type: ignore[arg-type]
-    yield [{"type": "start", **saved.metadata} | _named(saved.start, "response_id")]
+    yield Emit([{"type": "start", **saved.metadata} | _named(saved.start, "response_id")])
     yield from _play(saved, _is_timed(request.options))
     _fail_again(saved)
     outcome = saved.outcome or {}
     response: Any = saved.start or (saved.message or {"response": {}}).get("response", {})
     served = outcome.get("model_served") or response.get("model")
     end = {"type": "end", "status": "ok", **_named(outcome, "finish_reason", "finish_reason_raw", "usage", "details")}
-    yield [end | ({"model_served": served} if served else {}) | _named(saved.end or {}, "provider_metadata")]
+    end |= {"model_served": served} if served else {}
+    yield Emit([end | _named(saved.end or {}, "provider_metadata")])
 
 
 def _named(source: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -168,18 +171,18 @@ def _fail_again(saved: _Saved) -> None:
         raise from_record({"type": "error", **unnamed, **outcome.get("error", {})})  # type: ignore[typeddict-item]
 
 
-def _play(saved: _Saved, is_timed: bool) -> Iterator[list[Record] | float]:
+def _play(saved: _Saved, is_timed: bool) -> Iterator[Want]:
     events = saved.events
     if not events and saved.message is not None:
         events = events_of(saved.message)
     if not is_timed:
-        yield events
+        yield Emit(events)
         return
     timing = (saved.outcome or {}).get("timing", {})
     pause = first = _seconds(timing.get("first", 0))
     for event in events:
-        yield pause
-        yield [event]
+        yield Sleep(pause)
+        yield Emit([event])
         pause = max(_seconds(timing.get("total", 0)) - first, 0) / len(events)
 
 

@@ -1,16 +1,13 @@
 """One request over HTTP: the tries, the waits and the reading of the answer, without I/O.
 
 Rules:
-* `converse` yields what it wants done: `Open` and `READ` for I/O, a number of seconds to
-  wait, lists of records to pass on. What I/O brings is sent back in, failures as values.
+* It yields what it wants done (`http.request`). What I/O brings is sent back in, failures as values.
 * A request is tried again only before its first event; with Limits.retry_stream also after
   it, behind a `reset`. Every further try is a `notice`.
 * After the terminal event nothing more is read: a server that stays silent then costs nothing.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from ..errors import (
     CancelledError,
@@ -22,20 +19,18 @@ from ..errors import (
 )
 from ..http import retry
 from ..http.failure import rate_limits, request_id, retry_after
-from ..protocols.request import READ
+from ..http.request import READ, Emit, Open, Sleep
+from ..records.build import notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from types import ModuleType
     from typing import Any
 
-    from ..protocols.request import (
-        Endpoint,
-        HttpRequest,
-        Limits,
-        Request,
-    )
+    from ..http.endpoint import Endpoint
+    from ..http.request import Limits
+    from ..protocols import VendorProtocol
+    from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Record
 
@@ -45,23 +40,6 @@ ERROR_BODY = 1 << 20
 """The most bytes of an error body that are read."""
 WHOLE_BODY = 256 << 20
 """The most bytes of an answer that is no stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Wants the request sent and the head of the answer: an `Opened` or a LlmToolsError comes back."""
-
-    request: HttpRequest
-    endpoint: Endpoint
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The head of an answer; header names are in lower case."""
-
-    status: int
-    headers: dict[str, str]
 
 
 class Clock:
@@ -100,7 +78,7 @@ class Clock:
 class Attempt:
     """One try: sends, reads, and tells in `failure` what went wrong. `decoder` reads what comes."""
 
-    def __init__(self, protocol: ModuleType, request: Request, opening: Open, clock: Clock) -> None:
+    def __init__(self, protocol: VendorProtocol, request: Request, opening: Open, clock: Clock) -> None:
         self.decoder = protocol.Decoder(opening.endpoint.name, request.quirks)
         self._protocol = protocol
         self._request = request
@@ -145,7 +123,7 @@ class Attempt:
             data = late or (yield READ)
             is_last = not data or isinstance(data, LlmToolsError)
             try:
-                records = decoder.eof() if is_last else decoder.feed(data)
+                records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
             except LlmToolsError as error:
                 records = [dict(error.to_record())]
             is_over = yield from self._pass_on(records)
@@ -167,7 +145,7 @@ class Attempt:
         if records:
             self.has_content = True
             records[0], records[-1] = self._with_headers(records[0]), self._with_headers(records[-1])
-            yield records
+            yield Emit(records)
             self._clock.restart()
         return self.failure is not None or last["type"] == "end"
 
@@ -175,7 +153,7 @@ class Attempt:
         """Return a `start` with the request's id, an `end` with the rate limits, others as they are."""
         if record["type"] == "start" and (name := request_id(self.headers)):
             return {**record, "request_id": name}
-        if record["type"] == "end" and (limits := rate_limits(self.headers)):
+        if record["type"] == "end" and (limits := rate_limits(self.headers, self._protocol.SPEC.rate_limits)):
             details, issuer = record.get("details", {}), self._opening.endpoint.name
             return {**record, "details": {**details, issuer: {**details.get(issuer, {}), "rate_limits": limits}}}
         return record
@@ -198,48 +176,50 @@ class Attempt:
         return bytes(body[:longest])
 
 
-def converse(
-    conversation: Conversation,
-    request: Request,
-    protocol: ModuleType,
-    opening: tuple[Endpoint, Limits],
-    *,
-    monotonic: Callable[[], float],
-    random: Callable[[], float],
-    reading: Callable[[Any], None],
-) -> Steps:
-    """Ask, as often as it takes; yield wants, waits in seconds, and lists of records.
+class Tries:
+    """The tries of one request at an endpoint."""
 
-    reading: is told of the decoder of each try, which knows what a reply without an end has
-    said of its usage. Raises the failure of the last try.
-    """
-    endpoint, limits = opening
-    asked, notices = protocol.encode(conversation, request)
-    if notices:
-        yield notices
-    clock = Clock(limits, monotonic)
-    tries = 0
-    while True:
-        tries += 1
-        attempt = Attempt(protocol, request, Open(asked, endpoint, limits), clock)
-        reading(attempt.decoder)
-        yield from attempt.run()
-        failure = attempt.failure
-        if failure is None:
-            return
-        failure.message = endpoint.masked(failure.message)
-        failure.args = (failure.message,)
-        wait = _wait(attempt, failure, tries, clock.elapsed(), random(), limits)
-        if wait is None:
-            raise _told(failure)
-        if attempt.has_content:
-            yield [{"type": "reset", "reason": failure.message}]
-        message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
-        yield [{"type": "notice", "code": "retry", "message": message}]
-        yield float(wait)
+    def __init__(
+        self, endpoint: Endpoint, limits: Limits, *, monotonic: Callable[[], float], random: Callable[[], float]
+    ) -> None:
+        self._endpoint = endpoint
+        self._limits = limits
+        self._monotonic = monotonic
+        self._random = random
+        self._last: Attempt | None = None
+
+    def known_end(self) -> dict[str, Any]:
+        """Return the fields of `end` that the last try knows: of a reply that was cut off, too."""
+        return {} if self._last is None else self._last.decoder.known_end()
+
+    def play(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Steps:
+        """Ask, as often as it takes; yield wants. Raises the failure of the last try."""
+        endpoint, limits = self._endpoint, self._limits
+        asked, notices = protocol.encode(conversation, request)
+        if notices:
+            yield Emit(notices)
+        clock = Clock(limits, self._monotonic)
+        tries = 0
+        while True:
+            tries += 1
+            attempt = self._last = Attempt(protocol, request, Open(asked, endpoint, limits), clock)
+            yield from attempt.run()
+            failure = attempt.failure
+            if failure is None:
+                return
+            failure.message = endpoint.masked(failure.message)
+            failure.args = (failure.message,)
+            wait = _wait(attempt, failure, tries, clock.elapsed(), self._random(), limits)
+            if wait is None:
+                raise _with_server_wait(failure)
+            if attempt.has_content:
+                yield Emit([{"type": "reset", "reason": failure.message}])
+            message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
+            yield Emit([notice("retry", message)])
+            yield Sleep(wait)
 
 
-def _told(failure: LlmToolsError) -> LlmToolsError:
+def _with_server_wait(failure: LlmToolsError) -> LlmToolsError:
     """Return the failure with the wait that the server asks for in its words."""
     asked = failure.details.get("retry_after")
     if asked and f"{asked:.10g}" not in failure.message:

@@ -284,19 +284,22 @@ def _seconds(text: str) -> float | None:
     return sum(value * unit for value, unit in zip(values, (86400, 3600, 60, 1, 0.001), strict=True))
 
 
-def rate_limits(headers: Mapping[str, str]) -> dict[str, dict[str, float]]:
+RATE_LIMITS = re.compile(r"(?:x-)?ratelimit-(?P<kind>limit|remaining|reset)(?:-(?P<what>[a-z0-9-]+))?")
+"""The usual names of rate-limit headers; a protocol may have others."""
+
+
+def rate_limits(headers: Mapping[str, str], *patterns: re.Pattern[str]) -> dict[str, dict[str, float]]:
     """Return what the rate-limit headers say: {"requests": {"limit", "remaining", "reset"}, …}.
+
+    patterns: names beside the usual ones, with the groups `kind` and `what`.
 
     `reset` is in seconds from now; a reset that is told as a moment, not a duration, is left
     out. The plain `x-ratelimit-limit` and its like stand under "requests".
     """
     found: dict[str, dict[str, float]] = {}
     for name, text in headers.items():
-        match = re.fullmatch(r"(?:x-)?ratelimit-(limit|remaining|reset)(?:-([a-z0-9-]+))?", name)
-        kind, what = (match[1], match[2] or "requests") if match else ("", "")
-        if match is None and (match := re.fullmatch(r"anthropic-ratelimit-([a-z-]+)-(limit|remaining|reset)", name)):
-            kind, what = match[2], match[1]
+        match = next((match for pattern in (RATE_LIMITS, *patterns) if (match := pattern.fullmatch(name))), None)
         value = _seconds(text) if match else None
-        if value is not None and not (kind == "reset" and value > 1e8):
-            found.setdefault(what, {})[kind] = value
+        if match is not None and value is not None and not (match["kind"] == "reset" and value > 1e8):
+            found.setdefault(match["what"] or "requests", {})[match["kind"]] = value
     return found

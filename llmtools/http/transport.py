@@ -11,6 +11,15 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+
+# httpx imports its own command line, and with it rich where that is installed: a fifth of the start-up.
+if "httpx" not in sys.modules:
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
+import httpx
+
+if sys.modules["httpx._main"] is None:
+    del sys.modules["httpx._main"]
 
 from .. import __version__
 from ..errors import (
@@ -22,18 +31,14 @@ from ..errors import (
     TruncatedError,
     UnavailableError,
 )
-from ..exchange.tries import Opened
-from ..providers.names import is_local, key_header, split_url
+from .endpoint import is_local, split_url
+from .request import Opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-    import httpx
-
-    from ..exchange.tries import Open
-    from ..protocols.request import Limits
+    from .request import Limits, Open
 
 FETCH_LIMIT = 256 << 20
 """The most that is fetched from a URL, in bytes."""
@@ -43,8 +48,6 @@ FETCH_TIME = 600.0
 
 def _tls(url: str) -> Any:
     import ssl
-
-    import httpx
 
     if url.startswith("http://"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the default would load every CA
@@ -63,8 +66,6 @@ def _waits(limits: Limits) -> tuple[float, float]:
 
 def _client(kind: Any, opening: Open) -> Any:
     """Return a client of httpx's, sync or async. Raises ConfigError for proxies and CAs that cannot be used."""
-    import httpx
-
     try:
         return kind(**_client_options(opening))
     except (httpx.InvalidURL, ValueError, ImportError) as error:
@@ -87,8 +88,6 @@ def _ways(opening: Open) -> dict[str, None]:
 
 
 def _client_options(opening: Open) -> dict[str, Any]:
-    import httpx
-
     connect, idle = _waits(opening.limits)
     return {
         "timeout": httpx.Timeout(idle, connect=connect),
@@ -102,8 +101,7 @@ def _client_options(opening: Open) -> dict[str, Any]:
 def _request_options(opening: Open) -> dict[str, Any]:
     endpoint = opening.endpoint
     headers = {**opening.request.headers, **endpoint.headers}
-    if endpoint.key is not None:
-        headers.update(key_header(endpoint, endpoint.key.reveal()))
+    headers.update(endpoint.key_header())
     url = endpoint.url(opening.request.path)
     return {"method": opening.request.method, "url": url, "content": opening.request.body, "headers": headers}
 
@@ -114,8 +112,6 @@ def _opened(response: httpx.Response) -> Opened:
 
 def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
     """Return what an exception of the client's means."""
-    import httpx
-
     host = split_url(opening.endpoint.base_url)[2]
     connect, silent = _waits(opening.limits)
     if isinstance(error, httpx.ConnectTimeout):
@@ -134,8 +130,6 @@ def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
 
 def _is_no_http(error: Exception) -> bool:
     """Return whether what came was no HTTP, and not merely too little of it."""
-    import httpx
-
     too_little = ("Server disconnected", "peer closed connection")
     return isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(too_little)
 
@@ -151,8 +145,6 @@ class Connection:
 
     def open(self, opening: Open) -> Opened | LlmToolsError:
         """Send a request; return the head of the answer."""
-        import httpx
-
         self._release()
         self._opening = opening
         try:
@@ -169,8 +161,6 @@ class Connection:
 
     def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the answer, b"" at its end."""
-        import httpx
-
         try:
             data: bytes = next(self._bytes, b"")
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -201,8 +191,6 @@ class AsyncConnection:
 
     async def open(self, opening: Open) -> Opened | LlmToolsError:
         """Send a request; return the head of the answer."""
-        import httpx
-
         await self._release()
         self._opening = opening
         try:
@@ -219,8 +207,6 @@ class AsyncConnection:
 
     async def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the answer, b"" at its end."""
-        import httpx
-
         try:
             data: bytes = await anext(self._bytes, b"")
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -238,20 +224,6 @@ class AsyncConnection:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
-
-
-async def async_sleep(seconds: float) -> None:
-    """Wait, in asyncio."""
-    from asyncio import sleep
-
-    await sleep(seconds)
-
-
-async def in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
-    """Return what a function gives that would hold asyncio up."""
-    from asyncio import to_thread
-
-    return await to_thread(function, argument)
 
 
 def _refuse_private(request: httpx.Request) -> None:
@@ -275,8 +247,6 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
     Raises UnavailableError where it cannot be had, InputError where it is too large.
     """
     from time import monotonic
-
-    import httpx
 
     data, until = bytearray(), monotonic() + FETCH_TIME
     hooks = {"request": [_refuse_private]} if is_public else {}

@@ -13,7 +13,8 @@ from os import fspath
 from typing import Any
 
 from ..attachment import data_of, from_bytes, from_file
-from ..records.conversation import plain as plain
+from ..records.build import deep_copy
+from ..tools.calls import result_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Value(dict[str, Any]):
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dict of it, which JSON can hold: `llmtools.user("hi").to_dict()`."""
-        made: dict[str, Any] = plain(self)
-        return made
+        found: dict[str, Any] = deep_copy(self)
+        return found
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
@@ -231,14 +232,7 @@ class ToolResult:
 
     def part(self) -> Part:
         """Return the `tool_result` part."""
-        made: dict[str, Any] = {"type": "tool_result", "name": self.name, "output": self.output}
-        if self.tool_call_id is not None:
-            made["tool_call_id"] = self.tool_call_id
-        if self.exception is not None:
-            made["exception"] = self.exception
-        if self.attachments:
-            made["attachments"] = [dict(attachment) for attachment in self.attachments]
-        return Part(made)
+        return Part(result_part(self.name, self.tool_call_id, self))
 
 
 @dataclass(slots=True)

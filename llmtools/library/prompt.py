@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypedDict
 
 from ..errors import InputError, UsageError
-from ..protocols.request import Limits, Secret
+from ..http.endpoint import Secret
+from ..http.request import Limits
+from ..records.build import deep_copy
 from ..records.conversation import Conversation
 from .toolbox import Tools
 
@@ -21,9 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..protocols.request import Endpoint, Request
+    from ..http.endpoint import Endpoint
+    from ..protocols.request import Request
     from .messages import Attachment, ToolResult
-    from .sync import Named
+    from .model_ref import ModelRef
     from .toolbox import Given
 
 SETTINGS = ("tools", "schema", "key", "reasoning", "tool_choice", "stream", "hide_reasoning", "limits")
@@ -105,7 +109,7 @@ def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
 class Prompt:
     """What is asked. `messages` is the whole conversation, as the model sees it."""
 
-    model: Named
+    model: ModelRef
     messages: tuple[dict[str, Any], ...]
     tools: Tools = field(default_factory=Tools)
     schema: dict[str, Any] | None = None
@@ -117,51 +121,58 @@ class Prompt:
     hide_reasoning: bool = False
     limits: Limits = field(default_factory=Limits)
 
+    @cached_property
+    def _history(self) -> Conversation:
+        return Conversation(self.messages)
+
     def conversation(self) -> Conversation:
-        """Return the records of the conversation, the tools first."""
-        return Conversation([*self.tools.records.values(), *self.messages])
+        """Return the conversation, with the tools as they are now."""
+        conversation = self._history.with_messages(self._history.messages)
+        for record in self.tools.records.values():
+            conversation.add(record)
+        return conversation
 
     @property
-    def settled(self) -> dict[str, Any]:
+    def answer_settings(self) -> dict[str, Any]:
         """How it is to be answered (options, schema, tool_choice, reasoning): what is set here, and
         where nothing is, what the `request` of its last user message says."""
         given = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
-        return self.conversation().asked(self.options, **given)
+        return self.conversation().answer_settings(self.options, **given)
 
     def request(self) -> tuple[Request, Endpoint | None]:
         """Return what is asked of whom. Raises NoModelError, NoKeyError, ConfigError."""
         target = self.model.target(self.key)
-        request = target.request(**self.settled, stream=self.stream)
+        request = target.request(**self.answer_settings, stream=self.stream)
         return request, target.endpoint
 
-    def next(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+    def next_prompt(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
         """Return the prompt of the next turn: behind `history`, where the results of tools are, the
         user's words, then the messages of `asked`; settings as here, but for those of `asked`."""
         said = {name: value for name, value in asked.items() if name in WORDS and name != "tool_results"}
         rest = said.pop("messages", None)
-        opening, words = spoken(prompt, **said)
+        opening, words = turn_messages(prompt, **said)
         messages = list(history)
         if opening and messages and messages[0]["role"] == "system":
             messages = messages[1:]
-        return replace(self, messages=(*opening, *messages, *words, *checked(rest)), **_settings(asked, self))
+        return replace(self, messages=(*opening, *messages, *words, *as_messages(rest)), **_settings(asked, self))
 
     def answered(self, results: Sequence[ToolResult]) -> Prompt:
         """Return the prompt with the results of the calls that its messages end with."""
-        from .messages import plain, tool_message
+        from .messages import tool_message
 
-        return replace(self, messages=(*self.messages, plain(tool_message(*results))))
+        return replace(self, messages=(*self.messages, deep_copy(tool_message(*results))))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON can hold of it: no key."""
-        from .messages import plain
-
         messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
         said = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
-        made: dict[str, Any] = plain({"messages": messages, **{name: value for name, value in said.items() if value}})
+        made: dict[str, Any] = deep_copy(
+            {"messages": messages, **{name: value for name, value in said.items() if value}}
+        )
         return made
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], model: Named) -> Prompt:
+    def from_dict(cls, data: Mapping[str, Any], model: ModelRef) -> Prompt:
         """Return the prompt that `to_dict` told of. Raises InputError."""
         from ..records.check import check_record
 
@@ -171,17 +182,16 @@ class Prompt:
         tools = data.get("tools", [])
         asked = {"role": "user", "parts": [], "request": said}
         check_record({"type": "conversation", "messages": [asked], "tools": tools})
-        return cls(model, tuple(checked(data.get("messages", ()))), Tools(tools), **said)
+        return cls(model, tuple(as_messages(data.get("messages", ()))), Tools(tools), **said)
 
 
-def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
+def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
     """Return messages as records: also those without a type, and with `content` in the place of parts.
 
     Raises InputError for what is none.
     """
     from ..records.check import check_record
     from ..records.jsonl import typed
-    from .messages import plain
 
     records = []
     given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
@@ -190,7 +200,7 @@ def checked(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list
     for place, each in enumerate(given):
         if not isinstance(each, Mapping):
             raise InputError(f"messages[{place}]: must be a message, not {each!r}")
-        record = plain(dict(each))
+        record = deep_copy(dict(each))
         record = typed(record) or record
         try:
             check_record(record)
@@ -218,7 +228,7 @@ def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[st
     return settings
 
 
-def spoken(
+def turn_messages(
     prompt: str | None,
     *,
     messages: Any = (),
@@ -230,22 +240,22 @@ def spoken(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return the system message that is given, if one is, and what is said after it: `messages`,
     the results of tools, and `prompt` with `fragments` (before it) and `attachments`."""
-    from .messages import plain, tool_message, user
     from .messages import system as system_message
+    from .messages import tool_message, user
 
     rules = [*(system_fragments or ()), *([system] if system else [])]
-    opening = [plain(system_message("\n\n".join(rules)))] if rules else []
-    said = checked(messages)
+    opening = [deep_copy(system_message("\n\n".join(rules)))] if rules else []
+    said = as_messages(messages)
     if tool_results:
-        said.append(plain(tool_message(*tool_results)))
+        said.append(deep_copy(tool_message(*tool_results)))
     texts = [*(fragments or ()), *([prompt] if prompt else [])]
     if texts or attachments:
         text = ["\n\n".join(texts)] if texts else []
-        said.append(plain(user(*text, *(attachments or ()))))
+        said.append(deep_copy(user(*text, *(attachments or ()))))
     return opening, said
 
 
-def made(model: Named, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+def build_prompt(model: ModelRef, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
     """Return a prompt of what is said and of the settings.
 
     Raises UsageError where there is nothing to ask, and InputError for messages that are none.
@@ -253,7 +263,7 @@ def made(model: Named, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
     messages = asked.get("messages")
     if isinstance(messages, Conversation) and messages.tools:
         asked = {**asked, "tools": [*messages.tools.values(), *(asked.get("tools") or ())]}
-    opening, words = spoken(prompt, **{name: value for name, value in asked.items() if name in WORDS})
+    opening, words = turn_messages(prompt, **{name: value for name, value in asked.items() if name in WORDS})
     if not words:
         raise UsageError("nothing to ask: give a prompt, messages or attachments")
     return replace(Prompt(model, (*opening, *words)), **_settings(asked))

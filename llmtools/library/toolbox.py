@@ -17,26 +17,11 @@ from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
-from ..errors import LlmToolsError
-from ..schema import check
-from ..tools.function import (
-    Result,
-    awaited,
-    here,
-    in_thread,
-    methods_of,
-    result_of,
-    told,
-    tool_record,
-    values_of,
-)
-from .messages import (
-    Attachment,
-    ToolCall,
-    ToolOutput,
-    ToolResult,
-    plain,
-)
+from ..errors import InputError
+from ..records.build import deep_copy
+from ..tools.calls import Result, describe_exception, why_not
+from ..tools.function import awaited, call_now, in_thread, methods_of, result_of, tool_record, values_of
+from .messages import Attachment, ToolCall, ToolOutput, ToolResult
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,8 +200,8 @@ class Tools:
         results: list[ToolResult] = []
         for call in calls:
             try:
-                self._ask(call, hooks or Hooks(), _here, _here).send(None)
-            except StopIteration as end:  # nothing in it waits: _here does
+                self._ask(call, hooks or Hooks(), _call_now, _call_now).send(None)
+            except StopIteration as end:  # nothing in it waits: _call_now does
                 results.append(end.value)
             except PauseChain as pause:
                 pause.tool_call, pause.tool_results = call, results
@@ -246,33 +231,33 @@ class Tools:
             except CancelToolCall as reason:
                 return ToolResult(call.name, "", call.tool_call_id, f"cancelled: {reason}")
         try:
-            function, values = self._values(call, tool)
+            function, values = self._values(call)
             result = _result(await run(function, **values))
         except PauseChain:
             raise
         except Exception as error:
-            result = Result(exception=told(error))
+            result = Result(exception=describe_exception(error))
         attachments = [Attachment(attachment) for attachment in result.attachments]
-        made = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
+        outcome = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
         if hooks.after is not None and tool is not None:
-            await tell(hooks.after, tool, call, made)
-        return made
+            await tell(hooks.after, tool, call, outcome)
+        return outcome
 
-    def _values(self, call: ToolCall, tool: Tool | None) -> tuple[Callable[..., Any], dict[str, Any]]:
-        """Return the function of a call, and its arguments. Raises LlmToolsError."""
-        if call.exception is not None:
-            raise LlmToolsError(call.exception)
-        if tool is None or tool.implementation is None:
-            known = "was not offered" if call.name not in self.records else "cannot be run here"
-            raise LlmToolsError(f"the tool {call.name} {known}")
-        check(call.arguments, tool.input_schema, tool.input_schema, "arguments")
-        values = values_of(tool.implementation, call.arguments)
-        takes_call = CALL in inspect.signature(tool.implementation).parameters
-        return tool.implementation, {**values, CALL: call} if takes_call else values
+    def _values(self, call: ToolCall) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """Return the function of a call, and its arguments. Raises InputError for a call that must not run."""
+        functions = {name: tool.implementation for name, tool in self._tools.items() if tool.implementation is not None}
+        runnable: Any = {name: self._tools[name].record() for name in functions}
+        part = {"name": call.name, "arguments": call.arguments, "exception": call.exception}
+        if why := why_not(part, self.records, runnable):
+            raise InputError(why)
+        function = functions[call.name]
+        values = values_of(function, call.arguments)
+        takes_call = CALL in inspect.signature(function).parameters
+        return function, {**values, CALL: call} if takes_call else values
 
 
-async def _here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    return here(function, *given, **values)
+async def _call_now(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+    return call_now(function, *given, **values)
 
 
 async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
@@ -284,7 +269,7 @@ def _result(value: Any) -> Result:
     if isinstance(value, Attachment):
         value = ToolOutput(attachments=[value])
     if not isinstance(value, ToolOutput):
-        return result_of(plain(value))
+        return result_of(deep_copy(value))
     result = result_of(value.output)
     files: list[Any] = [*result.attachments, *(attachment.to_dict() for attachment in value.attachments)]
     return Result(result.output, result.exception, files)

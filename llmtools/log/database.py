@@ -25,7 +25,6 @@ from ..errors import (
     InputError,
     NoInputError,
     OutputError,
-    trace,
 )
 from ..paths import data_folder, locked
 
@@ -102,7 +101,7 @@ def default_path() -> Path:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system raise into OutputError, the path in its message; so too what
     comes of a database that holds other things than were written to it."""
     try:
@@ -116,8 +115,7 @@ def told(path: Path) -> Iterator[None]:
         raise OutputError(f"{error.filename or path}: {error.strerror}") from None
     except CreateError as error:
         raise OutputError(error.message) from None
-    except (InputError, AttributeError, LookupError, TypeError, ValueError) as error:
-        trace(error)  # it may be a bug of ours as well
+    except InputError as error:
         raise OutputError(f"{path}: damaged: {error or type(error).__name__}") from None
 
 
@@ -131,7 +129,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 def open_to_write(path: Path) -> sqlite3.Connection:
     """Return a connection to the log, made where there is none. Raises OutputError."""
-    with told(path):
+    with sqlite_errors(path):
         if not path.exists() or path.stat().st_size == 0:
             with locked(path.parent):
                 if not path.exists():
@@ -154,7 +152,7 @@ def open_to_read(path: Path) -> tuple[sqlite3.Connection, str | None]:
     if not path.exists():
         raise NoInputError(f"nothing has been stored yet ({path})")
     said = None
-    with told(path):
+    with sqlite_errors(path):
         try:
             connection = _connect(path, "mode=rw")
             connection.execute("PRAGMA query_only = ON")

@@ -32,7 +32,7 @@ SIZE = 500
 
 def exported(store: Store, refs: tuple[str, ...] = ()) -> Iterator[bytes]:
     """Yield conversation records, as lines: those of some references, else all."""
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         run = store.connection.execute
         ends = [store.resolve(ref)[0] for ref in refs]
         if not refs:
@@ -103,7 +103,7 @@ class Importer:
         self._before = self._counts()
 
     def _counts(self) -> tuple[int, int, int]:
-        with database.told(self.store.path):
+        with database.sqlite_errors(self.store.path):
             statement = (
                 "SELECT (SELECT count(*) FROM node), (SELECT count(*) FROM response), (SELECT count(*) FROM attachment)"
             )
@@ -138,7 +138,7 @@ class Importer:
             told = [milliseconds((node.response or {}).get("created")) for node in chain.nodes]
             chain.created = min((moment for moment in told if moment), default=None)
         self.store.write(chains, imports=True)
-        with database.told(self.store.path), database.changing(self.store.connection):
+        with database.sqlite_errors(self.store.path), database.changing(self.store.connection):
             statement = "INSERT OR IGNORE INTO name SELECT ?, id FROM node WHERE hash = ?"
             self.store.connection.executemany(statement, names)
 

@@ -38,7 +38,7 @@ class Logs:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with database.told(path):
+        with database.sqlite_errors(path):
             self._connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             self._connection.row_factory = sqlite3.Row
             tables = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

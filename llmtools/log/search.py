@@ -94,7 +94,7 @@ def search(store: Store, words: str, limit: int, **given: Any) -> list[Row]:
     """Return the messages that hold the words: {node, hash, role, created, depth, snippet}."""
     asked = query(words)
     conditions, values = _conditions(store, given)
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         # one table alone lets FTS count and rank by itself, without a look at any message
         tables = "words JOIN node ON node.id = words.rowid" if conditions else "words"
         where = " AND ".join(["words MATCH ?", *conditions])
@@ -130,7 +130,7 @@ def conversations(store: Store, limit: int, *, since: int | None = None, model: 
         "SELECT node.id, node.hash, node.depth, head.seen / 1000000, node.role, node.body FROM head"
         " JOIN node ON node.id = head.node WHERE head.seen >= ? ORDER BY head.seen DESC"
     )
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         names = _names(store)
         for node, digest, depth, seen, role, body in store.connection.execute(statement, ((since or 0) * 1_000_000,)):
             outcome = _outcome(store, node)

@@ -94,14 +94,14 @@ class Store:
 
     def close(self) -> None:
         """Let the file go."""
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             self.connection.close()
 
     # Writing
 
     def check(self) -> None:
         """Write nothing, for real. Raises OutputError where something could not be written."""
-        with database.told(self.path), database.changing(self.connection):
+        with database.sqlite_errors(self.path), database.changing(self.connection):
             disk = os.statvfs(self.path.parent)
             if disk.f_bavail * disk.f_frsize < database.ROOM:
                 raise OutputError(f"{self.path}: the disk is full")
@@ -115,7 +115,7 @@ class Store:
         chains = [chain for chain in chains if chain.is_changed or name]
         if not chains:
             return
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             for chain in chains:
                 self._prepare(chain)
             with database.changing(self.connection):
@@ -126,7 +126,7 @@ class Store:
 
     def begin(self, chain: Chain, model: str, name: str | None = None) -> int:
         """Store a request that is about to be sent; return what `finish` knows it by."""
-        with database.told(self.path), database.changing(self.connection):
+        with database.sqlite_errors(self.path), database.changing(self.connection):
             self._write(chain, name, False)
             tip, created = self._id(chain.hash), timestamp()
             body = dumps({"model": model, "created": created}).decode()
@@ -139,7 +139,7 @@ class Store:
 
     def finish(self, begun: int, chain: Chain, name: str | None = None) -> None:
         """Store how a request ended that was begun: the reply, or the failure, is in the chain."""
-        with database.told(self.path), database.changing(self.connection):
+        with database.sqlite_errors(self.path), database.changing(self.connection):
             self.connection.execute("DELETE FROM response WHERE id = ? AND key IS NULL", (begun,))
             self._write(chain, name, False)
         chain.stored()
@@ -297,7 +297,7 @@ class Store:
         A name, `last`, or the beginning of a hash; ~N is the Nth message before it.
         Raises NoInputError where there is none, UsageError where there are several.
         """
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             exact = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
             base, steps = ref, 0
             if not exact and (found := _REF.fullmatch(ref)) and "~" in ref:
@@ -332,7 +332,7 @@ class Store:
     def fork(self, ref: str, name: str) -> str:
         """Give a name to the message that a reference names; return its hash."""
         check_name(name)
-        with database.told(self.path), database.changing(self.connection):
+        with database.sqlite_errors(self.path), database.changing(self.connection):
             node, _ = self.resolve(ref)
             self.connection.execute("INSERT OR REPLACE INTO name VALUES (?, ?)", (name, node))
             return self.hash_of(node)
@@ -346,7 +346,7 @@ class Store:
     def lines(self, ref: str) -> Iterator[bytes]:
         """Yield the history records, as lines, of the conversation that ends where `ref` says."""
         node, tip = self.resolve(ref)
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             yield from self.history(node, tip)
 
     def history(self, node: int, tip: int | None = None) -> Iterator[bytes]:
@@ -366,7 +366,7 @@ class Store:
 
     def message(self, node: int) -> bytes:
         """Return one message as a line, its hash beside what it says."""
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             statement = "SELECT CAST(body AS BLOB), hash FROM node WHERE id = ?"
             body, digest = self.connection.execute(statement, (node,)).fetchone()
             statement = "SELECT CAST(body AS BLOB) FROM response WHERE node = ? ORDER BY id DESC LIMIT 1"
@@ -403,7 +403,7 @@ class Store:
                 faces.append(face)
         except InputError:
             pass  # what has no canonical form is nothing that was stored
-        with database.told(self.path):
+        with database.sqlite_errors(self.path):
             for known in range(len(faces), 0, -1):
                 row = self.connection.execute(
                     "SELECT id FROM node WHERE face = ? ORDER BY id DESC LIMIT 1", (faces[known - 1],)

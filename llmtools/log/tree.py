@@ -35,7 +35,7 @@ FROM down JOIN node USING (id) ORDER BY node.id
 def rows(store: Store, ref: str | None) -> list[Row]:
     """Return the messages of the tree that a reference stands in, of all trees without one: each
     its id, its parent's, and what it is shown as."""
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         where, values = "parent IS NULL", []
         if ref is not None:
             node, _ = store.resolve(ref)

@@ -104,7 +104,7 @@ def _bodies(store: Store) -> Iterator[tuple[str, bytes, bytes]]:
 def remove(store: Store, refs: tuple[str, ...]) -> int:
     """Forget conversations: a name, with the conversation that ends at it; or a message, with
     every conversation and name that goes through it. Return how many references went."""
-    with database.told(store.path), database.changing(store.connection):
+    with database.sqlite_errors(store.path), database.changing(store.connection):
         run, count = store.connection.execute, 0
         for ref in refs:
             named = run("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
@@ -123,7 +123,7 @@ def collect(store: Store) -> dict[str, int]:
     """Delete what no head and no name refers to; return how many messages and attachments went,
     and by how many bytes the file shrank."""
     before = store.path.stat().st_size
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         run = store.connection.execute
         run("PRAGMA foreign_keys = OFF")  # all at the end: one by one, each is a search of a whole table
         with database.changing(store.connection):

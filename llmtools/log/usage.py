@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..providers.prices import PRICED_AS
 from ..records.jsonl import loads
 from . import database
 from .store import UP, Store
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 COUNTS = ("input", "output", "cached", "reasoning")
 BAR = 40
-_PRICED_AS = {"gemini": "google", "vertex": "google", "xai": "x-ai", "moonshot": "moonshotai"}
 _NAMES = """
 WITH RECURSIVE up (name, id) AS (
     SELECT name, node FROM name
@@ -37,7 +37,7 @@ def usage(store: Store, by: str, **given: Any) -> list[Row]:
 
     given: since (ms) and model, as for a search; name, of one conversation.
     """
-    with database.told(store.path):
+    with database.sqlite_errors(store.path):
         names: dict[int, list[str]] = {}
         if by == "name":
             for node, name in store.connection.execute(_NAMES):
@@ -110,7 +110,7 @@ def _prices() -> Callable[[Row], float | None]:
                 cache_write_tokens=details.get("cache_write"),
             )
             moment = datetime.fromisoformat(response["created"]) if "created" in response else None
-            asked = {"provider_id": _PRICED_AS.get(provider, provider)} if slash else {}
+            asked = {"provider_id": PRICED_AS.get(provider, provider)} if slash else {}
             known = prices.calc_price(spent, model_ref=name or model, genai_request_timestamp=moment, **asked)
             return float(known.total_price)
         except Exception:  # a model or an amount that it does not know, or another version of it

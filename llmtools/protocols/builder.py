@@ -7,8 +7,7 @@ over it, so that it gets back what it sent.
 from __future__ import annotations
 
 from ..errors import InputError, UsageError
-from .options import OPTIONS, placed
-from .server_tools import server_tool
+from .options import NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
         ToolRecord,
     )
     from .request import Request
+    from .spec import Spec
 
     Wire = dict[str, Any]
 
@@ -52,12 +52,12 @@ _ANSWERS = ("n", "candidate_count", "candidateCount")
 class Builder:
     """What builds the messages of one request; `notices` are what could not be said, each once."""
 
-    def __init__(self, request: Request, protocol: str) -> None:
+    def __init__(self, request: Request, spec: Spec) -> None:
         self.notices: dict[str, Record] = {}
         self._request = request
         self._issuer = request.issuer
         self._quirks = request.quirks
-        self._protocol = protocol
+        self._spec = spec
         self._conversation: list[Message] = []
 
     def counted(self, messages: list[Message]) -> list[Message]:
@@ -97,11 +97,11 @@ class Builder:
             if given.get(name, 1) not in (1, "1"):
                 raise UsageError(f"-o {name}: only one answer can be asked for")
         spelled = {
-            name if name in OPTIONS else self.spelled(name): value
+            name if name in NAMES else self.spelled(name): value
             for name, value in given.items()
             if name not in _ANSWERS
         }
-        body, dropped = placed(spelled, self._protocol, self._quirks)
+        body, dropped = self._spec.options.put(spelled, self._quirks)
         for name in dropped:
             self.drop("dropped_option", f"the option {name} was not sent: there is no place for it here")
         return body
@@ -119,7 +119,7 @@ class Builder:
                 blocks.append(overlay(function(tool), own))
             elif own:
                 blocks.append(self.own_tool(tool, own))
-            elif block := server_tool(tool["name"], self._protocol, self._quirks):
+            elif block := self._spec.server_tool(tool["name"], self._quirks):
                 blocks.append(block)
             else:
                 self.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         def loads(self, payload: bytes) -> Any:
             """Return the JSON value that the vendor sent. Raises ProtocolError."""
 
-        def heard(self) -> dict[str, Any]:
+        def known_end(self) -> dict[str, Any]:
             """Return what is known of the usage and the model, as `end` says it."""
 
 
@@ -102,9 +102,9 @@ class EventDecoder:
         self._is_over = True
         return records
 
-    def heard(self) -> dict[str, Any]:
+    def known_end(self) -> dict[str, Any]:
         """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
-        return self._reply.heard()
+        return self._reply.known_end()
 
     def _take(self, name: str, payload: bytes) -> list[Record]:
         """Return the records of one event. Raises ProtocolError for what is no JSON."""

@@ -126,7 +126,7 @@ class Draft:
         """Add a notice."""
         self.records.append({"type": "notice", "code": code, "message": message})
 
-    def heard(self, usage: Any, model: str, details: dict[str, Any]) -> dict[str, Any]:
+    def known_end(self, usage: Any, model: str, details: dict[str, Any]) -> dict[str, Any]:
         """Return what `end` says of the usage and the model, and what is kept beside them: what is known of it."""
         kept = said_in(details, frozenset())
         said = {"usage": usage, "model_served": model, "details": {self.issuer: kept} if kept else None}

@@ -16,25 +16,22 @@ import re
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError, UsageError
+from ..http.endpoint import split_url
 from ..paths import (
     FILE,
     config_file,
-    data_folder,
     locked,
     write,
 )
+from ..protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from .catalogue import PROVIDERS, QUIRKS
-from .names import DEFAULT_PROTOCOL, PROTOCOLS, split_url
+from .names import RESERVED, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     Table = dict[str, Any]
-
-BUILT_IN = ("echo", "replay", "gguf", "llm", "http", "https")
-"""What no alias and no provider may be called: these names have their meaning."""
 
 _TEXT, _TEXTS, _TABLE, _FLAG = "a string", "a list of strings", "a table", "true or false"
 _PROVIDER = {
@@ -166,13 +163,13 @@ class _Reader:
             self._fail(place, error.message)
 
     def _name(self, name: str, place: tuple[str, ...]) -> None:
-        if not name or "/" in name or name in BUILT_IN or not name.isprintable() or " " in name:
+        if not name or "/" in name or name in RESERVED or not name.isprintable() or " " in name:
             self._fail(place, f"the name {name!r} cannot be used: it is empty, has a / or a space in it, or is taken")
 
     def _known(self, table: Table, place: tuple[str, ...], names: tuple[str, ...]) -> None:
         for key in table:
             if key not in names:
-                said = _HINTS.get(key) or perhaps(near(key, names)) or f"there are {', '.join(names)}"
+                said = _HINTS.get(key) or did_you_mean(key, names) or f"there are {', '.join(names)}"
                 is_value = place[-1:] in (("protocol",), ("quirks",))
                 self._fail(place if is_value else (*place, key), f"{key!r} is not known: {said}")
 
@@ -210,20 +207,6 @@ class _Reader:
                 return before + 1
             before = count
         return 1
-
-
-def near(name: str, names: Iterable[str]) -> list[str]:
-    """Return the names that are near one, or else have it in them."""
-    from difflib import get_close_matches
-
-    every = list(dict.fromkeys(names))
-    found = get_close_matches(name.lower(), every, n=3, cutoff=0.6)
-    return found or [other for other in every if len(name) > 2 and name.lower() in other.lower()][:3]
-
-
-def perhaps(names: list[str], before: str = "") -> str:
-    """Return `perhaps a, b` for names that may have been meant, nothing for none."""
-    return f"{before}perhaps {', '.join(names)}" if names else ""
 
 
 # Writing
@@ -271,6 +254,3 @@ def _edited(text: str, place: tuple[str, ...], value: str | None) -> str:
         return tomlkit.dumps(document)
     except TOMLKitError as error:
         raise ConfigError(f"{'.'.join(place)} cannot be set: {error}") from None
-
-
-__all__ = ["BUILT_IN", "Config", "data_folder", "locked", "near", "parse", "perhaps", "put", "read", "write"]

@@ -14,7 +14,7 @@ import os
 import stat
 
 from ..errors import NoKeyError
-from ..protocols.request import Secret
+from ..http.endpoint import Secret
 from . import keychain
 
 TYPE_CHECKING = False

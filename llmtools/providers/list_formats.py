@@ -1,9 +1,8 @@
-"""Lists of models as the providers write them, and the copies that are kept of them.
+"""Lists of models as the providers write them.
 
 Rules:
 * A list says what it says: a context or a price that it has in a form not seen before is none.
 * Prices are in dollars a million tokens.
-* A copy knows where it is from: the list of another base URL is another list.
 
 Lists: wire-protocols.md sections 1, 3, 4 and 5, and as recorded.
 """
@@ -11,21 +10,15 @@ Lists: wire-protocols.md sections 1, 3, 4 and 5, and as recorded.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 
 from ..errors import (
-    CreateError,
-    InputError,
     LlmToolsError,
     ProtocolError,
 )
-from ..paths import cache_folder, write
-from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Any
 
     Model = dict[str, Any]
@@ -152,42 +145,3 @@ def _is_chat(identity: str, item: dict[str, Any]) -> bool:
     if isinstance(outputs, list):
         return "text" in outputs
     return not _NO_CHAT.search(identity)
-
-
-# The copies
-
-
-def _path(name: str) -> Path:
-    return cache_folder() / "models" / f"{name}.json"
-
-
-def keep(name: str, base_url: str, models: list[Model]) -> None:
-    """Keep the list of a provider. One that cannot be kept is asked for again, no more."""
-    said = {"fetched": int(time.time()), "base_url": base_url, "models": models}
-    try:
-        write(_path(name), dumps(said) + b"\n")
-    except CreateError:
-        pass
-
-
-def kept(name: str, base_url: str, age: float | None = None) -> Listing | None:
-    """Return the list of a provider that is kept, if it is from there and not older than `age`."""
-    try:
-        said = loads(_path(name).read_bytes())
-        models = [model for model in said["models"] if isinstance(model["name"], str)]
-        listing = Listing(name, models, None, float(said["fetched"]))
-        is_young = age is None or 0 <= time.time() - listing.fetched < age
-    except (OSError, InputError, KeyError, TypeError, ValueError):
-        return None
-    return listing if said.get("base_url") == base_url and is_young else None
-
-
-def cached() -> dict[str, list[str]]:
-    """Return the names in the lists that are kept, however old, by provider."""
-    found = {}
-    for path in sorted(_path("").parent.glob("*.json")):
-        try:
-            found[path.stem] = [str(model["id"]) for model in loads(path.read_bytes())["models"]]
-        except (OSError, InputError, KeyError, TypeError):
-            continue
-    return found

@@ -5,8 +5,6 @@ Rules:
   list, and one line; the list of an earlier time stands in for it where there is one.
 * A server found on its usual port must be what is expected there; where the user did not
   settle that it is there, its absence is no failure.
-* Context and prices are what the provider's list says, else what the package genai-prices
-  knows, where that is installed; nothing is made up. Prices are in dollars a million tokens.
 """
 
 from __future__ import annotations
@@ -21,26 +19,22 @@ from ..errors import (
     ProtocolError,
     TimedOutError,
 )
-from ..protocols.request import HttpRequest, Limits
+from ..http.endpoint import split_url
+from ..http.request import HttpRequest, Limits
+from ..protocols import load
 from ..records.jsonl import loads
 from . import keychain, keys, resolve
+from .address import address
 from .catalogue import LOCAL
-from .list_formats import (
-    Listing,
-    decode,
-    dollars,
-    items,
-    keep,
-    kept,
-)
-from .names import protocol_module, split_url
+from .list_cache import keep, kept
+from .list_formats import Listing, decode, items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..protocols.request import Endpoint
+    from ..http.endpoint import Endpoint
     from .config import Config
     from .list_formats import Model
 
@@ -50,10 +44,6 @@ PAGES = 50
 """The most pages of one list."""
 LARGEST = 64 << 20
 """The most bytes of one page."""
-
-_PRICED_AS = {"gemini": "google", "vertex": "google", "xai": "x-ai", "moonshot": "moonshotai"}
-"""Providers that genai-prices calls otherwise."""
-
 
 # The lists of all
 
@@ -104,7 +94,7 @@ def _young(name: str, config: Config) -> Listing | None:
 
 def _where(name: str, config: Config) -> str:
     try:
-        return resolve.address(name, resolve.provider(name, config), config.providers.get(name, {}), "")[0]
+        return address(name, resolve.provider(name, config), config.providers.get(name, {}), "")[0]
     except LlmToolsError:
         return ""
 
@@ -137,12 +127,13 @@ def _or_earlier(listing: Listing, config: Config, is_sought: bool) -> Listing:
 
 def fetch(name: str, config: Config, until: float) -> list[Model]:
     """Ask a provider for its models, until a moment of time.monotonic(). Raises LlmToolsError."""
-    from urllib.parse import urljoin
+    from urllib.parse import urlencode, urljoin
 
     provider = resolve.provider(name, config)
     if not provider.models:
         raise NoModelError(f"{name} has no list of its models")
     endpoint = resolve.endpoint(name, "", config=config)
+    spec = load(endpoint.protocol).SPEC
     first = urljoin(endpoint.base_url + "/", provider.models)
     models: list[Model] = []
     more: str | None = ""
@@ -158,20 +149,19 @@ def fetch(name: str, config: Config, until: float) -> list[Model]:
         if provider.owner and not any(item.get("owned_by") == provider.owner for item in items(body)):
             raise ProtocolError(f"{endpoint.base_url} is no {provider.owner}")
         models += decode(name, body)
-        more = _next_page(body)
+        query = spec.next_page(body) if isinstance(body, dict) else {}
+        more = urlencode(query) if query else None
     return models
 
 
 def _got(endpoint: Endpoint, url: str, until: float) -> Any:
     """Return the JSON at a URL of an endpoint's. Raises LlmToolsError."""
-    from ..exchange.tries import Open
+    from ..http.request import Open
     from ..http.transport import Connection
 
     origin = split_url(endpoint.base_url)[2]
     left = max(until - time.monotonic(), 0) + 1  # who waits for all says first that it is over
-    headers = {"accept": "application/json"}
-    if endpoint.protocol == "anthropic":
-        headers["anthropic-version"] = "2023-06-01"
+    headers = {"accept": "application/json", **load(endpoint.protocol).SPEC.list_headers}
     request = HttpRequest(url.removeprefix(origin), b"", headers, "GET")
     connection = Connection()
     try:
@@ -182,7 +172,7 @@ def _got(endpoint: Endpoint, url: str, until: float) -> Any:
     finally:
         connection.close()
     if opened.status != 200:
-        failure: LlmToolsError = protocol_module(endpoint.protocol).error_of(opened.status, opened.headers, body)
+        failure: LlmToolsError = load(endpoint.protocol).error_of(opened.status, opened.headers, body)
         raise failure
     try:
         return loads(body)
@@ -201,43 +191,3 @@ def _read(connection: Any, until: float) -> bytes:
         if len(body) > LARGEST:
             raise ProtocolError(f"the list of models is longer than {LARGEST >> 20} MiB")
     return bytes(body)
-
-
-def _next_page(body: Any) -> str | None:
-    """Return the query of the page behind one, None behind the last."""
-    from urllib.parse import urlencode
-
-    if not isinstance(body, dict):
-        return None
-    if body.get("has_more") is True and isinstance(body.get("last_id"), str):
-        return urlencode({"after_id": body["last_id"]})
-    token = body.get("nextPageToken")
-    return urlencode({"pageToken": token}) if isinstance(token, str) and token else None
-
-
-# What else is known
-
-
-def priced(model: Model) -> Model:
-    """Return a model with the context and the prices that genai-prices knows, where its
-    provider's list says none and the package is installed."""
-    try:
-        from datetime import UTC, datetime
-        from importlib import import_module
-
-        snapshot = import_module("genai_prices.data_snapshot").get_snapshot()
-        name = _PRICED_AS.get(model["provider"], model["provider"])
-        _, known = snapshot.find_provider_model(model["id"], None, name, None)
-        said = known.get_prices(datetime.now(UTC))
-    except Exception:  # not installed, another version of it, or a model it does not know
-        return model
-    more: Model = {}
-    if isinstance(known.context_window, int):
-        more["context"] = known.context_window
-    fields = {"input": "input_mtok", "output": "output_mtok", "cached": "cache_read_mtok"}
-    values = {name: getattr(said, field, None) for name, field in fields.items()}
-    prices = {name: dollars(str(getattr(value, "base", value))) for name, value in values.items()}
-    prices = {name: price for name, price in prices.items() if price is not None}
-    if prices and "prices" not in model:
-        more.update(prices=prices, prices_from="genai-prices")
-    return {**model, **{field: value for field, value in more.items() if field not in model}}

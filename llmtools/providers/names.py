@@ -1,93 +1,37 @@
-"""Where models are: protocols by name, and the endpoints that speak them. Plain data."""
+"""Names of models and providers: which are built in, and which were perhaps meant."""
 
 from __future__ import annotations
 
-import re
-
-from ..errors import ConfigError, UsageError
-from ..protocols.request import Endpoint, Secret
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Iterable
 
-PROTOCOLS = {
-    "openai-chat": ("openai_chat", "authorization", "Bearer "),
-    "openai-responses": ("openai_responses", "authorization", "Bearer "),
-    "anthropic": ("anthropic", "x-api-key", ""),
-    "gemini": ("gemini", "x-goog-api-key", ""),
-    "ollama": ("ollama", "authorization", "Bearer "),
-}
-"""Name -> (module in `protocols`, header that carries the key, what stands before it)."""
+BUILT_IN = {"echo": "echo", "replay": "replay/FILE"}
+"""What the name of a built-in model begins with, and its whole form. No network is asked for these."""
 
-DEFAULT_PROTOCOL = "openai-chat"
-BUILT_IN = ("echo", "replay")
-"""What a model's name begins with that is asked over no network."""
-
-_SPACE = re.compile(r"[\s\x00-\x20\x7f]")
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-def protocol_module(name: str) -> ModuleType:
-    """Return the module of a protocol: `encode`, `Decoder`, `error_of`."""
-    from importlib import import_module
-
-    return import_module(f"..protocols.{PROTOCOLS[name][0]}", __package__)
-
-
-def key_header(endpoint: Endpoint, key: str) -> dict[str, str]:
-    """Return the header that carries a key to an endpoint."""
-    _, header, before = PROTOCOLS[endpoint.protocol]
-    if endpoint.auth[0]:
-        header, before = endpoint.auth
-    return {header: before + key}
+RESERVED = (*BUILT_IN, "gguf", "llm", "http", "https")
+"""Names that no alias and no provider of the user's may have: they have their own meaning."""
 
 
 def is_built_in(model: str) -> bool:
-    """Whether a model's name means what no provider serves: echo, replay/FILE."""
+    """Return whether a model's name means a built-in model."""
     return model.partition("/")[0] in BUILT_IN
 
 
-def split_url(url: str) -> tuple[str, str, str]:
-    """Return (scheme, host, origin) of a base URL. Raises UsageError for what is none."""
-    from urllib.parse import urlsplit
+def near(name: str, names: Iterable[str]) -> list[str]:
+    """Return the names that are spelled almost like `name`, or else those that contain it."""
+    from difflib import get_close_matches
 
-    try:
-        parts = urlsplit(url)
-        if parts.username or parts.password or parts.query:
-            raise UsageError("a base URL with a user, password or query in it: use --key-file, --key-fd or --key-env")
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError as error:
-        raise UsageError(f"no base URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or _SPACE.search(url):
-        shown = url.rpartition("@")[2]  # before it may stand a password
-        raise UsageError(f"{shown!r} is no base URL: http://… or https://… is meant")
-    host = parts.hostname
-    shown = f"[{host}]" if ":" in host else host
-    return parts.scheme, host, f"{parts.scheme}://{shown}{port}"
+    every = list(dict.fromkeys(names))
+    found = get_close_matches(name.lower(), every, n=3, cutoff=0.6)
+    return found or [other for other in every if len(name) > 2 and name.lower() in other.lower()][:3]
 
 
-def is_local(host: str) -> bool:
-    """Whether a host name is this machine's, as plain http may carry a key to."""
-    return host in LOCAL_HOSTS or (host.startswith("127.") and host.replace(".", "").isdigit())
+def did_you_mean(name: str, names: Iterable[str], before: str = "") -> str:
+    """Return `perhaps a, b` for the names near `name`, with `before` in front; "" where none is near."""
+    return perhaps(near(name, names), before)
 
 
-def at(base_url: str, protocol: str | None = None, key: Secret | None = None) -> Endpoint:
-    """Return the endpoint at a bare base URL; its origin is the issuer of what it signs, with
-    the protocol before it where that is not Chat: one issuer speaks one protocol.
-
-    Raises UsageError for a URL that is none, ConfigError for plain http to another machine with a key.
-    """
-    origin = split_url(base_url)[2]
-    if key is not None:
-        check_secrecy(base_url)
-    protocol = protocol or DEFAULT_PROTOCOL
-    issuer = origin if protocol == DEFAULT_PROTOCOL else f"{protocol}+{origin}"
-    return Endpoint(issuer, base_url.rstrip("/"), protocol, key)
-
-
-def check_secrecy(base_url: str) -> None:
-    """Refuse, with ConfigError, plain http to another machine, for what is secret."""
-    scheme, host, _ = split_url(base_url)
-    if scheme == "http" and not is_local(host):
-        raise ConfigError(f"a key is not sent to {host} over plain http: use https")
+def perhaps(names: list[str], before: str = "") -> str:
+    """Return `perhaps a, b`, with `before` in front; "" for no names."""
+    return f"{before}perhaps {', '.join(names)}" if names else ""

@@ -14,36 +14,28 @@ from __future__ import annotations
 import os
 import re
 
-from ..errors import ConfigError, NoModelError, UsageError
-from ..protocols.request import Endpoint, Target
+from ..errors import ConfigError, NoModelError
+from ..http.endpoint import Endpoint, check_secrecy
+from ..protocols import DEFAULT_PROTOCOL, load
 from . import keys
+from .address import address, is_own, target_at
 from .catalogue import (
     LOCAL,
     PROVIDERS,
     Provider,
     provider_of,
 )
-from .config import (
-    Config,
-    near,
-    perhaps,
-    read,
-)
-from .list_formats import cached
-from .names import (
-    DEFAULT_PROTOCOL,
-    check_secrecy,
-    is_built_in,
-    is_local,
-    split_url,
-)
+from .config import Config, read
+from .list_cache import cached
+from .names import did_you_mean, is_built_in, near, perhaps
+from .target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from ..protocols.request import Secret
+    from ..http.endpoint import Secret
 
 _SECRET = re.compile(r"(?i)auth|key|token|secret|cookie|session")
 """Names of headers whose values are taken for secrets."""
@@ -60,7 +52,7 @@ def resolve(name: str, key: Secret | None = None) -> Target:
         return Target(meant, meant)
     provider, model = split(name, config)
     full = f"{provider}/{model}"
-    return Target(full, model, endpoint(provider, model, key, config=config), options(full, config))
+    return target_at(endpoint(provider, model, key, config=config), model, full, options(full, config))
 
 
 def options(full: str, config: Config) -> dict[str, Any]:
@@ -117,8 +109,8 @@ def provider(name: str, config: Config) -> Provider:
     settings, listed = config.providers.get(name), PROVIDERS.get(name)
     if settings is None:
         if listed is None:
-            meant = near(name, [*PROVIDERS, *config.providers])
-            raise NoModelError(f"no provider is named {name!r}{perhaps(meant, ': ')}")
+            meant = did_you_mean(name, [*PROVIDERS, *config.providers], ": ")
+            raise NoModelError(f"no provider is named {name!r}{meant}")
         return listed
     if listed is None:
         listed = Provider(DEFAULT_PROTOCOL, "", key="own")
@@ -167,9 +159,6 @@ def _named(names: Iterable[str]) -> str:
     return " or ".join(names)
 
 
-# Where a provider is
-
-
 def endpoint(name: str, model: str, key: Secret | None = None, *, config: Config) -> Endpoint:
     """Return where a provider's model is asked, with its key. Raises NoKeyError, ConfigError."""
     said, settings = provider(name, config), config.providers.get(name, {})
@@ -179,84 +168,11 @@ def endpoint(name: str, model: str, key: Secret | None = None, *, config: Config
     headers = settings.get("headers", {})
     if key is not None or any(_SECRET.search(header) for header in headers):
         check_secrecy(base_url)
-    return Endpoint(name, base_url, said.protocol, key, headers, said.quirks, query, said.auth)
-
-
-def is_own(said: Provider, base_url: str) -> bool:
-    """Whether a provider is a server of the user's, which needs no key: one on this machine, or
-    one that only its vendor's cloud wants a key for."""
-    scheme, host, _ = split_url(base_url)
-    return is_local(host) or (said.key == "remote" and scheme == "http")
-
-
-def address(name: str, said: Provider, settings: dict[str, Any], model: str) -> tuple[str, str]:
-    """Return the base URL of a provider and the query behind every path. Raises ConfigError."""
-    named = os.environ.get(said.url_variable, "") if said.url_variable else ""
-    base_url, query = named or said.base_url, ""
-    if name == "azure":
-        base_url, query = _azure(named or settings.get("base_url", ""), settings, model)
-    elif name == "vertex":
-        base_url = _vertex(named or settings.get("base_url", ""), settings)
-    elif name == "ollama" and named:
-        base_url = _ollama(named)
-    elif name == "gemini" and named:
-        base_url = named.rstrip("/") + "/v1beta"
-    try:
-        split_url(base_url)
-    except UsageError as error:
-        raise ConfigError(f"{said.url_variable if named else name}: {error.message}") from None
-    return base_url.rstrip("/"), query
+    auth = said.auth if said.auth[0] else load(said.protocol).SPEC.key_header
+    return Endpoint(name, base_url, said.protocol, key, headers, said.quirks, query, auth)
 
 
 def is_settled(name: str, config: Config) -> bool:
     """Whether the user says where a provider is: then it must be there."""
     said = provider(name, config)
     return name not in LOCAL or "base_url" in config.providers.get(name, {}) or said.url_variable in os.environ
-
-
-def _azure(base: str, settings: dict[str, Any], model: str) -> tuple[str, str]:
-    """Azure by deployments where an API version is named, as its older resources want it; else
-    by the version-less form, in which a deployment is a model."""
-    if not base:
-        raise ConfigError("azure: no address: set AZURE_OPENAI_ENDPOINT, or base_url under [providers.azure]")
-    base = re.sub(r"/openai(/v1)?/?$", "", base.rstrip("/"))
-    version = os.environ.get("OPENAI_API_VERSION") or settings.get("api_version", "")
-    if not re.fullmatch(r"[\w.-]*", version):
-        raise ConfigError(f"azure: {version!r} is no API version")
-    query = f"api-version={version}" if version else ""
-    if re.match(r"\d", version):
-        from urllib.parse import quote
-
-        return f"{base}/openai/deployments/{quote(model, safe='')}", query
-    return f"{base}/openai/v1", query
-
-
-def _vertex(base: str, settings: dict[str, Any]) -> str:
-    """Vertex AI: by project and location; the location is part of the host, but for `global`."""
-    project = os.environ.get("GOOGLE_CLOUD_PROJECT") or settings.get("project", "")
-    location = os.environ.get("GOOGLE_CLOUD_LOCATION") or settings.get("location", "global")
-    if not project:
-        raise ConfigError("vertex: no project: set GOOGLE_CLOUD_PROJECT, or project under [providers.vertex]")
-    for word in (project, location):
-        if not re.fullmatch(r"[\w.:-]+", word):
-            raise ConfigError(f"vertex: {word!r} is no project and no location")
-    host = {"global": "aiplatform.googleapis.com"}.get(location, f"{location}-aiplatform.googleapis.com")
-    if location in ("us", "eu"):
-        host = f"aiplatform.{location}.rep.googleapis.com"
-    path = PROVIDERS["vertex"].base_url.removeprefix("https://{host}").format(project=project, location=location)
-    return (base.rstrip("/") or f"https://{host}") + path
-
-
-def _ollama(named: str) -> str:
-    """Return the base URL that OLLAMA_HOST means: what a server listens on, or where one is."""
-    scheme, mark, rest = named.partition("://")
-    if not mark:
-        scheme, rest = "http", named
-    place, slash, path = rest.rstrip("/").partition("/")
-    found = re.fullmatch(r"(\[[^]]*\]|[^:]*)(?::(\d+))?", place)
-    if found is None:
-        raise ConfigError("OLLAMA_HOST is no address: HOST, HOST:PORT or a URL is meant")  # it may hold a password
-    host, port = found[1] or "127.0.0.1", found[2]
-    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
-    port = port or {"http": "80", "https": "443"}.get(scheme if mark else "", "11434")
-    return f"{scheme}://{host}:{port}{slash}{path}"

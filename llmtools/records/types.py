@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from ..errors import ErrorRecord as ErrorRecord
+
 Role = Literal["system", "user", "assistant", "tool"]
 Status = Literal["ok", "error", "cancelled", "truncated"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error"]
@@ -173,16 +175,3 @@ class ConversationRecord(TypedDict):
     options: NotRequired[dict[str, Any]]
     meta: NotRequired[dict[str, Any]]
     error: NotRequired[dict[str, Any]]
-
-
-class ErrorRecord(TypedDict):
-    """Always fatal: for the response it stands in, or for the command that wrote it."""
-
-    type: Literal["error"]
-    code: str
-    message: str
-    exit_status: int
-    http_status: NotRequired[int]
-    retryable: NotRequired[bool]
-    retry_after: NotRequired[float]
-    request_id: NotRequired[str]

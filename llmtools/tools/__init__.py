@@ -17,12 +17,8 @@ Nothing is imported before it is used.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .approval import Approval
-    from .function import (
-        Result,
-        result_of,
-        tool_record,
-        values_of,
-    )
+    from .calls import Result
+    from .function import result_of, tool_record, values_of
     from .process import Limits, ToolError
     from .round import Round
     from .toolset import Toolset
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Approval": "approval",
     "Limits": "process",
-    "Result": "function",
+    "Result": "calls",
     "Round": "round",
     "ToolError": "process",
     "Toolset": "toolset",

@@ -104,7 +104,7 @@ class Approval:
     def _remember(self, mark: str) -> None:
         if self._folder is None:
             return
-        from ..providers.config import locked, write
+        from ..paths import locked, write
 
         with locked(self._folder):
             write(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())

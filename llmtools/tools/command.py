@@ -19,7 +19,7 @@ from ..errors import InputError, UsageError
 from ..records.check import check_record
 from ..records.jsonl import dumps, loads
 from . import process
-from .function import Result
+from .calls import Result
 from .process import Limits, ToolError
 
 TYPE_CHECKING = False

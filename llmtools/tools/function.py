@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, is_dataclass
 from enum import Enum
 from math import isfinite
 from types import FunctionType
 from typing import Any, get_type_hints
 
-from ..errors import InputError, LlmToolsError
+from ..errors import InputError
 from ..records.jsonl import dumps
+from .calls import Result
 from .hints import schema_of, value_of
 
 TYPE_CHECKING = False
@@ -33,38 +34,6 @@ _OF_PARAMETERS = ("Args", "Arguments", "Parameters", "Params")
 _GOOGLE = re.compile(r"(\s+)\*{0,2}(\w+)(?:\s*\([^)]*\))?:\s*(.*)")
 _METHODS = (FunctionType, staticmethod, classmethod)
 _SPHINX = re.compile(r":param (?:[^:]* )?(\w+):\s*(.*)")
-
-
-@dataclass(slots=True)
-class Result:
-    """What a call brings: text, attachments, and what went wrong if something did."""
-
-    output: str = ""
-    exception: str | None = None
-    attachments: list[Attachment] = field(default_factory=list)
-
-    def cut(self, longest: int) -> Result:
-        """Return the result as far as it says no more than `longest` bytes; an attachment is whole
-        or not there."""
-        output = self.output.encode(errors="replace")
-        room = longest - len(output)
-        kept = []
-        for item in self.attachments:
-            size = len(item.get("content", ""))
-            if size <= room:
-                room -= size
-                kept.append(item)
-        if room >= 0 and len(kept) == len(self.attachments):
-            return self
-        cut = f"the output was cut after {longest} bytes"
-        return Result(output[:longest].decode(errors="ignore"), cut, kept)
-
-
-def told(error: BaseException) -> str:
-    """Return in words what a function raised."""
-    if isinstance(error, LlmToolsError):
-        return error.message
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -188,7 +157,7 @@ def values_of(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[s
     return values
 
 
-def here(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
+def call_now(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
     """Return what a function gives, in this thread; what has to be awaited has a loop of its own."""
     found = function(*given, **values)
     if not inspect.isawaitable(found):

@@ -11,14 +11,8 @@ from __future__ import annotations
 import queue
 import threading
 
-from .function import (
-    Result,
-    here,
-    result_of,
-    told,
-    tool_record,
-    values_of,
-)
+from .calls import Result, describe_exception
+from .function import call_now, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +48,6 @@ class Functions:
 
 def _run(place: queue.Queue[Result], function: Callable[..., Any], arguments: dict[str, Any], max_output: int) -> None:
     try:
-        place.put(result_of(here(function, **values_of(function, arguments))).cut(max_output))
+        place.put(result_of(call_now(function, **values_of(function, arguments))).cut(max_output))
     except BaseException as error:  # SystemExit, too, must not leave a call without its result
-        place.put(Result(exception=told(error)))
+        place.put(Result(exception=describe_exception(error)))

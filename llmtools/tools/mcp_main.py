@@ -28,7 +28,7 @@ from contextlib import asynccontextmanager, suppress
 
 from ..errors import InputError
 from ..records.jsonl import Number, dumps
-from .function import Result
+from .calls import Result
 from .worker_main import Channel, serve
 
 TYPE_CHECKING = False

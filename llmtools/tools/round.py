@@ -3,8 +3,6 @@
 Rules:
 * Every call gets one result, whatever happens: one that may not or cannot run, fails, or takes
   too long is told to the model by `exception`, and the conversation stays valid.
-* A call with an `exception`, of a tool that this stream did not offer, or with arguments that
-  the tool's schema does not allow, is never run.
 * The results are a response of the role `tool`: every part is announced first, in the order of
   the calls, so that each can then come as soon as it is there.
 """
@@ -13,24 +11,20 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from ..errors import CancelledError, InputError, LlmToolsError
-from ..exchange.exchange import now
+from ..errors import CancelledError, LlmToolsError
+from ..records.build import rfc3339
 from ..records.fold import Fold
 from ..records.jsonl import dumps
-from ..schema import check
-from .function import Result
-from .process import Limits, ToolError
+from .calls import Result, result_part
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from ..records.types import Part, Record, ToolRecord
-    from .toolset import Toolset
+    from ..records.types import Part, Record
 
 
 JOBS = 8
@@ -38,65 +32,19 @@ TICK = 0.1
 """Seconds between two looks at whether to go on."""
 
 
-def refusal(call: Part, offered: Mapping[str, ToolRecord], tools: Toolset) -> str | None:
-    """Return why a call must not run, None where it may."""
-    name = call["name"]
-    if "exception" in call:
-        return f"the call was not run: {call['exception']}"
-    if name not in offered:
-        return f"no tool {name} was offered"
-    if name not in tools.owners:
-        return f"nothing here runs the tool {name}"
-    schema = tools.records[name].get("input_schema", {})
-    try:
-        check(call["arguments"], schema, schema, "arguments")
-        dumps(call["arguments"])
-    except (InputError, RecursionError) as error:
-        return f"the call was not run: {error}"
-    except (TypeError, AttributeError, KeyError, re.error):
-        return None  # a schema that cannot be checked here: whoever runs the tool does it
-    return None
-
-
-def run(call: Part, tools: Toolset, limits: Limits) -> Result:
-    """Run one call; what goes wrong is in the result."""
-    try:
-        return tools.owners[call["name"]].call(call["name"], call["arguments"], limits)
-    except LlmToolsError as error:
-        return Result(exception=error.message)
-
-
-def part_of(call: Part, result: Result) -> Part:
-    """Return the `tool_result` part that answers a call."""
-    part: Part = {
-        "type": "tool_result",
-        "name": call["name"],
-        "output": result.output,
-        "tool_call_id": call["tool_call_id"],
-    }
-    if result.exception is not None:
-        part["exception"] = result.exception
-    if result.attachments:
-        part["attachments"] = result.attachments
-    return part
-
-
 class Round:
-    """The running of the pending calls of one message. `message` is there at the end."""
+    """The running of the pending calls of one message. `message` is there at the end.
+
+    allow: returns a call as it may run, raises LlmToolsError where it may not. run: runs one call;
+    what goes wrong is in its result. jobs: how many run at once.
+    """
 
     def __init__(
-        self,
-        calls: list[Part],
-        offered: Mapping[str, ToolRecord],
-        tools: Toolset,
-        limits: Limits | None = None,
-        *,
-        jobs: int = JOBS,
+        self, calls: list[Part], allow: Callable[[Part], Part], run: Callable[[Part], Result], *, jobs: int = JOBS
     ) -> None:
         self._calls = calls
-        self._offered = offered
-        self._tools = tools
-        self._limits = limits or Limits()
+        self._allow = allow
+        self._run_call = run
         self._jobs = jobs
         self._waiting = set(range(len(calls)))
         self._fold = Fold()
@@ -110,7 +58,7 @@ class Round:
         """Yield the records of the response: `start`, the parts, each result as it comes, the
         message, `end`. `wait` is called again and again while nothing comes; where it, or who
         approves, raises, `end` has the rest to tell."""
-        start = {"type": "start", "response_id": self._id, "role": "tool", "created": now()}
+        start = {"type": "start", "response_id": self._id, "role": "tool", "created": rfc3339()}
         yield self._folded([start, *[self._event(place, Result()) for place in range(len(self._calls))]])
         try:
             self._start()
@@ -121,7 +69,7 @@ class Round:
                     place, result = self._done.get(timeout=TICK)
                 except queue.Empty:
                     continue
-                yield self._told(place, result)
+                yield self._answer(place, result)
         finally:
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
@@ -132,12 +80,12 @@ class Round:
         cancelled then."""
         records = []
         while not self._done.empty():
-            records += self._told(*self._done.get())
+            records += self._answer(*self._done.get())
         status = (
             {"status": "cancelled", "exit_status": CancelledError.exit_status} if self._waiting else {"status": "ok"}
         )
         for place in sorted(self._waiting):
-            records += self._told(place, Result("", "cancelled"))
+            records += self._answer(place, Result("", "cancelled"))
         timing = {"total": round(time.monotonic() - self._begun, 3)}
         end = {"type": "end", "response_id": self._id, **status, "timing": timing}
         self._fold.feed(end)
@@ -149,28 +97,28 @@ class Round:
             self._fold.feed(record)
         return records
 
-    def _told(self, place: int, result: Result) -> list[Record]:
+    def _answer(self, place: int, result: Result) -> list[Record]:
         self._waiting.discard(place)
         return self._folded([self._event(place, result)])
 
     def _event(self, place: int, result: Result) -> Record:
         call = self._calls[place]
         if result.attachments:
-            return {"type": "part", "part_index": place, "part": part_of(call, result)}
+            part = result_part(call["name"], call["tool_call_id"], result)
+            return {"type": "part", "part_index": place, "part": part}
         exception = {} if result.exception is None else {"exception": result.exception}
         named = {"tool_call_id": call["tool_call_id"], "tool_name": call["name"]}
         return {"type": "tool_result", "chunk": result.output, "part_index": place, **named, **exception}
 
     def _start(self) -> None:
-        """Have the calls run that may; a person is asked before any of them does."""
+        """Start the calls that may run; a person is asked before any of them runs."""
         allowed = []
         for place, call in enumerate(self._calls):
-            why = refusal(call, self._offered, self._tools)
             try:
-                if why is not None:
-                    raise ToolError(why)
-                allowed.append((place, self._tools.approved(call)))
-            except ToolError as error:
+                allowed.append((place, self._allow(call)))
+            except CancelledError:
+                raise
+            except LlmToolsError as error:
                 self._done.put((place, Result(exception=error.message)))
         self._pool = ThreadPoolExecutor(self._jobs)
         for place, call in allowed:
@@ -178,10 +126,10 @@ class Round:
 
     def _run(self, place: int, call: Part) -> None:
         try:
-            result = run(call, self._tools, self._limits)
+            result = self._run_call(call)
         except Exception as error:  # a bug of ours must not leave a call without its result
             result = Result(exception=f"{type(error).__name__}: {error}")
         if call["arguments"] != self._calls[place]["arguments"]:
-            told = f"The user changed the arguments to {dumps(call['arguments']).decode()}."
-            result.output = f"{told}\n{result.output}"
+            change = f"The user changed the arguments to {dumps(call['arguments']).decode()}."
+            result.output = f"{change}\n{result.output}"
         self._done.put((place, result))

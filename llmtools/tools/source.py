@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from ..records.types import ToolRecord
-    from .function import Result
+    from .calls import Result
     from .process import Limits
 
     class Source(Protocol):

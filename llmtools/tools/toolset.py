@@ -23,17 +23,12 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from ..errors import RoundLimitError, UsageError
-from ..records.conversation import HISTORY, Conversation
-from .function import Result
+from ..errors import InputError, LlmToolsError, UsageError
+from ..records.conversation import Conversation
+from .calls import Result, goes_on, why_not
 from .local import Functions
 from .process import Limits, ToolError, environment
-from .round import (
-    JOBS,
-    Round,
-    refusal,
-    run,
-)
+from .round import JOBS, Round
 from .source import sources
 
 TYPE_CHECKING = False
@@ -125,25 +120,40 @@ class Toolset:
         """Return the `tool` records that are to be added where `offered` are there already."""
         return [dict(tool) for name, tool in self.records.items() if offered.get(name) != tool]
 
-    def approved(self, call: Part) -> Part:
-        """Return a call that may run, as the user may have changed it. Raises ToolError."""
+    def allow(self, call: Part, offered: Mapping[str, ToolRecord] | None = None) -> Part:
+        """Return a call as it may run: the user may have changed it.
+
+        offered: the tools that the model was offered, None for all. Raises InputError for a call
+        that must not run, ToolError for one that the user denies.
+        """
+        if why := why_not(call, self.records if offered is None else offered, self.records):
+            raise InputError(why)
         if self.approve is None:
             return call
         approved = self.approve(call, self.records[call["name"]], self.owners[call["name"]].name)
-        if why := refusal(approved, self.records, self):
+        if why := why_not(approved, self.records, self.records):
             raise ToolError(why)
         return approved
 
-    def call(self, name: str, arguments: dict[str, Any]) -> Result:
-        """Run one tool; what goes wrong is in the result. Raises UsageError for a name that there is not."""
+    def run_call(self, call: Part) -> Result:
+        """Run one call that may run; what goes wrong is in the result."""
+        try:
+            return self.owners[call["name"]].call(call["name"], call["arguments"], self.limits)
+        except LlmToolsError as error:
+            return Result(exception=error.message)
+
+    def new_call(self, name: str, arguments: dict[str, Any]) -> Part:
+        """Return a call of a tool, as it may run. Raises UsageError for a name that is not a tool's, and
+        what `allow` raises."""
         if name not in self.records:
             raise UsageError(f"no tool {name}: there are {', '.join(self.records)}")
-        call = {"type": "tool_call", "name": name, "arguments": arguments, "tool_call_id": "~0"}
-        if why := refusal(call, self.records, self):
-            return Result(exception=why)
+        return self.allow({"type": "tool_call", "name": name, "arguments": arguments, "tool_call_id": "~0"})
+
+    def call(self, name: str, arguments: dict[str, Any]) -> Result:
+        """Run one tool; what goes wrong is in the result. Raises UsageError for a name that is not a tool's."""
         try:
-            return run(self.approved(call), self, self.limits)
-        except ToolError as error:
+            return self.run_call(self.new_call(name, arguments))
+        except (InputError, ToolError) as error:
             return Result(exception=error.message)
 
     def round(self, conversation: Conversation) -> Round | None:
@@ -151,7 +161,8 @@ class Toolset:
         calls = conversation.pending_calls()
         if not calls:
             return None
-        return Round(calls, conversation.tools, self, self.limits, jobs=self.jobs)
+        offered = conversation.tools
+        return Round(calls, lambda call: self.allow(call, offered), self.run_call, jobs=self.jobs)
 
     def run(self, conversation: Conversation) -> Iterator[Record]:
         """Run the pending calls of the last reply; yield the records of the response that
@@ -176,28 +187,24 @@ class Toolset:
         Raises RoundLimitError after the last record where the model still calls then.
         """
         if isinstance(records, Conversation):
-            records = [*records.tools.values(), *records.messages]
-        history: list[Record] = [{"type": "message", **record} for record in records]
-        given = Conversation(history)
-        yield from _kept(self.missing(given.tools), history)
-        if given.messages and given.messages[-1]["role"] != "user":
-            yield from _kept(self.run(given), history)
+            records = records.records()
+        conversation = Conversation({"type": "message", **record} for record in records)
+        yield from _added(self.missing(conversation.tools), conversation)
+        if conversation.messages and conversation.messages[-1]["role"] != "user":
+            yield from _added(self.run(conversation), conversation)
         ask = send or _stream_of(model)
-        for number in count():
-            yield from _kept(ask(Conversation(history)), history)
-            conversation = Conversation(history)
-            if not conversation.pending_calls():
+        for rounds in count():
+            so_far = conversation.with_messages([*conversation.messages])
+            yield from _added(ask(so_far), conversation)
+            if not goes_on(conversation.pending_calls(), rounds, max_rounds, "max_rounds"):
                 return
-            if number == max_rounds:
-                raise RoundLimitError(f"the model still calls tools after {number} rounds")
-            yield from _kept(self.run(conversation), history)
+            yield from _added(self.run(conversation), conversation)
 
 
-def _kept(records: Iterable[Record], history: list[Record]) -> Iterator[Record]:
-    """Yield the records; the history among them is added to `history`."""
+def _added(records: Iterable[Record], conversation: Conversation) -> Iterator[Record]:
+    """Yield the records, and add them to the conversation."""
     for record in records:
-        if record["type"] in HISTORY:
-            history.append(record)
+        conversation.add(record)
         yield record
 
 

@@ -21,8 +21,8 @@ from itertools import count
 from ..errors import InputError
 from ..records.jsonl import dumps, loads
 from . import process
+from .calls import Result
 from .command import START, records_of
-from .function import Result
 from .process import GRACE, Limits, ToolError
 
 TYPE_CHECKING = False

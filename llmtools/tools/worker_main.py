@@ -27,15 +27,8 @@ from types import ModuleType
 
 from ..errors import InputError
 from ..records.jsonl import dumps, loads
-from .function import (
-    Result,
-    in_thread,
-    methods_of,
-    result_of,
-    told,
-    tool_record,
-    values_of,
-)
+from .calls import Result, describe_exception
+from .function import in_thread, methods_of, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +104,7 @@ async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
     try:
         result = await call(asked["name"], asked["arguments"])
     except BaseException as error:  # SystemExit, too, must not leave a call without its result
-        result = Result(exception=told(error))
+        result = Result(exception=describe_exception(error))
     result = result.cut(asked["max_output"])
     said: dict[str, Any] = {"id": asked["id"], "output": result.output}
     if result.exception is not None:
@@ -177,7 +170,7 @@ def main(path: str) -> None:
     try:
         asyncio.run(hold(functions_of(load(path))))
     except BaseException as error:  # sys.exit in the file, too
-        channel.write({"error": told(error)})
+        channel.write({"error": describe_exception(error)})
 
 
 if __name__ == "__main__":

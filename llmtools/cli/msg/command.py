@@ -7,19 +7,14 @@ import sys
 
 import click
 
-from ...attachment import from_bytes, from_file, from_url
+from ...attachment import from_bytes, from_file, text_from
 from ...errors import InputError, LlmToolsError, UsageError
-from ...records.conversation import Conversation, from_record
-from ...records.jsonl import dumps
+from ...records.build import build_message
+from ...records.conversation import Conversation
+from ..main import main
 from ..options import Command, common, flag
-from ..process import Process, StreamFailure, main
-from .compose import (
-    answer,
-    build,
-    fragment,
-    joined,
-    text_from,
-)
+from ..process import Process, StreamFailure
+from .compose import answer, fragment, from_url, joined
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +103,7 @@ def _of_template(given: Input) -> tuple[list[Record], dict[str, Any], list[Recor
     if template is None:
         return [], {}, []
     system = template.fill("system", dict(given.given["param"]), given.text())
-    messages: list[Record] = [dict(build("system", system))] if system else []
+    messages: list[Record] = [dict(build_message("system", system))] if system else []
     notices: list[Record] = [{"type": "notice", "code": "template", "message": said} for said in template.left_out]
     return [*template.tools(), *messages], template.request(), notices
 
@@ -123,13 +118,12 @@ class Appender:
         self.call = call
         self.opening, self.request, self.notices = _of_template(given)
         self.conversation = Conversation()
-        self.status = 0
 
     def message(self, conversation: Conversation) -> Message:
         """Return the message that goes behind `conversation`."""
         if self.role == "tool":
             return answer(conversation, "".join(item for item in self.content if isinstance(item, str)), self.call)
-        message = build(self.role, *self.content)  # type: ignore[arg-type]
+        message = build_message(self.role, *self.content)  # type: ignore[arg-type]
         return {**message, "request": self.request} if self.request else message  # type: ignore[typeddict-item]
 
     def before(self, conversation: Conversation) -> list[Record]:
@@ -138,25 +132,15 @@ class Appender:
         return [record for record in self.opening if record not in there]
 
     def copy(self, wait: float) -> None:
-        """Write stdin as it comes."""
-        for lines in self.process.batches(wait):
-            for record, _ in lines:
-                self.conversation.add(record)
-            self.process.write_lines(
-                [self._extended(record) if record["type"] == "conversation" else raw for record, raw in lines]
-            )
+        """Write stdin as it comes; each conversation record gets the message too."""
+        self.process.copy(wait, self.conversation, self._extended)
 
-    def _extended(self, record: Record) -> bytes:
-        inner = from_record(record)
-        failure = inner.failure
-        if failure is not None:
-            self.status = self.status or failure["exit_status"]
-            return dumps(record)
+    def _extended(self, record: Record, inner: Conversation) -> Record:
         before = self.before(inner)
         tools = [each for each in before if each["type"] == "tool"]
         messages = [*record["messages"], *(each for each in before if each["type"] == "message"), self.message(inner)]
         offered = {"tools": [*record.get("tools", ()), *tools]} if tools else {}
-        return dumps({**record, **offered, "messages": messages})
+        return {**record, **offered, "messages": messages}
 
     def append(self) -> None:
         """Write the message, unless the stream has failed."""
@@ -250,8 +234,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
                 error.message += ": no stream (-f - takes stdin as the text, -n leaves it alone)"
             raise
     appender.append()
-    if appender.status:
-        ctx.exit(appender.status)
 
 
 def run() -> None:

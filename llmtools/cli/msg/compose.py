@@ -5,33 +5,23 @@ from __future__ import annotations
 import os
 import re
 
-from ...attachment import read_file
+from ...attachment import mime_type, read_file, text_from, type_by_name
 from ...errors import (
     InputError,
     LlmToolsError,
     NoInputError,
     UsageError,
 )
+from ...records.build import build_message
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ...records.types import Message, Part, Role
+    from ...records.types import Attachment, Message, Part
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _LOADER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):(.*)", re.DOTALL)
-
-
-def build(role: Role, *content: str | Part) -> Message:
-    """Return a message of `role`: each text a text part, each part as it is."""
-    parts: list[Part] = [{"type": "text", "text": item} if isinstance(item, str) else item for item in content]
-    return {"type": "message", "role": role, "parts": parts}
-
-
-def system(*content: str | Part) -> Message:
-    """Return a system message."""
-    return build("system", *content)
 
 
 def answer(conversation: Conversation, output: str, call_id: str | None = None) -> Message:
@@ -48,15 +38,7 @@ def answer(conversation: Conversation, output: str, call_id: str | None = None) 
         ids = ", ".join(f"{call['tool_call_id']} ({call['name']})" for call in calls)
         raise UsageError(f"several calls are pending, name one with --call: {ids}")
     result = {"type": "tool_result", "name": calls[0]["name"], "output": output}
-    return build("tool", {**result, "tool_call_id": calls[0]["tool_call_id"]})
-
-
-def text_from(data: bytes, source: str) -> str:
-    """Return bytes as text. Raises InputError where they are not UTF-8."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: not UTF-8 text at byte {error.start} (-a attaches a file of any kind)") from None
+    return build_message("tool", {**result, "tool_call_id": calls[0]["tool_call_id"]})
 
 
 def fragment(spec: str) -> list[str | Part]:
@@ -92,6 +74,17 @@ def _run_loader(name: str, argument: str) -> list[str | Part]:
     if decoder.error:
         return [text_from(done.stdout, f"llm-fragment-{name}")]
     return [part for record, _ in lines if record["type"] == "message" for part in record["parts"]]
+
+
+def from_url(url: str, *, mime: str | None = None) -> Attachment:
+    """Return an attachment that is at a URL; its type is `mime`, else by the name, else
+    by fetching it. Raises UnavailableError where that fails."""
+    kind = mime or type_by_name(url.partition("?")[0])
+    if not kind:
+        from ...http.transport import fetch
+
+        kind = mime_type(fetch(url))
+    return {"type": kind, "url": url}
 
 
 def joined(content: list[str | Part]) -> list[str | Part]:

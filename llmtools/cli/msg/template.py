@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from string import Template as Text
 from typing import Any
 
-from ...attachment import read_file
+from ...attachment import read_file, text_from
 from ...errors import (
     InputError,
     LlmToolsError,
@@ -26,7 +26,6 @@ from ...errors import (
 )
 from ...records.check import check_record
 from ...records.jsonl import dumps
-from .compose import text_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def load(name: str) -> Template:
     Raises NoInputError where there is none, InputError for what is none.
     """
     from ...paths import config_file
-    from ...providers.config import near, perhaps
+    from ...providers.names import near, perhaps
 
     folder = config_file().parent / "templates"
     places = [name, *(str(folder / (name + ending)) for ending in ENDINGS)] if name else []
@@ -218,7 +217,7 @@ def _checked(name: str, said: dict[str, Any]) -> Template:
 
 
 def _check(said: dict[str, Any]) -> None:
-    from ...providers.config import near, perhaps
+    from ...providers.names import near, perhaps
 
     for key, value in said.items():
         if key not in KEYS:

@@ -5,28 +5,18 @@ from __future__ import annotations
 import click
 
 from ...errors import NoInputError
-from ...records.conversation import Conversation, from_record
+from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
 from ...terminal import colour_wanted, visible
+from ..main import main
 from ..options import (
     Command,
     common,
     flag,
     needs_stream,
 )
-from ..process import Process, StreamFailure, main
-from .select import (
-    TYPES,
-    Selection,
-    extract,
-    in_lines,
-    plain,
-    save_attachments,
-    text_lines,
-    total_usage,
-    turn,
-    values,
-)
+from ..process import Process, StreamFailure
+from .select import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, turn, values
 from .view import (
     QUIET,
     EventLines,
@@ -97,7 +87,7 @@ class Printer:
             if view.conversation.conversations:
                 for record, _ in lines:
                     if record["type"] == "conversation":
-                        self._print_whole(from_record(record))
+                        self._print_whole(conversation_of(record))
 
     def finish(self, view: View) -> None:
         """Print what had to wait for the end, and close the last line."""
@@ -153,7 +143,7 @@ class Printer:
         """Return whole messages in the form that is asked for."""
         given, selection = self.given, self.selection
         if given["usage"]:
-            return dumps(total_usage(messages)) + b"\n"
+            return dumps({"input": 0, "output": 0, **total_usage(messages)}) + b"\n"
         if given["extract"] or given["extract_last"]:
             text = text_lines(messages, selection).decode()
             return extract(text, last=given["extract_last"]).encode()

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         Attachment,
         Message,
         Part,
-        Usage,
     )
 
 TYPES = ("text", "reasoning", "tool_call", "tool_result", "attachment", "refusal")
@@ -82,19 +81,6 @@ def turn(conversation: Conversation) -> list[Message]:
 def is_complete(message: Message) -> bool:
     """Whether a message is no part of a failed response."""
     return message.get("response", {}).get("status", "ok") == "ok"
-
-
-def total_usage(messages: Iterable[Message]) -> Usage:
-    """Return the tokens of all the messages' responses together."""
-    total: Usage = {"input": 0, "output": 0}
-    details: dict[str, int] = {}
-    for message in messages:
-        usage = message.get("response", {}).get("usage", {})
-        total["input"] += usage.get("input", 0)
-        total["output"] += usage.get("output", 0)
-        for name, count in usage.get("details", {}).items():
-            details[name] = details.get(name, 0) + count
-    return {**total, "details": details} if details else total
 
 
 def extract(text: str, *, last: bool = False) -> str:

@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-import time
-
 import click
 
-from ...errors import (
-    CancelledError,
-    InputError,
-    LlmToolsError,
-    NoKeyError,
-    OutputError,
-    TimedOutError,
-    UsageError,
-)
-from ...exchange.ask import choose_model, prepare, target_of
-from ...exchange.exchange import Exchange
-from ...protocols.request import Limits, Secret, Target
-from ...providers.names import PROTOCOLS, at, is_built_in
-from ...records.conversation import HISTORY, Conversation, from_record
-from ...records.jsonl import dumps, loads
-from ..msg.compose import system
-from ..options import (
-    Command,
-    common,
-    flag,
-    needs_stream,
-)
-from ..process import Process, StreamFailure, main
-from .relay import Relay, SaveFile, starts_with
+from ...errors import InputError
+from ...exchange.ask import AskOptions
+from ...http.request import Limits
+from ...protocols import PROTOCOLS
+from ...records.jsonl import loads
+from ..main import main
+from ..options import Command, common, flag, needs_stream
+from .save import SaveFile
+from .sender import Sender
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
     from typing import Any
 
-    from ...log.journal import Entry, Journal
-    from ...records.jsonl import Line
-    from ...records.types import Message, Record
+    from ...http.endpoint import Secret
+    from ..process import Process
 
 EXAMPLES = """
 llm-msg user 'hi' | llm-send -m echo | llm-parts
@@ -51,290 +31,39 @@ llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-p
 """
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SECONDS = click.FloatRange(min=0, min_open=True)
-WITHOUT_EVENTS = HISTORY | {"error", "notice"}
 
 
-class Sender:
-    """The run of one llm-send: `status` is what it ends with."""
+def _ask_options(given: dict[str, Any]) -> AskOptions:
+    """Return what the options of the command line say about the answer."""
+    key = _key(given)
+    endpoint = None
+    if given["base_url"] is not None:
+        from ...providers.address import at
 
-    def __init__(self, process: Process, given: dict[str, Any], save: SaveFile | None) -> None:
-        self.process = process
-        self.given = given
-        self.options = {name: _value(value) for name, value in given["option"]}
-        self.relay = Relay(given["system"], self._keep)
-        self.key = _key(given)
-        self.endpoint = at(given["base_url"], given["protocol"], self.key) if given["base_url"] is not None else None
-        self._targets: dict[str, Target | LlmToolsError] = {}
-        self._names: dict[str | None, str] = {}
-        tries = {name: given[name] for name in ("retries", "retry_stream")}
-        self.limits = Limits(total=given["timeout"], idle=given["idle_timeout"], **tries)
-        self.schema = _schema(given)
-        self.status = 0
-        self._save = save
-        self._tools: list[tuple[int, Record]] = []
-        self._journal: Journal | None = None
-        self._until: float | None = None
-        self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
-
-    # What comes in
-
-    def read(self) -> None:
-        """Pass the stream on; answer each conversation record as it comes."""
-        try:
-            for lines in self.process.batches(self.given["wait"]):
-                self._take(lines)
-        except InputError:  # what came before the wrong line goes out first
-            self._pass_on(self.relay.release(events=True))
-            raise
-        self._pass_on(self.relay.eof())
-
-    def _take(self, lines: list[Line]) -> None:
-        out: list[bytes] = []
-        for record, raw in lines:
-            if record["type"] == "conversation":
-                self._pass_on(out)
-                out, raw = [], self._answer_record(record)
-            elif record["type"] == "tool":
-                self._tools.append((len(self.relay.conversation.messages), record))
-            out += self.relay.feed(record, raw)
-        self._pass_on(out)
-
-    def _pass_on(self, lines: list[bytes]) -> None:
-        if not self.given["dry_run"]:
-            self.process.write_lines(lines)
-
-    def _keep(self, line: bytes) -> None:
-        if self._save is not None:
-            self._save.write(line)
-
-    # What is answered
-
-    def answer(self) -> None:
-        """Answer the stream, or pass on that it has failed."""
-        conversation, relay = self.relay.conversation, self.relay
-        if conversation.conversations and not conversation.messages:
-            return
-        failure = conversation.failure
-        if failure is not None and not self.given["anyway"]:
-            self._pass_on(relay.release(events=True))
-            raise StreamFailure(failure)
-        self._pass_on(relay.release(events=False))
-        if self.process.signal is not None:
-            raise self.process.cancelled()
-        prepared, notices = self._prepared(conversation)
-        if self.given["dry_run"]:
-            return self._show_request(prepared, conversation, self.options)
-        self._emit(notices)
-        self.process.check_stdout()
-        for tool in self._server_tools(prepared, conversation):
-            line = dumps(tool)
-            self._pass_on([line])
-            self._keep(line)
-            self._tools.append((len(conversation.messages), tool))
-        entry = self._entry(conversation, conversation.messages, self._tools)
-        for exchange in self._exchanges(prepared, conversation, self.options):
-            self._run(exchange, entry)
-        self._end(exchange)
-
-    def _entry(
-        self,
-        conversation: Conversation,
-        messages: list[Message],
-        tools: list[tuple[int, Record]],
-        record: Record | None = None,
-    ) -> Entry | None:
-        """Return where the conversation is stored, if it is to be."""
-        if not self._is_logged(conversation):
-            return None
-        from ...log.journal import Journal
-
-        self._journal = self._journal or Journal(self.process.say)
-        return self._journal.entry(messages, tools, record)
-
-    def _is_logged(self, conversation: Conversation) -> bool:
-        if self.given["log"] or self.given["no_log"] or self.endpoint is not None:
-            return bool(self.given["log"] and not self.given["no_log"])
-        if self._target(conversation).endpoint is None:
-            return False
-        from ...providers.config import read
-
-        return read().log
-
-    def _prepared(self, conversation: Conversation) -> tuple[Conversation, list[Record]]:
-        return prepare(conversation, anyway=self.given["anyway"], prefill=self.given["prefill"])
-
-    def _exchange(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> Exchange:
-        given, target = self.given, self._target(conversation)
-        told = {name: given[name] for name in ("tool_choice", "reasoning")}
-        request = target.request(
-            **conversation.asked(options, schema=self.schema, **told),
-            cache_prompt=given["cache_prompt"],
-            drop_unsupported=given["drop_unsupported"],
-            stream=not given["no_stream"],
-        )
-        return Exchange(prepared, request, target.endpoint, self.limits)
-
-    def _target(self, conversation: Conversation) -> Target:
-        """Return what answers: each model is looked up once, be its key found or not."""
-        model = self._named(conversation)
-        if self.endpoint is not None:
-            return Target(model, model, self.endpoint)
-        if self.key is not None and (model != self.given["model"] or is_built_in(model)):
-            raise UsageError("a key option goes with --base-url, or with a provider's model that -m names")
-        if model not in self._targets:
-            try:
-                with self.process.interruptible():  # a key may be long in coming
-                    self._targets[model] = self._resolved(model)
-            except CancelledError:
-                self.process.check_stdout()
-                raise
-            except LlmToolsError as error:
-                self._targets[model] = error
-        found = self._targets[model]
-        if isinstance(found, LlmToolsError):
-            raise found
-        return found
-
-    def _resolved(self, model: str) -> Target:
-        try:
-            return target_of(model, self.key)
-        except NoKeyError as error:
-            if not self.given["dry_run"]:
-                raise
-            if not self.process.quiet:
-                self.process.say(error.message)
-            return target_of(model, Secret("none"))  # what is shown of it is masked
-
-    def _named(self, conversation: Conversation) -> str:
-        """Return the model's name, which is the same wherever the last reply's is."""
-        last = conversation.model
-        if last not in self._names:
-            self._names[last] = choose_model(self.given["model"], conversation, is_elsewhere=self.endpoint is not None)
-        return self._names[last]
-
-    def _server_tools(self, prepared: Conversation, conversation: Conversation) -> list[Record]:
-        """Offer the vendor's own tools that are asked for; return the records of those that are new."""
-        if not self.given["server_tool"]:
-            return []
-        from ...protocols.server_tools import tool_record
-
-        target = self._target(conversation)
-        protocol, issuer = (target.endpoint.protocol, target.endpoint.name) if target.endpoint else ("", "")
-        quirks = target.request({}).quirks
-        asked: list[Record] = [dict(tool_record(name, protocol, issuer, quirks)) for name in self.given["server_tool"]]
-        new = [tool for tool in asked if prepared.tools.get(tool["name"]) != tool]
-        for tool in new:
-            prepared.add(tool)
-        return new
-
-    def _exchanges(
-        self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]
-    ) -> Iterator[Exchange]:
-        """Yield the request, and those that continue a reply which the model pauses."""
-        if self.limits.total is not None:
-            self._until = time.monotonic() + self.limits.total
-        exchange: Exchange | None = self._exchange(prepared, conversation, options)
-        while exchange is not None:
-            yield exchange
-            exchange = exchange.continued()
-
-    def _show_request(self, prepared: Conversation, conversation: Conversation, options: dict[str, Any]) -> None:
-        self._server_tools(prepared, conversation)
-        request, notices = self._exchange(prepared, conversation, options).dry_run()
-        for record in notices if not self.process.quiet else ():
-            self.process.say(record["message"])
-        self.process.write_lines([request])
-
-    def _run(self, exchange: Exchange, entry: Entry | None) -> None:
-        """Write the records of the reply; keep its message, however the run ends."""
-        if entry is not None:
-            entry.begin(exchange.request.model)
-        batches = exchange.batches(self.process.sleep)
-        try:
-            for records in self._interruptible(batches):
-                if entry is not None and exchange.message is not None:
-                    entry.finish(exchange.message, exchange.failure)
-                self._emit(records)
-            self._emit(exchange.cancel(self._cancelled))
-        finally:
-            exchange.cancel(self._cancelled)
-            batches.close()
-            if entry is not None:
-                entry.finish(exchange.message, exchange.failure)
-            if exchange.message is not None:
-                self._keep(dumps(exchange.message))
-
-    def _interruptible(self, batches: Generator[list[Record], None, None]) -> Generator[list[Record], None, None]:
-        """Yield the batches; a signal, or the end of --timeout, ends the wait for the next one."""
-        while True:
-            try:
-                with self.process.interruptible(self._until):
-                    records = next(batches, None)
-            except (CancelledError, TimedOutError) as error:
-                self._cancelled = error
-                return
-            if records is None:
-                return
-            yield records
-
-    def _emit(self, records: list[Record]) -> None:
-        if self.given["no_events"]:
-            records = [record for record in records if record["type"] in WITHOUT_EVENTS]
-        if self.process.verbose:
-            for record in records:
-                if record["type"] == "notice":
-                    self.process.say(record["message"])
-        self.process.write_records(records)
-
-    def _end(self, exchange: Exchange) -> None:
-        if exchange.failure is not None and self.process.signal is None:
-            self.process.say(exchange.failure.message)
-            self.status = exchange.failure.exit_status
-
-    def _answer_record(self, record: Record) -> bytes:
-        """Return a conversation record with its reply, or with the error that came instead."""
-        instructions = self.given["system"]
-        if instructions is not None and not starts_with(record["messages"], system(instructions)):
-            record = {**record, "messages": [system(instructions), *record["messages"]]}
-        conversation = from_record(record)
-        if conversation.failure is not None and not self.given["anyway"]:
-            self.status = self.status or conversation.failure["exit_status"]
-            return dumps(record)
-        try:
-            options = {**record.get("options", {}), **self.options}
-            if self.given["dry_run"]:
-                self._show_request(self._prepared(conversation)[0], conversation, options)
-                return dumps(record)
-            return dumps(self._answered(record, conversation, options))
-        except OutputError:
-            raise
-        except LlmToolsError as error:
-            return dumps(self._failed(record, error))
-
-    def _answered(self, record: Record, conversation: Conversation, options: dict[str, Any]) -> Record:
-        prepared, _ = self._prepared(conversation)
-        rest = {name: value for name, value in record.items() if name != "error"}
-        if tools := self._server_tools(prepared, conversation):
-            rest["tools"] = [*record.get("tools", ()), *tools]
-        entry = self._entry(conversation, rest["messages"], [(0, tool) for tool in rest.get("tools", ())], rest)
-        for exchange in self._exchanges(prepared, conversation, options):
-            if entry is not None:
-                entry.begin(exchange.request.model)
-            for _ in self._interruptible(exchange.batches(self.process.sleep)):
-                pass
-            exchange.cancel(self._cancelled)
-            if entry is not None:
-                entry.finish(exchange.message, exchange.failure)
-            if exchange.message is not None:
-                rest["messages"] = [*rest["messages"], exchange.message]
-        return rest if exchange.failure is None else self._failed(rest, exchange.failure)
-
-    def _failed(self, record: Record, error: LlmToolsError) -> Record:
-        named = f" {record['id']}" if "id" in record else ""
-        self.process.say(f"conversation{named}: {error.message}")
-        self.status = self.status or error.exit_status
-        failure = {name: value for name, value in error.to_record().items() if name != "type"}
-        return {**record, "error": failure}
+        endpoint = at(given["base_url"], given["protocol"], key)
+    limits = Limits(
+        total=given["timeout"],
+        idle=given["idle_timeout"],
+        retries=given["retries"],
+        retry_stream=given["retry_stream"],
+    )
+    return AskOptions(
+        model=given["model"],
+        endpoint=endpoint,
+        key=None if endpoint is not None else key,
+        system=given["system"],
+        options={name: _value(value) for name, value in given["option"]},
+        schema=_schema(given),
+        tool_choice=given["tool_choice"],
+        reasoning=given["reasoning"],
+        server_tools=given["server_tool"],
+        cache_prompt=given["cache_prompt"],
+        drop_unsupported=given["drop_unsupported"],
+        stream=not given["no_stream"],
+        anyway=given["anyway"],
+        prefill=given["prefill"],
+        limits=limits,
+    )
 
 
 def _key(given: dict[str, Any]) -> Secret | None:
@@ -441,21 +170,23 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     needs_stream(process, options["no_stdin"])
     process.check_stdout()
     save = SaveFile(options["save"]) if options["save"] else None
-    sender = Sender(process, options, save)
     try:
+        sender = Sender(
+            process,
+            _ask_options(options),
+            save,
+            log=False if options["no_log"] else options["log"] or None,
+            is_dry_run=options["dry_run"],
+            has_events=not options["no_events"],
+        )
         if not options["no_stdin"] and process.stdin_kind() == "stream":
-            sender.read()
+            sender.read(options["wait"])
         sender.answer()
     finally:
         if save is not None:
             save.close()
-    if sender.status:
-        ctx.exit(sender.status)
 
 
 def run() -> None:
     """The entry point."""
-    # The HTTP client imports its own command line, and with it rich where that is installed:
-    # a fifth of our start-up, for nothing.
-    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     main(command, writes_records=True)

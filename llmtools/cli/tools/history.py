@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...records.conversation import HISTORY
+from ...records.state import HISTORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
-"""Anthropic Messages: `encode` makes a request, `Decoder` makes events of a response, `error_of` an exception."""
+"""Anthropic Messages: the folder of the protocol `anthropic`."""
 
 from .request import Decoder, encode, error_of
+from .spec import SPEC
 
-__all__ = ["Decoder", "encode", "error_of"]
+__all__ = ["SPEC", "Decoder", "encode", "error_of"]

@@ -28,6 +28,7 @@ import re
 from ...errors import InputError
 from ..builder import Builder, overlay, text_in_base64
 from .results import cited_fields
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Messages(Builder):
     """
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, "anthropic")
+        super().__init__(request, SPEC)
         self.system: list[Wire] = []
         self.container = ""
         self._has_late_system = "no_late_system" not in request.quirks

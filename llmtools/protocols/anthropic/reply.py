@@ -288,16 +288,16 @@ class Reply:
         self._draft.records.append(self._end())
         return self._draft.taken()
 
-    def heard(self) -> Wire:
+    def known_end(self) -> Wire:
         """Return what is known of the usage and the model, be the reply cut off here or not."""
         usage = usage_of(self._usage) if self._usage else None
-        return self._draft.heard(usage, self._model, {**self._details, "usage": self._usage})
+        return self._draft.known_end(usage, self._model, {**self._details, "usage": self._usage})
 
     def _end(self) -> Record:
         reason = FINISH_REASONS.get(self._finish, "stop")
         if reason == "stop" and self._has_calls and self._finish in ("", "end_turn"):
             reason = "tool_calls"  # some servers end a turn with calls like any other
-        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.heard()}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if self._finish and self._finish != reason:
             end["finish_reason_raw"] = self._finish
         if self._metadata:

@@ -24,11 +24,12 @@ Facts: wire-protocols.md sections 0 and 3.
 from __future__ import annotations
 
 from ...http.failure import error_of
+from ...http.request import HttpRequest
 from ...records.jsonl import dumps
 from ..builder import overlay
-from ..request import HttpRequest
 from .decoder import Decoder
 from .messages import Messages
+from .spec import OLD_VERSION, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Decoder", "encode", "error_of"]
 
 PATH = "/v1/messages"
-VERSION = "2026-10-21"
-OLD_VERSION = "2023-06-01"
 
 MAX_TOKENS = 32000
 """The max_tokens of a request that names none."""

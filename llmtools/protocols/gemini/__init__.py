@@ -1,5 +1,6 @@
-"""Gemini generateContent: `encode` makes a request, `Decoder` makes events of a response, `error_of` an exception."""
+"""Gemini generateContent: the folder of the protocol `gemini`."""
 
 from .request import Decoder, encode, error_of
+from .spec import SPEC
 
-__all__ = ["Decoder", "encode", "error_of"]
+__all__ = ["SPEC", "Decoder", "encode", "error_of"]

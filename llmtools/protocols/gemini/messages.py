@@ -22,6 +22,7 @@ import re
 from ...errors import InputError
 from ...records.jsonl import loads
 from ..builder import Builder, overlay
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Contents(Builder):
     `has_trace` says whether the server told of tools that it ran."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, "gemini")
+        super().__init__(request, SPEC)
         self.system: list[Wire] = []
         self.token = ""
         self.has_trace = False

@@ -279,16 +279,16 @@ class Reply:
             draft.records.append(dict(cls(message).to_record()))
         return draft.taken()
 
-    def heard(self) -> dict[str, Any]:
+    def known_end(self) -> dict[str, Any]:
         """Return what is known of the usage and the model, be the reply cut off here or not."""
         details = {**self._details, "usage": self._usage, "groundingMetadata": self._grounding}
-        return self._draft.heard(usage_of(self._usage), self._model, details)
+        return self._draft.known_end(usage_of(self._usage), self._model, details)
 
     def _end(self) -> Record:
         reason = "content_filter" if self._is_blocked else FINISH_REASONS.get(self.finish, "stop")
         if reason == "stop" and self._calls.count:
             reason = "tool_calls"
-        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.heard()}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if self.finish != reason:
             end["finish_reason_raw"] = self.finish
         if self._token and reason == "pause":

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import re
 
+from ...http.request import HttpRequest
 from ...records.jsonl import dumps
 from ..builder import overlay
-from ..request import HttpRequest
 from .decoder import Decoder, error_of
 from .messages import Contents
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from ...errors import InputError
 from ..builder import Builder, overlay, text_in_base64
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Messages(Builder):
     """Builds the messages of one request."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, "ollama")
+        super().__init__(request, SPEC)
 
     def encode(self, messages: list[Message]) -> list[Wire]:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes

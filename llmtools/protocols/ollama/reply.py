@@ -130,11 +130,11 @@ class Reply:
         if text := _argument_text(function.get("arguments")):
             draft.say("tool_call_args", text, index, None, **named)
 
-    def heard(self) -> dict[str, Any]:
+    def known_end(self) -> dict[str, Any]:
         """Return what is known of the usage and the model, be the reply cut off here or not."""
         counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
         usage = {ours: count for ours, name in counts if (count := _count(self._usage, name)) is not None}
-        return self._draft.heard(
+        return self._draft.known_end(
             usage, self._model, {**self._details, "usage": self._usage, "logprobs": self._logprobs}
         )
 
@@ -144,7 +144,7 @@ class Reply:
         finish = FINISH_REASONS.get(reason, "stop")
         if finish == "stop" and self._has_calls:
             finish = "tool_calls"
-        end: Record = {"type": "end", "status": "ok", "finish_reason": finish, **self.heard()}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": finish, **self.known_end()}
         if reason and reason != finish:
             end["finish_reason_raw"] = reason
         self._draft.records.append(end)
@@ -218,9 +218,9 @@ class Decoder:
             records += self._fail(TruncatedError("the reply is not done"))
         return records
 
-    def heard(self) -> dict[str, Any]:
+    def known_end(self) -> dict[str, Any]:
         """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
-        return self._reply.heard()
+        return self._reply.known_end()
 
     def _take(self, payload: bytes) -> list[Record]:
         """Return the records of a line; nothing of what follows the end is read."""

@@ -14,9 +14,9 @@ Facts: wire-protocols.md section 5.
 from __future__ import annotations
 
 from ...http.failure import error_of
+from ...http.request import HttpRequest
 from ...records.jsonl import dumps
 from ..builder import overlay
-from ..request import HttpRequest
 from .messages import Messages
 from .reply import Decoder
 

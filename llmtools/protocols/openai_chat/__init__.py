@@ -1,5 +1,6 @@
-"""OpenAI Chat Completions: `encode` makes a request, `Decoder` makes events of a response, `error_of` an exception."""
+"""OpenAI Chat Completions: the folder of the protocol `openai-chat`."""
 
 from .request import Decoder, encode, error_of
+from .spec import SPEC
 
-__all__ = ["Decoder", "encode", "error_of"]
+__all__ = ["SPEC", "Decoder", "encode", "error_of"]

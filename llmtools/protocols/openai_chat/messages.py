@@ -24,6 +24,7 @@ import re
 from ...errors import InputError
 from ...records.fold import arguments_of
 from ..builder import Builder, overlay, text_in_base64
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Messages(Builder):
     """Builds the messages of one request."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, "openai-chat")
+        super().__init__(request, SPEC)
         self._ids: dict[str, str] = {}
         self._used: set[str] = set()
         self._behind: list[Wire] = []

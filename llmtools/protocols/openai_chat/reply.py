@@ -127,13 +127,13 @@ class Reply:
             self._draft.records.append(dict(cls(f"the provider ended the reply: {self.finish}").to_record()))
         return self._draft.taken()
 
-    def heard(self) -> dict[str, Any]:
+    def known_end(self) -> dict[str, Any]:
         """Return what is known of the usage and the model, be the reply cut off here or not."""
         details = {**self._details, "usage": self.usage, "logprobs": self._logprobs}
-        return self._draft.heard(usage_of(self.usage) if self.usage else None, self._model, details)
+        return self._draft.known_end(usage_of(self.usage) if self.usage else None, self._model, details)
 
     def _end(self) -> Record:
-        end: Record = {"type": "end", "status": "ok", "finish_reason": self._finish_reason(), **self.heard()}
+        end: Record = {"type": "end", "status": "ok", "finish_reason": self._finish_reason(), **self.known_end()}
         if self.finish and self.finish != end["finish_reason"]:
             end["finish_reason_raw"] = self.finish
         if self._metadata:

@@ -21,10 +21,10 @@ from __future__ import annotations
 import re
 
 from ...http.failure import error_of
+from ...http.request import HttpRequest
 from ...records.jsonl import dumps
 from ...schema import is_strict
 from ..builder import overlay
-from ..request import HttpRequest
 from .decoder import Decoder
 from .messages import Messages
 

@@ -32,6 +32,7 @@ from .calls import (
     result_of,
 )
 from .parts import cited_fields
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Items(Builder):
     """Builds the input of one request."""
 
     def __init__(self, request: Request) -> None:
-        super().__init__(request, "openai-responses")
+        super().__init__(request, SPEC)
         self._is_stored = request.options.get("store", False) is not False
         self._kinds: dict[str, str] = {}
         self._ids: dict[str, str] = {}

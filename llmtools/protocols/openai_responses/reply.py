@@ -145,11 +145,11 @@ class Reply:
         self._usage = response["usage"] if isinstance(response.get("usage"), dict) else self._usage
         return response
 
-    def heard(self) -> Wire:
+    def known_end(self) -> Wire:
         """Return what is known of the usage and the model, be the reply cut off here or not."""
         usage = usage_of(self._usage) if self._usage else None
         details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
-        return self._draft.heard(usage, self._model, details)
+        return self._draft.known_end(usage, self._model, details)
 
     def end(self, event: Wire) -> list[Record]:
         """Return the last records: those of the event that ends the response."""
@@ -166,7 +166,7 @@ class Reply:
     def _end(self, event: Wire, response: Wire) -> Record:
         reason = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop"
         self._details = details_of(event, response)
-        return {"type": "end", "status": "ok", **outcome_of(response, reason), **self.heard()}
+        return {"type": "end", "status": "ok", **outcome_of(response, reason), **self.known_end()}
 
     def _end_items(self, output: list[Wire]) -> None:
         """Take the items that are not done from the whole output, or as they began."""

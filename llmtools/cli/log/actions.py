@@ -1,0 +1,182 @@
+"""The actions of llm-log on what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import InputError, NoInputError
+from ...records.jsonl import dumps
+from ...terminal import colour_wanted, visible
+from .place import given_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ...log.store import Store
+    from ..process import Process
+
+
+class Reader:
+    """The actions on what is stored."""
+
+    def __init__(self, process: Process, given: dict[str, Any]) -> None:
+        self.process = process
+        self.given = given
+        self._opened: list[Store] = []
+
+    def _store(self, *, writes: bool = False, creates: bool = False) -> Store:
+        from ...log.database import default_path
+        from ...log.store import Store
+
+        path = given_path(self.given) or default_path()
+        store = Store(path, writes=creates or (writes and path.exists()))
+        self._opened.append(store)
+        if store.said and not self.process.quiet:
+            self.process.say(store.said)
+        return store
+
+    def close(self) -> None:
+        """Let every log go, so that nothing but its one file is left."""
+        for store in self._opened:
+            store.close()
+
+    def _write(self, lines: Iterable[bytes]) -> None:
+        """Write lines as they are ready, some thousands in one write."""
+        ready: list[bytes] = []
+        for line in lines:
+            ready.append(line)
+            if len(ready) >= 1000 or len(line) > 1 << 18:
+                self.process.write_lines(ready)
+                ready = []
+        self.process.write_lines(ready)
+
+    def get(self, ref: str = "last") -> None:
+        """Write the records of a conversation."""
+        self._write(self._store().lines(ref))
+
+    def list(self) -> None:
+        """Write the conversations, the newest first."""
+        from ...log.search import conversations, listed
+
+        given = self.given
+        rows = conversations(self._store(), given["limit"], since=self._since(), model=given["model"])
+        self._write(dumps(row) if given["json"] else self._shown(listed(row)) for row in rows)
+
+    def _since(self) -> int | None:
+        from ...log.search import since
+
+        return since(self.given["since"]) if self.given["since"] else None
+
+    def _shown(self, line: str) -> bytes:
+        """Return a line for people; on a terminal no character of it is a command."""
+        return (visible(line) if self.process.is_terminal(1) else line).encode()
+
+    def search(self, *words: str) -> None:
+        """Write the messages that hold the words, the best match first."""
+        from ...log.search import MARKS, found, search
+
+        given, store = self.given, self._store()
+        asked = {name: given[name] for name in ("model", "role", "tool", "name")}
+        rows = search(store, " ".join(words), given["limit"], since=self._since(), **asked)
+        if not rows:
+            raise NoInputError("nothing found")
+        if given["json"]:
+            return self._write(store.message(row["node"]) for row in rows)
+        wanted = colour_wanted(given["color"], self.process.is_terminal(1))
+        marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
+        for row in rows:
+            line = self._shown(found(row))
+            for mark, shown in zip(MARKS, marks, strict=True):
+                line = line.replace(mark.encode(), shown.encode())
+            self.process.write_lines([line])
+
+    def tree(self, ref: str = "last") -> None:
+        """Draw the graph that a message stands in."""
+        from ...log import tree
+
+        rows = tree.rows(self._store(), None if self.given["all"] else ref)
+        self._write(map(self._shown, tree.dot(rows) if self.given["dot"] else tree.drawn(rows)))
+
+    def fork(self, ref: str, name: str) -> None:
+        """Give a name to a message, for a conversation to go on from there."""
+        self._write([self._store(writes=True).fork(ref, name).encode()])
+
+    def rm(self, *refs: str) -> None:
+        """Forget conversations."""
+        from ...log.upkeep import remove
+
+        count = remove(self._store(writes=True), refs)
+        if not self.process.quiet:
+            self.process.say(f"removed {_several(count, 'reference')} (llm-log gc deletes what nothing refers to)")
+
+    def gc(self) -> None:
+        """Delete what nothing refers to."""
+        from ...log.upkeep import collect
+
+        gone = collect(self._store(writes=True))
+        if not self.process.quiet:
+            said = f"{_several(gone['messages'], 'message')} and {_several(gone['attachments'], 'attachment')}"
+            self.process.say(f"deleted {said}, {max(gone['bytes'], 0)} bytes freed")
+
+    def usage(self) -> None:
+        """Write what was spent."""
+        from ...log import usage
+
+        given = self.given
+        by = given["by"]
+        rows = usage.usage(self._store(), by, since=self._since(), model=given["model"], name=given["name"])
+        if given["json"]:
+            return self._write(map(dumps, rows))
+        self._write(map(self._shown, usage.bars(rows, by) if given["plot"] else usage.table(rows, by)))
+
+    def export(self, *refs: str) -> None:
+        """Write conversations as records."""
+        from ...log.export import exported
+
+        self._write(exported(self._store(), refs))
+
+    def import_(self, *files: str) -> None:
+        """Take in what other files hold."""
+        from ...log.export import Importer
+
+        importer = Importer(self._store(creates=True))
+        try:
+            for file in files:
+                if file == "-":
+                    importer.lines(self.process.chunks(self.given["wait"]), "stdin")
+                else:
+                    importer.file(Path(file))
+        finally:
+            messages, responses, attachments = importer.added
+            if not self.process.quiet:
+                counts = (messages, "message"), (responses, "response"), (attachments, "attachment")
+                self.process.say("imported " + ", ".join(_several(*count) for count in counts))
+
+    def verify(self) -> None:
+        """Derive every hash again."""
+        from ...log.upkeep import verify
+
+        counts, wrong = verify(self._store())
+        if wrong:
+            for line in wrong[:-1]:
+                self.process.say(line)
+            raise InputError(wrong[-1])
+        self._write([", ".join(_several(count, name[:-1]) for name, count in counts.items()).encode()])
+
+    def path(self) -> None:
+        """Write where the log is."""
+        from ...log.database import default_path
+
+        self._write([bytes(given_path(self.given) or default_path())])
+
+    def backup(self, file: str) -> None:
+        """Write a copy of the log."""
+        from ...log.upkeep import backup
+
+        backup(self._store(), Path(file))
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,92 @@
+"""Exceptions to exit statuses: how every command runs as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from ..errors import InternalError, LlmToolsError, OutputError, UsageError
+from .process import Process, StreamFailure, Stuck
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    import click
+
+
+def main(command: click.Command, *, writes_records: bool) -> NoReturn:
+    """Run a command as the whole process."""
+    import gc
+
+    gc.disable()  # records are trees, and a command is over soon
+    process = Process(command.name or "llmtools", writes_records=writes_records)
+    try:
+        process.handle_signals()
+        status = _run(command, process)
+    except BrokenPipeError:
+        process.die(signal.SIGPIPE)
+    except Stuck:
+        status = 75
+    if process.signal is not None:
+        process.die(process.signal)
+    os._exit(status)
+
+
+def _run(command: click.Command, process: Process) -> int:
+    from click.exceptions import Exit
+
+    try:
+        with command.make_context(process.name, _arguments(), obj=process) as context:
+            command.invoke(context)
+        return process.status
+    except Exit as done:
+        return done.exit_code
+    except StreamFailure as failure:
+        return failure.status
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        return _fail(process, error if isinstance(error, LlmToolsError) else _translated(error, process.name))
+
+
+def _arguments() -> list[str]:
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(argument).decode(errors="replace")
+            raise UsageError(f"the argument {shown!r} is not UTF-8") from None
+    return sys.argv[1:]
+
+
+def _translated(error: Exception, name: str) -> LlmToolsError:
+    """Return the error that an exception of click's or of the system, or a bug, stands for."""
+    import click
+
+    if isinstance(error, click.ClickException):
+        dashed = isinstance(error, click.NoSuchOption)
+        advice = "a text that begins with - goes after --" if dashed else f"{name} --help says more"
+        return UsageError(f"{error.format_message().rstrip('.')} ({advice})")
+    if isinstance(error, OSError):
+        return OutputError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+    trace(error)
+    what = "out of memory" if isinstance(error, MemoryError) else f"a bug: {type(error).__name__}: {error}"
+    return InternalError(f"{what} (LLMTOOLS_DEBUG=1 shows where)")
+
+
+def _fail(process: Process, error: LlmToolsError) -> int:
+    """Tell of an error on stderr and, where records are written, on stdout; return the exit status."""
+    process.say(error.message)
+    if process.writes_records and not process.is_terminal(1) and not isinstance(error, OutputError):
+        process.write_error(error)
+    return error.exit_status
+
+
+def trace(error: BaseException) -> None:
+    """Write to stderr where an exception comes from, if LLMTOOLS_DEBUG is set."""
+    if os.environ.get("LLMTOOLS_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)

@@ -1,0 +1,248 @@
+"""The run of one llm-send: what it reads, sends and writes."""
+
+from __future__ import annotations
+
+import time
+
+from ...errors import CancelledError, InputError, LlmToolsError, NoKeyError, OutputError, TimedOutError, UsageError
+from ...exchange.ask import Asker, RecordAnswer, target_of
+from ...http.endpoint import Secret
+from ...providers.names import is_built_in
+from ...records.jsonl import dumps
+from ...records.state import HISTORY
+from ..process import StreamFailure
+from .relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ...exchange.ask import AskOptions, Question
+    from ...exchange.exchange import Exchange
+    from ...log.journal import Entry, Journal
+    from ...providers.target import Target
+    from ...records.jsonl import Line
+    from ...records.types import Message, Record
+    from ..process import Process
+    from .save import SaveFile
+
+WITHOUT_EVENTS = HISTORY | {"error", "notice"}
+
+
+class Sender:
+    """Reads a stream and answers it. A failure sets the status of the process.
+
+    log: True or False where an option says it, None where the configuration does.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        options: AskOptions,
+        save: SaveFile | None = None,
+        *,
+        log: bool | None = None,
+        is_dry_run: bool = False,
+        has_events: bool = True,
+    ) -> None:
+        self.process = process
+        self._asker = Asker(options, self._resolve)
+        self._relay = Relay(options.system, self._save_line)
+        self._save = save
+        self._log = log
+        self._is_dry_run = is_dry_run
+        self._has_events = has_events
+        self._tools: list[tuple[int, Record]] = []
+        self._journal: Journal | None = None
+        self._until: float | None = None
+        self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
+
+    # Input
+
+    def read(self, wait: float) -> None:
+        """Pass the stream on; answer each conversation record as it comes."""
+        try:
+            for lines in self.process.batches(wait):
+                self._take(lines)
+        except InputError:  # what came before the wrong line goes out first
+            self._pass_on(self._relay.release(events=True))
+            raise
+        self._pass_on(self._relay.eof())
+
+    def _take(self, lines: list[Line]) -> None:
+        out: list[bytes] = []
+        for record, raw in lines:
+            if record["type"] == "conversation":
+                self._pass_on(out)
+                out, raw = [], dumps(self._answered(record))
+            elif record["type"] == "tool":
+                self._tools.append((len(self._relay.conversation.messages), record))
+            out += self._relay.feed(record, raw)
+        self._pass_on(out)
+
+    def _pass_on(self, lines: list[bytes]) -> None:
+        if not self._is_dry_run:
+            self.process.write_lines(lines)
+
+    def _save_line(self, line: bytes) -> None:
+        if self._save is not None:
+            self._save.write(line)
+
+    # The model
+
+    def _resolve(self, model: str, key: Secret | None) -> Target:
+        """Look a model up. A signal may interrupt it: a key may be long in coming."""
+        if key is not None and (model != self._asker.options.model or is_built_in(model)):
+            raise UsageError("a key option goes with --base-url, or with a provider's model that -m names")
+        try:
+            with self.process.interruptible():
+                return self._target(model, key)
+        except CancelledError:
+            self.process.check_stdout()
+            raise
+
+    def _target(self, model: str, key: Secret | None) -> Target:
+        try:
+            return target_of(model, key)
+        except NoKeyError as error:
+            if not self._is_dry_run:
+                raise
+            if not self.process.quiet:
+                self.process.say(error.message)
+            return target_of(model, Secret("none"))  # what is shown of it is masked
+
+    # The stream
+
+    def answer(self) -> None:
+        """Answer the stream, or pass on that it has failed."""
+        conversation, relay = self._relay.conversation, self._relay
+        if conversation.conversations and not conversation.messages:
+            return
+        failure = conversation.failure
+        if failure is not None and not self._asker.options.anyway:
+            self._pass_on(relay.release(events=True))
+            raise StreamFailure(failure)
+        self._pass_on(relay.release(events=False))
+        if self.process.signal is not None:
+            raise self.process.cancelled()
+        question = self._asker.question(conversation)
+        if self._is_dry_run:
+            return self._show(question)
+        self._emit(question.notices)
+        self.process.check_stdout()
+        for tool in question.tools:
+            self._pass_on([dumps(tool)])
+            self._save_line(dumps(tool))
+            self._tools.append((len(conversation.messages), tool))
+        entry = self._entry(question, conversation.messages, self._tools)
+        self._finish(self._write_reply(question.exchange(*entry)))
+
+    def _entry(
+        self,
+        question: Question,
+        messages: list[Message],
+        tools: list[tuple[int, Record]],
+        record: Record | None = None,
+    ) -> tuple[Entry, ...]:
+        """Return where the conversation is stored: one entry of the log, or none."""
+        if not self._is_logged(question.target):
+            return ()
+        from ...log.journal import Journal
+
+        self._journal = self._journal or Journal(self.process.say)
+        return (self._journal.entry(messages, tools, record),)
+
+    def _is_logged(self, target: Target) -> bool:
+        if self._log is not None or self._asker.options.endpoint is not None:
+            return bool(self._log)
+        if target.endpoint is None:
+            return False
+        from ...providers.config import read
+
+        return read().log
+
+    def _show(self, question: Question) -> None:
+        request, notices = question.exchange().dry_run()
+        for record in notices if not self.process.quiet else ():
+            self.process.say(record["message"])
+        self.process.write_lines([request])
+
+    def _write_reply(self, exchange: Exchange) -> Exchange:
+        """Write the records of the reply; save its messages, however the run ends."""
+        try:
+            for records in self._batches(exchange):
+                self._emit(records)
+        finally:
+            exchange.cancel(self._cancelled)
+            for message in exchange.messages:
+                self._save_line(dumps(message))
+        return exchange
+
+    def _batches(self, exchange: Exchange) -> Iterator[list[Record]]:
+        """Yield the batches of an exchange. A signal, or the end of --timeout, ends the wait for the
+        next one, and the exchange; its last records still come."""
+        limit = self._asker.options.limits.total
+        until = time.monotonic() + limit if limit is not None else None
+        batches = exchange.batches(self.process.sleep)
+        try:
+            while True:
+                with self.process.interruptible(until):
+                    records = next(batches, None)
+                if records is None:
+                    break
+                yield records
+        except (CancelledError, TimedOutError) as error:
+            self._cancelled = error
+        finally:
+            batches.close()
+        yield exchange.cancel(self._cancelled)
+
+    def _emit(self, records: list[Record]) -> None:
+        if not self._has_events:
+            records = [record for record in records if record["type"] in WITHOUT_EVENTS]
+        if self.process.verbose:
+            for record in records:
+                if record["type"] == "notice":
+                    self.process.say(record["message"])
+        self.process.write_records(records)
+
+    def _finish(self, exchange: Exchange) -> None:
+        if exchange.failure is not None and self.process.signal is None:
+            self.process.say(exchange.failure.message)
+            self.process.status = exchange.failure.exit_status
+
+    # Conversation records
+
+    def _answered(self, record: Record) -> Record:
+        """Return a conversation record with its reply, or with the error that came instead."""
+        answer = RecordAnswer(self._asker, record)
+        if answer.failure is not None:
+            self.process.status = self.process.status or answer.failure["exit_status"]
+            return answer.record
+        try:
+            self._answer_record(answer)
+        except OutputError:
+            raise
+        except LlmToolsError as error:
+            answer.add_error(error)
+            self._tell(answer.record, error)
+        return answer.record
+
+    def _answer_record(self, answer: RecordAnswer) -> None:
+        question = answer.question()
+        if self._is_dry_run:
+            return self._show(question)
+        record = answer.record
+        tools = [(0, tool) for tool in record.get("tools", ())]
+        exchange = question.exchange(*self._entry(question, record["messages"], tools, record))
+        for _ in self._batches(exchange):
+            pass
+        answer.add_reply(exchange)
+        if exchange.failure is not None:
+            self._tell(record, exchange.failure)
+
+    def _tell(self, record: dict[str, Any], error: LlmToolsError) -> None:
+        named = f" {record['id']}" if "id" in record else ""
+        self.process.say(f"conversation{named}: {error.message}")
+        self.process.status = self.process.status or error.exit_status

@@ -1,0 +1,133 @@
+"""Does what a player wants done: the one file that sleeps, connects, reads and downloads for an exchange.
+
+`drive` and `adrive` are the same loop, blocking and for asyncio.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..errors import InternalError, LlmToolsError
+from ..http.request import Emit, Fetch, Open, Read, Sleep
+from ..records.jsonl import dumps, loads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Generator
+    from typing import Any, Protocol
+
+    from ..http.request import Want
+    from ..http.transport import AsyncConnection, Connection
+    from ..records.types import Record
+    from .response_records import ResponseRecords
+
+    class Source(Protocol):
+        """What wants are taken from."""
+
+        def next_want(self, answer: Any) -> Want | None:
+            """Take the answer to the last want; return the next one, None at the end."""
+
+        def fail(self, error: LlmToolsError) -> None:
+            """Take an error that came in the midst of a want: the last records still come."""
+
+
+def _fetched(want: Fetch) -> bytes | LlmToolsError:
+    from ..http.transport import fetch
+
+    try:
+        return fetch(want.url, is_public=want.is_public)
+    except LlmToolsError as error:
+        return error
+
+
+def _connection() -> Connection:
+    from ..http.transport import Connection
+
+    return Connection()
+
+
+def _async_connection() -> AsyncConnection:
+    from ..http.transport import AsyncConnection
+
+    return AsyncConnection()
+
+
+def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
+    """Yield the records of a source, those that are ready at the same moment together.
+
+    A LlmToolsError raised by `sleep`, or by a signal's handler, ends the response with that error;
+    the last records still come.
+    """
+    connection: Connection | None = None
+    answer: Any = None
+    try:
+        while (want := source.next_want(answer)) is not None:
+            answer = None
+            try:
+                if isinstance(want, Emit):
+                    yield want.records
+                elif isinstance(want, Read):
+                    answer = connection.read() if connection is not None else b""
+                elif isinstance(want, Sleep):
+                    sleep(want.seconds)
+                elif isinstance(want, Fetch):
+                    answer = _fetched(want)
+                else:
+                    connection = connection or _connection()
+                    answer = connection.open(want)
+            except LlmToolsError as error:
+                if isinstance(want, Read):
+                    answer = error  # what came before it may be a whole reply
+                else:
+                    source.fail(error)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+async def adrive(source: Source) -> AsyncGenerator[list[Record], None]:
+    """As `drive`, for asyncio. A task that is cancelled closes its connection."""
+    from asyncio import sleep, to_thread
+
+    connection: AsyncConnection | None = None
+    answer: Any = None
+    try:
+        while (want := source.next_want(answer)) is not None:
+            answer = None
+            try:
+                if isinstance(want, Emit):
+                    yield want.records
+                elif isinstance(want, Read):
+                    answer = await connection.read() if connection is not None else b""
+                elif isinstance(want, Sleep):
+                    await sleep(want.seconds)
+                elif isinstance(want, Fetch):
+                    answer = await to_thread(_fetched, want)
+                else:
+                    connection = connection or _async_connection()
+                    answer = await connection.open(want)
+            except LlmToolsError as error:
+                if isinstance(want, Read):
+                    answer = error  # what came before it may be a whole reply
+                else:
+                    source.fail(error)
+    finally:
+        if connection is not None:
+            await connection.close()
+
+
+def dry_run(response: ResponseRecords) -> tuple[bytes, list[Record]]:
+    """Return the HTTP request that would be sent, as a JSON object of method, url, headers and body,
+    the key masked; and the notices that come before it. Raises what the response fails with.
+    """
+    notices: list[Record] = []
+    want = response.next_want(None)
+    while isinstance(want, (Emit, Fetch)) and response.failure is None:
+        notices += want.records if isinstance(want, Emit) else []
+        want = response.next_want(_fetched(want) if isinstance(want, Fetch) else None)
+    if not isinstance(want, Open):
+        raise response.failure or InternalError("the player of an endpoint opened no request")
+    endpoint, request = want.endpoint, want.request
+    headers = {**request.headers, **dict.fromkeys(endpoint.headers, "***"), **endpoint.key_header(is_masked=True)}
+    shown = {"method": request.method, "url": endpoint.url(request.path), "headers": headers}
+    return dumps({**shown, "body": loads(request.body)}), notices

@@ -1,0 +1,198 @@
+"""One response as the records of a stream, made of what a player emits. No I/O.
+
+Rules:
+* A player emits events and `end`; or it raises. The records come in their order: start, events,
+  error, message, end.
+* What came before a failure is kept: the message is assembled from it, whatever happens.
+* A failure before the first event is an `error` outside any response.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..errors import (
+    CancelledError,
+    FilteredError,
+    InputError,
+    LlmToolsError,
+    PausedError,
+    ProtocolError,
+    RefusedError,
+    TruncatedError,
+    from_record,
+)
+from ..http.request import Emit
+from ..records.build import notice, rfc3339
+from ..records.fold import Fold
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Protocol
+
+    from ..http.request import Want
+    from ..protocols.request import Request
+    from ..records.conversation import Conversation
+    from ..records.types import Message, Record
+
+    class Player(Protocol):
+        """What plays a model."""
+
+        provider: str
+
+        def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
+            """Yield wants until the reply is over. Raises the LlmToolsError that it fails with."""
+
+        def known_end(self) -> dict[str, Any]:
+            """Return the fields of `end` that are known so far."""
+
+
+class ResponseRecords:
+    """The records of one response. `next_want` hands the player's wants on until the response is
+    over; then `failure` says how it ended (None: well), and `message` is what came, None for nothing.
+
+    may_pause: whether a reply that the model pauses can still be continued.
+    """
+
+    def __init__(self, player: Player, conversation: Conversation, request: Request, *, may_pause: bool = True) -> None:
+        self.failure: LlmToolsError | None = None
+        self.message: Message | None = None
+        self.is_over = False
+        self._player = player
+        self._request = request
+        self._may_pause = may_pause
+        self._steps: Any = iter(player.play(conversation, request))
+        self._fold = Fold()
+        self._start: Record | None = None
+        self._end: Record | None = None
+        self._begun = time.monotonic()
+        self._first: float | None = None
+
+    def elapsed(self) -> float:
+        """Return the seconds since the response was asked for."""
+        return time.monotonic() - self._begun
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the model paused, and nothing failed."""
+        return self.failure is None and self._end is not None and self._end.get("finish_reason") == "pause"
+
+    def next_want(self, answer: Any) -> Want | None:
+        """Take the answer to the last want; return the next one, None behind the last records."""
+        while not self.is_over:
+            try:
+                want = None if self.failure is not None else self._steps.send(answer)
+                if not isinstance(want, Emit):
+                    return want if want is not None else Emit(self.finish())
+                if records := self._take(want.records):
+                    return Emit(records)
+            except StopIteration:
+                return Emit(self.finish())
+            except LlmToolsError as error:
+                self.failure = self.failure or error
+            answer = None
+        return None
+
+    def cancel(self, error: LlmToolsError) -> list[Record]:
+        """End the response from outside; return its last records, none where it is over. A reply
+        whose `end` has come is whole."""
+        if self.is_over:
+            return []
+        if self._end is None:
+            self.failure = self.failure or error
+        return self.finish()
+
+    def _take(self, events: list[Record]) -> list[Record]:
+        records: list[Record] = []
+        for event in events:
+            kind = event["type"]
+            if kind == "end":
+                self._end = event
+            elif kind == "error":
+                self.failure = from_record(event)  # type: ignore[arg-type]
+                break
+            elif kind == "start":
+                records.append(self._open(event))
+            else:
+                if "part_index" in event and self._first is None:
+                    self._first = time.monotonic()
+                    if self._start is None:
+                        records.append(self._open({}))
+                self._feed(event)
+                records.append(event)
+                if kind == "reset":
+                    self._start = self._end = None
+        return records
+
+    def _feed(self, event: Record) -> None:
+        try:
+            self._fold.feed(event)
+        except InputError as error:
+            raise ProtocolError(f"{self._player.provider}: {error.message}") from None
+
+    def _open(self, event: Record) -> Record:
+        start = {
+            "type": "start",
+            "response_id": event.get("response_id") or f"resp_{os.urandom(12).hex()}",
+            "model": self._request.model,
+            "provider": self._player.provider,
+            "created": rfc3339(),
+        }
+        if asked := self._request.record():
+            start["request"] = asked
+        rest = {name: value for name, value in event.items() if name not in start}
+        self._start = {**start, **rest}
+        self._fold.feed(self._start)
+        return self._start
+
+    def finish(self) -> list[Record]:
+        """End the response here; return its last records."""
+        self.is_over = True
+        self.failure = self.failure or self._verdict()
+        records: list[Record] = []
+        if self._start is None and self._end is not None:
+            records.append(self._open({}))
+        if self.failure is not None and (self._start is None or not isinstance(self.failure, CancelledError)):
+            record: Record = dict(self.failure.to_record())
+            records.append(record)
+            self._fold.feed(record)
+        if self._start is None:
+            return records
+        end = self._end_record(self._start["response_id"])
+        if end.get("finish_reason") == "length":
+            records.append(notice("length", "the answer stopped at the length limit"))
+        if self.is_paused:
+            records.append(notice("pause", "the model paused; it is asked to go on"))
+        self._fold.feed(end)
+        self.message = self._fold.message()
+        return [*records, self.message, end]  # type: ignore[list-item]
+
+    def _verdict(self) -> LlmToolsError | None:
+        """Return the failure that the `end` stands for, where nothing failed before."""
+        if self._end is None:
+            return TruncatedError(f"{self._player.provider}: the reply was cut off before its end")
+        reason = self._end.get("finish_reason")
+        if reason == "refusal":
+            return RefusedError("the model refused")
+        if reason == "content_filter":
+            return FilteredError("a content filter took the answer")
+        if reason == "pause" and not self._may_pause:
+            return PausedError(f"{self._player.provider}: the model paused and did not go on")
+        return None
+
+    def _end_record(self, response_id: str) -> Record:
+        failure = self.failure
+        end: Record = {"type": "end", "response_id": response_id, "status": "ok"}
+        if failure is not None:
+            end["status"] = failure.code if isinstance(failure, (CancelledError, TruncatedError)) else "error"
+            end["exit_status"] = failure.exit_status
+        end["finish_reason"] = "stop" if failure is None else "error"
+        fields = {**self._player.known_end(), **(self._end or {})}  # known also of a reply that was cut off
+        end.update({name: value for name, value in fields.items() if name not in ("type", "status")})
+        timing = {"total": round(self.elapsed(), 3)}
+        if self._first is not None:
+            timing = {"first": round(self._first - self._begun, 3), **timing}
+        end["timing"] = timing
+        return end

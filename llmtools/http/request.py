@@ -1,0 +1,102 @@
+"""A request over HTTP, its limits, and the wants of a player.
+
+A player (see `exchange.players`) does no I/O. It is a generator that yields what it wants done, one
+of these at a time, and is sent the answer:
+
+    Emit(records)    pass records on                              None
+    Sleep(seconds)   wait                                         None
+    Open(…)          send a request, wait for the response head   Opened or a LlmToolsError
+    READ             read the next bytes of the body              bytes, b"" at the end, or a LlmToolsError
+    Fetch(url, …)    download a file                              bytes or a LlmToolsError
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from ..records.types import Record
+    from .endpoint import Endpoint
+
+    Want: TypeAlias = "Emit | Sleep | Open | Read | Fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request: `path` is appended to the endpoint's base URL; `headers` carry no key."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take, in seconds, and how often they are tried.
+
+    total: the whole response with all its tries (None: no limit); connect: one connection;
+    idle: without an event; progress: without content, though events come; retries: further
+    tries; retry_stream: also after the first event, which is taken back by a `reset`;
+    pauses: how often a reply that the model pauses is continued.
+
+        llmtools.get_model("echo").prompt("hi", limits=llmtools.Limits(total=60, retries=0)).text()  # "hi"
+    """
+
+    total: float | None = None
+    connect: float = 10.0
+    idle: float = 300.0
+    progress: float = 600.0
+    retries: int = 2
+    retry_stream: bool = False
+    pauses: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Pass records on."""
+
+    records: list[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for some seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send a request, and wait for the head of the response."""
+
+    request: HttpRequest
+    endpoint: Endpoint
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The head of a response. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the next bytes of the body."""
+
+
+READ = Read()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Download a file. With `is_public` the URL must not lead to this machine or a private network."""
+
+    url: str
+    is_public: bool

@@ -1,0 +1,335 @@
+"""Models, responses and conversations, for asyncio: `get_async_model`. The same as `sync`, awaited."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from ..errors import LlmToolsError
+from .messages import Attachment, Event, Message, ToolCall, ToolResult, Usage
+from .model_ref import ModelRef, known_name
+from .prompt import build_prompt
+from .state import ResponseState
+from .toolbox import Hooks
+from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
+    from typing import Unpack
+
+    from ..exchange.exchange import Exchange
+    from .prompt import Asked, Prompt
+    from .toolbox import After, Before, Given
+    from .turns import Turn
+
+
+class AsyncResponse(ResponseBase):
+    """As `Response`, for asyncio.
+
+        async def main() -> None:
+            response = llmtools.get_async_model("echo").prompt("hi")
+            async for chunk in response:
+                print(chunk, end="")
+            print(await response.usage())
+
+        asyncio.run(main())
+
+    A task that is cancelled while it reads closes the connection; so does `aclose`.
+    """
+
+    def __init__(self, prompt: Prompt, later: Callable[[], Awaitable[Prompt]] | None = None) -> None:
+        from asyncio import Lock
+
+        self._state = ResponseState(prompt)
+        self.is_opening: bool = later is None
+        self._source = AsyncSteps(self._state, later)
+        self._lock = Lock()
+        self._callbacks: list[Callable[[AsyncResponse], object]] = []
+
+    @property
+    def model(self) -> AsyncModel:
+        """The model that was asked."""
+        return self.prompt.model  # type: ignore[return-value]
+
+    async def _pull(self, seen: int) -> bool:
+        state = self._state
+        while len(state.events) <= seen and not state.is_done:
+            async with self._lock:
+                if len(state.events) <= seen and not state.is_done:
+                    state.is_done = await anext(self._source, self) is self
+        while state.is_done and self._callbacks:
+            done = self._callbacks.pop(0)(self)
+            if inspect.isawaitable(done):
+                await done
+        return len(state.events) > seen
+
+    def _require_end(self) -> None:
+        if not self.is_done:
+            raise RuntimeError("the response has not ended: await it first")
+
+    async def wait(self) -> None:
+        """Wait for the end of the response; what it failed with is in `error`."""
+        while await self._pull(len(self._state.events)):
+            pass
+
+    async def aclose(self) -> None:
+        """Give the response up, and close its connection: from then on it has failed."""
+        async with self._lock:  # not while another task waits for more
+            await self._source.aclose()
+
+    async def on_done(self, callback: Callable[[AsyncResponse], object]) -> None:
+        """Have `callback`, a function or a coroutine function, called as `Response.on_done` does."""
+        self._callbacks.append(callback)
+        if self.is_done:
+            await self._pull(0)
+
+    async def astream_events(self) -> AsyncIterator[Event]:
+        """Yield the events of the response, as `Response.stream_events` does.
+
+        async for event in response.astream_events():
+            print(event.type, event.chunk)
+        """
+        place = 0
+        while await self._pull(place):
+            event = self._state.events[place]
+            place += 1
+            if not self._hidden(event):
+                yield event
+        self._state.check()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for event in self.astream_events():
+            if is_text(event):
+                yield event.chunk
+
+    def __await__(self) -> Generator[Any, None, AsyncResponse]:
+        """Wait for the end of the response; give it back."""
+
+        async def ended() -> AsyncResponse:
+            await self.wait()
+            return self
+
+        return ended().__await__()
+
+    async def text(self) -> str:
+        """Return the whole text. Raises the error with which the response failed.
+
+        await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
+        """
+        await self.wait()
+        self._state.check()
+        return self._state.text()
+
+    async def messages(self) -> list[Message]:
+        """Return the messages that the response made."""
+        await self.wait()
+        return self._state.copies()
+
+    async def reasoning(self) -> str:
+        """Return what the model told of its reasoning."""
+        await self.wait()
+        return "".join([part.text for part in self._state.parts("reasoning")])
+
+    async def tool_calls(self) -> list[ToolCall]:
+        """Return the calls that wait for their results."""
+        await self.wait()
+        return self._state.calls()
+
+    async def attachments(self) -> list[Attachment]:
+        """Return the images, sounds and files that the model made."""
+        await self.wait()
+        return self._state.attachments()
+
+    async def usage(self) -> Usage:
+        """Return the tokens that it took."""
+        await self.wait()
+        return self._state.usage()
+
+    async def json(self) -> Any:
+        """Return the answer to a schema, or the message with its `response`, as `Response.json` does."""
+        await self.wait()
+        return self._state.json()
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the model stopped, as `Response.finish_reason`. A property cannot wait: await the response
+        first. Raises RuntimeError before its end."""
+        self._require_end()
+        return self._state.response().get("finish_reason")
+
+    async def execute_tool_calls(
+        self,
+        *,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        tool_calls_list: Sequence[ToolCall] | None = None,
+        tools: Iterable[Given] | None = None,
+    ) -> list[ToolResult]:
+        """Run the calls that wait, side by side; return their results in the order of the calls.
+
+        As `Response.execute_tool_calls`; the hooks may be coroutine functions.
+        """
+        calls = await self.tool_calls() if tool_calls_list is None else tool_calls_list
+        await (ready := self._state.tools_or(tools)).prepare_async()
+        return await ready.arun(calls, Hooks(before_call, after_call))
+
+    async def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+        """Return the response to the next turn, as `Response.reply` does.
+
+        reply = await response.reply("and then?")
+        print(await reply.text())
+        """
+        await self.text()
+        given = asked.get("tool_results")
+        results = await self.execute_tool_calls(tools=asked.get("tools")) if given is None else given
+        return AsyncResponse(self._state.next_prompt(prompt, results, asked))
+
+    async def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold of it, as `Response.to_dict` does."""
+        await self.wait()
+        return self._state.to_dict()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:
+        """Return the response that `to_dict` told of, as `Response.from_dict` does."""
+        state = ResponseState.from_dict(data, model, get_async_model)
+        response = cls(state.prompt)
+        response._state = state
+        return response
+
+
+class AsyncChain(ToolLoop[AsyncResponse]):
+    """As `Chain`, for asyncio: `await chain.text()`, `async for chunk in chain`."""
+
+    async def responses(self) -> AsyncIterator[AsyncResponse]:
+        """Yield the responses, each before it is read."""
+        place = 0
+        while place < len(self._responses) or await self._follow():
+            yield self._responses[place]
+            place += 1
+
+    async def astream_events(self) -> AsyncIterator[Event]:
+        """Yield the events of all responses."""
+        async for response in self.responses():
+            async for event in response.astream_events():
+                yield event
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for response in self.responses():
+            async for chunk in response:
+                yield chunk
+
+    async def text(self) -> str:
+        """Return the texts of all responses, joined."""
+        return "".join([chunk async for chunk in self])
+
+
+class AsyncTalk(Turns[AsyncResponse, AsyncChain]):
+    """As `Talk`, for asyncio: `await conversation.prompt("hi").text()`."""
+
+    model: AsyncModel
+    _chain = AsyncChain
+
+    def _new_response(self, prompt: Prompt, turn: Turn | None) -> AsyncResponse:
+        return AsyncResponse(prompt, turn)
+
+
+class AsyncModel(ModelRef):
+    """A model to ask in asyncio. `llmtools.get_async_model` gives one.
+
+    await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
+    """
+
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+        """Return the response to a prompt, as `Model.prompt` does: it is what is awaited.
+
+        async for chunk in llmtools.get_async_model("echo").prompt("hi"):
+            print(chunk, end="")
+        """
+        return AsyncResponse(build_prompt(self, prompt, asked))
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> AsyncChain:
+        """Return the responses to a prompt and to the results of the tools, as `Model.chain` does."""
+        return AsyncChain(self.prompt(prompt, **asked), chain_limit, Hooks(before_call, after_call))
+
+    def conversation(
+        self,
+        *,
+        chain_limit: int | None = CHAIN_LIMIT,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **settings: Unpack[Asked],
+    ) -> AsyncTalk:
+        """Return a conversation that remembers its turns, as `Model.conversation` does."""
+        return AsyncTalk(self, chain_limit, Hooks(before_call, after_call), settings)
+
+
+def get_async_model(
+    name: str | None = None, *, base_url: str | None = None, protocol: str | None = None, key: str | None = None
+) -> AsyncModel:
+    """Return a model to ask in asyncio, as `get_model` does."""
+    return AsyncModel(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
+
+
+class AsyncSteps:
+    """As `steps`, by `anext`; what may wait for a disk or a keyring does so in a thread.
+
+    It is not a generator: the generators that are open when their loop ends are all closed at once,
+    and one that closes another then fails.
+    """
+
+    def __init__(self, state: ResponseState, later: Callable[[], Awaitable[Prompt]] | None) -> None:
+        self._state = state
+        self._later = later
+        self._exchange: Exchange | None = None
+        self._batches: AsyncGenerator[list[dict[str, Any]], None] | None = None
+
+    async def __anext__(self) -> None:
+        state = self._state
+        try:
+            if self._batches is None:
+                self._batches = await self._opened()
+            async for records in self._batches:
+                return state.add_records(records)
+            if self._exchange is not None:
+                state.end(self._exchange)
+        except LlmToolsError as error:
+            state.error = state.error or error
+        except BaseException:
+            state.give_up(self._exchange)
+            raise
+        raise StopAsyncIteration
+
+    async def _opened(self) -> AsyncGenerator[list[dict[str, Any]], None]:
+        from asyncio import to_thread
+
+        if self._later is not None:
+            self._state.prompt = await self._later()
+        await self._state.prompt.tools.prepare_async()
+        self._exchange = await to_thread(self._state.exchange)
+        return self._exchange.abatches()
+
+    async def aclose(self) -> None:
+        """Close the connection; end the response, if that is not over."""
+        if self._batches is not None:
+            await self._batches.aclose()
+        if not self._state.is_done:
+            self._state.give_up(self._exchange)

@@ -1,0 +1,189 @@
+"""How one response follows another, and what the two kinds of responses share. Nothing here waits by itself.
+
+The code of a tool loop and of a turn is written once, as coroutines. AsyncChain and AsyncTalk await
+them; Chain and Talk run them with `run_without_waiting`, since nothing in them suspends then.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Generic, TypeVar
+
+from ..tools.calls import goes_on
+from .messages import Event
+from .model_ref import ModelRef
+from .prompt import build_prompt
+from .state import ResponseState, pending_calls
+from .toolbox import Hooks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import TypeAlias, Unpack
+
+    from ..errors import LlmToolsError
+    from .prompt import Asked, Prompt
+    from .toolbox import After, Before
+
+    Turn: TypeAlias = Callable[[], Coroutine[Any, Any, Prompt]]
+
+T = TypeVar("T")
+ResponseT = TypeVar("ResponseT")
+ChainT = TypeVar("ChainT")
+
+CHAIN_LIMIT = 10
+"""How often a chain asks again with the results of tools."""
+
+
+async def maybe_await(value: Any) -> Any:
+    """Return a value, or what it gives when it is awaited."""
+    return await value if isawaitable(value) else value
+
+
+def run_without_waiting(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result. Raises RuntimeError for another."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise RuntimeError("the coroutine waits for something")
+
+
+class ResponseBase:
+    """What Response and AsyncResponse share: what needs no waiting."""
+
+    _state: ResponseState
+    is_opening: bool
+    """Whether its prompt is known from the start: it goes on from no other response."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """What was asked; `prompt.messages` is the whole conversation, as the model sees it."""
+        return self._state.prompt
+
+    @property
+    def error(self) -> LlmToolsError | None:
+        """What the response failed with; None where it did not, or not yet."""
+        return self._state.error
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all of it came, or it failed."""
+        return self._state.is_done
+
+    def __repr__(self) -> str:
+        state = repr(self._state.text()) if self.is_done else "not read yet"
+        return f"<{type(self).__name__} of {self.prompt.model.model_id}: {state}>"
+
+    def _hidden(self, event: Event) -> bool:
+        return event.type == "reasoning" and self.prompt.hide_reasoning
+
+
+def is_text(event: Event) -> bool:
+    """Return whether an event adds to the text of the answer."""
+    return event.type == "text" and event.get("phase") != "commentary" and bool(event.chunk)
+
+
+class ToolLoop(Generic[ResponseT]):
+    """The tool loop that Chain and AsyncChain share."""
+
+    def __init__(self, first: ResponseT, limit: int | None, hooks: Hooks, kept: list[ResponseT] | None = None) -> None:
+        self._first: Any = first
+        self._limit = limit or None
+        self._hooks = hooks
+        self._responses: list[Any] = []
+        self._kept = [] if kept is None else kept
+
+    async def _follow(self) -> bool:
+        """Ask again where the last response made calls; return whether there is one more."""
+        if not self._responses:
+            return self._keep(await self._opened())
+        last = self._responses[-1]
+        calls = await maybe_await(last.tool_calls())
+        if not goes_on(calls, len(self._responses) - 1, self._limit, "chain_limit"):
+            return False
+        ran = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
+        results = await maybe_await(ran)
+        return self._keep(await maybe_await(last.reply(tool_results=results)))
+
+    def _keep(self, response: Any) -> bool:
+        self._responses.append(response)
+        self._kept.append(response)
+        return True
+
+    async def _opened(self) -> Any:
+        """Return the first response; the calls that its messages end with are run before."""
+        first, prompt, hooks = self._first, self._first.prompt, self._hooks
+        calls = pending_calls(prompt.conversation()) if first.is_opening else []
+        if not calls:
+            return first
+        ran = first.execute_tool_calls(tool_calls_list=calls, before_call=hooks.before, after_call=hooks.after)
+        return type(first)(prompt.answered(await maybe_await(ran)))
+
+
+async def next_turn(
+    before: list[Any], hooks: Hooks, prompt: str | None, asked: Asked, opening: Callable[[], Prompt]
+) -> Prompt:
+    """Return the prompt of the turn after the last response that did not fail; `opening` where all failed."""
+    for response in reversed(before):
+        await maybe_await(response.wait())
+        if response.error is None:
+            turn: Any = dict(asked)
+            if turn.get("tool_results") is None:
+                turn["tool_results"] = await maybe_await(
+                    response.execute_tool_calls(
+                        before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
+                    )
+                )
+            reply = await maybe_await(response.reply(prompt, **turn))
+            return reply.prompt  # type: ignore[no-any-return]
+    return opening()
+
+
+class Turns(Generic[ResponseT, ChainT]):
+    """What Talk and AsyncTalk share."""
+
+    model: ModelRef
+    _chain: type[Any]
+
+    def __init__(self, model: ModelRef, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
+        self.model = model
+        self.responses: list[ResponseT] = []
+        self._chain_limit = chain_limit
+        self._hooks = hooks
+        self._settings = settings
+
+    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> ResponseT:
+        """Return the response to the next turn, as `Model.prompt` does."""
+        response = self._response(prompt, asked)
+        self.responses.append(response)
+        return response
+
+    def chain(
+        self,
+        prompt: str | None = None,
+        *,
+        chain_limit: int | None = None,
+        before_call: Before | None = None,
+        after_call: After | None = None,
+        **asked: Unpack[Asked],
+    ) -> ChainT:
+        """Return the responses to the next turn, as `Model.chain` does."""
+        hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
+        limit = self._chain_limit if chain_limit is None else chain_limit
+        chain: ChainT = self._chain(self._response(prompt, asked), limit, hooks, self.responses)
+        return chain
+
+    def _response(self, prompt: str | None, asked: Asked) -> ResponseT:
+        opening = partial(build_prompt, self.model, prompt, {**self._settings, **asked})
+        if not self.responses:
+            return self._new_response(opening(), None)
+        before: Any = self.responses[-1]
+        return self._new_response(
+            before.prompt, partial(next_turn, self.responses[:], self._hooks, prompt, asked, opening)
+        )
+
+    def _new_response(self, prompt: Prompt, turn: Turn | None) -> ResponseT:
+        """Return the response to a prompt; to the one that `turn` makes when it is read, if there is one."""
+        raise NotImplementedError

@@ -1,0 +1,48 @@
+"""Anthropic Messages: its data."""
+
+from __future__ import annotations
+
+import re
+
+from ..options import Places
+from ..spec import Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = "2026-10-21"
+OLD_VERSION = "2023-06-01"
+
+
+def _next_page(body: dict[str, Any]) -> dict[str, str]:
+    """https://platform.claude.com/docs/en/api/models/list"""
+    last = body.get("last_id")
+    return {"after_id": last} if body.get("has_more") is True and isinstance(last, str) else {}
+
+
+SPEC = Spec(
+    name="anthropic",
+    options=Places(
+        {
+            "temperature": "temperature",
+            "top_p": "top_p",
+            "top_k": "top_k",
+            "max_tokens": "max_tokens",
+            "stop": "stop_sequences",
+            "parallel_tool_calls": "!tool_choice.disable_parallel_tool_use",
+            "service_tier": "service_tier",
+        },
+    ),
+    key_header=("x-api-key", ""),
+    server_tools={
+        "web_search": {"type": "web_search_20250305", "name": "web_search"},
+        "url_fetch": {"type": "web_fetch_20250910", "name": "web_fetch"},
+        "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
+        "tool_search": {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
+    },
+    url_types=("image/", "application/pdf"),
+    list_headers={"anthropic-version": OLD_VERSION},
+    next_page=_next_page,
+    rate_limits=re.compile(r"anthropic-ratelimit-(?P<what>[a-z-]+)-(?P<kind>limit|remaining|reset)"),
+)

@@ -1,0 +1,37 @@
+"""OpenAI Chat Completions: its data."""
+
+from __future__ import annotations
+
+from ..options import Places
+from ..spec import Spec
+
+SPEC = Spec(
+    name="openai-chat",
+    options=Places(
+        {
+            "temperature": "temperature",
+            "top_p": "top_p",
+            "top_k": "top_k",
+            "max_tokens": "max_tokens",
+            "stop": "stop",
+            "seed": "seed",
+            "presence_penalty": "presence_penalty",
+            "frequency_penalty": "frequency_penalty",
+            "parallel_tool_calls": "parallel_tool_calls",
+            "service_tier": "service_tier",
+            "verbosity": "verbosity",
+        },
+        moved={
+            "max_completion_tokens": {"max_tokens": "max_completion_tokens"},
+            "random_seed": {"seed": "random_seed"},
+        },
+    ),
+    server_tools={"web_search": {"web_search_options": {}}},
+    server_tools_by_quirk={"openrouter_tools": {"web_search": {"type": "openrouter:web_search"}}},
+    url_types=("image/",),
+    url_types_by_quirk={
+        "video": ("video/",),
+        "file_urls": ("application/pdf",),
+        "document_url": ("application/pdf",),
+    },
+)

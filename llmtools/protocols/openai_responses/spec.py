@@ -1,0 +1,28 @@
+"""OpenAI Responses: its data."""
+
+from __future__ import annotations
+
+from ..options import Places
+from ..spec import Spec
+
+SPEC = Spec(
+    name="openai-responses",
+    options=Places(
+        {
+            "temperature": "temperature",
+            "top_p": "top_p",
+            "max_tokens": "max_output_tokens",
+            "parallel_tool_calls": "parallel_tool_calls",
+            "service_tier": "service_tier",
+            "verbosity": "text.verbosity",
+        },
+    ),
+    server_tools={
+        "web_search": {"type": "web_search"},
+        "code_execution": {"type": "code_interpreter", "container": {"type": "auto"}},
+        "image_generation": {"type": "image_generation"},
+        "file_search": {"type": "file_search"},
+        "mcp": {"type": "mcp"},
+    },
+    url_types=("image/", "application/pdf"),
+)
