@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Shell
+
+from support.harness import Shell
 
 
 @pytest.fixture

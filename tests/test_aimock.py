@@ -1,4 +1,4 @@
-"""Every protocol at aimock, a mock of all vendors (see `aimock`). What it gets wrong of them
+"""Every protocol at aimock, a mock of all vendors (see `support.aimock`). What it gets wrong of them
 is not asserted here: only what our side makes of it, and how it understood our requests."""
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import conversations as talk
 import pytest
-from aimock import BASES, KEY, Mock, require, text_of
-from harness import Done, Shell, texts
 
 import llmtools
 from llmtools.providers.names import PROTOCOLS
+from support import sample_conversations as talk
+from support.aimock import BASES, KEY, Mock, require, text_of
+from support.harness import Done, Shell, texts
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -10,13 +10,9 @@ import struct
 import wave
 import zlib
 from base64 import b64decode, b64encode
-from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Done, Shell
-from server import Server, whole
-from test_protocols import PROTOCOLS, answer, send
 
 from llmtools.protocols.options import (
     COLUMNS,
@@ -27,9 +23,13 @@ from llmtools.protocols.options import (
 )
 from llmtools.protocols.server_tools import NAMES, SERVER_TOOLS
 from llmtools.providers.names import PROTOCOLS as KNOWN
+from support.harness import Done, Shell
+from support.paths import ROOT
+from support.server import Server, whole
+from test_protocols import PROTOCOLS, answer, send
 
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
-MAN = (Path(__file__).parent.parent / "man" / "llm-send.1").read_text("utf-8")
+MAN = (ROOT / "man" / "llm-send.1").read_text("utf-8")
 PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Ollama"), strict=True))
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import struct
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK, json_objects, messages, texts
 
 from llmtools.errors import InputError
 from llmtools.records.canonical import (
@@ -21,8 +19,10 @@ from llmtools.records.canonical import (
     number,
 )
 from llmtools.records.jsonl import loads
+from support.paths import TESTS
+from support.strategies import QUICK, json_objects, messages, texts
 
-VECTORS = (Path(__file__).parent / "vectors" / "identity.jsonl").read_text("utf-8").rstrip("\n").split("\n")
+VECTORS = (TESTS / "support" / "vectors" / "identity.jsonl").read_text("utf-8").rstrip("\n").split("\n")
 
 # RFC 8785, appendix B: the bits of a double, and its form.
 APPENDIX_B = {

@@ -10,10 +10,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import completions
 import pytest
 
-COMMANDS = sorted(completions.commands())
+from support import completion_scripts
+
+COMMANDS = sorted(completion_scripts.commands())
 CASES = [
     ("llm-msg us", {"user"}),
     ("llm-msg ", {"user", "system", "assistant", "tool"}),
@@ -67,14 +68,14 @@ def run(folder: Path, *command: str, **environment: str) -> str:
 
 
 def test_the_files_are_current() -> None:
-    assert completions.stale() == [], "run: python tests/completions.py --write"
+    assert completion_scripts.stale() == [], "run: python tests/completions.py --write"
 
 
 @pytest.mark.parametrize(("line", "expected"), CASES)
 def test_bash(line: str, expected: set[str], folder: Path) -> None:
     name, *words = line.split(" ")
     script = f"""
-        source {completions.FOLDER}/bash/{name}
+        source {completion_scripts.FOLDER}/bash/{name}
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
         _{name.replace("-", "_")} {name} "${{@: -1}}" "${{@: -2:1}}"
         [[ -z ${{COMPREPLY+set}} ]] || printf '%s\\n' "${{COMPREPLY[@]}}"
@@ -87,7 +88,7 @@ def test_bash(line: str, expected: set[str], folder: Path) -> None:
 
 def test_bash_splits_an_option_at_its_equals_sign(folder: Path) -> None:
     script = f"""
-        source {completions.FOLDER}/bash/llm-parts
+        source {completion_scripts.FOLDER}/bash/llm-parts
         COMP_WORDS=(llm-parts --color = n) COMP_CWORD=3
         _llm_parts && printf '%s\\n' "${{COMPREPLY[@]}}"
         COMP_WORDS=(llm-parts --color =) COMP_CWORD=2
@@ -100,7 +101,7 @@ def test_bash_splits_an_option_at_its_equals_sign(folder: Path) -> None:
 @pytest.mark.parametrize(("line", "expected"), CASES)
 def test_fish(line: str, expected: set[str], folder: Path) -> None:
     name = line.partition(" ")[0]
-    script = f'source {completions.FOLDER}/fish/{name}.fish; complete -C "{line}"'
+    script = f'source {completion_scripts.FOLDER}/fish/{name}.fish; complete -C "{line}"'
     out = run(folder, shell("fish"), "--no-config", "-c", script)
     found = {entry.partition("\t")[0].rstrip("/") for entry in out.splitlines()}
     assert found == expected
@@ -125,7 +126,7 @@ def read(terminal: int) -> bytes:
 
 def type_into_zsh(line: str, folder: Path) -> str:
     """Type a line and Tab into a zsh on a terminal of its own; return what becomes of the line."""
-    (folder / ".zshrc").write_text(ZSHRC.format(folder=completions.FOLDER / "zsh"))
+    (folder / ".zshrc").write_text(ZSHRC.format(folder=completion_scripts.FOLDER / "zsh"))
     terminal, other = pty.openpty()
     zsh = subprocess.Popen(
         [shell("zsh"), "-i", "--no-global-rcs"],
@@ -177,4 +178,4 @@ def test_the_files_are_good_syntax(name: str, folder: Path) -> None:
     for program, path in paths.items():
         found = shutil.which(program)
         if found is not None:
-            run(folder, found, "-n", str(completions.FOLDER / path))
+            run(folder, found, "-n", str(completion_scripts.FOLDER / path))

@@ -8,9 +8,10 @@ import stat
 import tomllib
 
 import pytest
-from configs import HI, local, settle
-from harness import Shell, texts
-from server import Server, reply
+
+from support.configs import HI, local, settle
+from support.harness import Shell, texts
+from support.server import Server, reply
 
 # What it says
 

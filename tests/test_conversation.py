@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strategies import known_parts
 
 from llmtools.cli.parts.view import (
     STDERR,
@@ -39,6 +38,7 @@ from llmtools.records.conversation import (
 )
 from llmtools.records.fold import message_of
 from llmtools.records.jsonl import dumps, encode
+from support.strategies import known_parts
 
 Record = dict[str, Any]
 

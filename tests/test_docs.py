@@ -11,21 +11,20 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
-import completions
 import pytest
-from harness import Shell
 
 from llmtools import __version__, errors
 from llmtools.records import check, jsonl
 from llmtools.records.conversation import Conversation
+from support import completion_scripts
+from support.harness import Shell
+from support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 MAN = ROOT / "man"
 PAGES = sorted(path.name for path in MAN.iterdir())
-COMMANDS = completions.commands()
+COMMANDS = completion_scripts.commands()
 README = (ROOT / "README.md").read_text("utf-8")
 ESCAPES = {r"\(aq": "'", r"\(ga": "`", r"\(ha": "^", r"\(ti": "~", r"\-": "-", r"\e": "\\"}
 ORDER = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"]

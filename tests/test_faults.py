@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import trustme
-from harness import LIMIT, Done, Shell, texts, valid_records
-from server import (
+
+from llmtools.errors import STATUSES
+from support.harness import LIMIT, Done, Shell, texts, valid_records
+from support.server import (
     DONE,
     FIN,
     RST,
@@ -38,8 +40,6 @@ from server import (
     tls_context,
     whole,
 )
-
-from llmtools.errors import STATUSES
 
 CANARY = "sk-canary-7d1f"
 

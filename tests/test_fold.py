@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK, json_objects, json_values, known_parts, messages, metadata, parts, texts, unknown_parts
 
 from llmtools.errors import InputError
 from llmtools.records.check import check_record
@@ -22,6 +21,17 @@ from llmtools.records.fold import (
     parse_arguments,
 )
 from llmtools.records.jsonl import dumps, loads
+from support.strategies import (
+    QUICK,
+    json_objects,
+    json_values,
+    known_parts,
+    messages,
+    metadata,
+    parts,
+    texts,
+    unknown_parts,
+)
 
 Event = dict[str, Any]
 START: Event = {"type": "start", "response_id": "r1", "model": "echo"}

@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness import SCRIPTS, environment
 from hypothesis import HealthCheck, Phase, given, settings
-from strategies import Record, mutations, records
 
 from llmtools.errors import STATUSES, InputError
 from llmtools.records.check import check_record
 from llmtools.records.jsonl import dumps, loads
+from support.harness import SCRIPTS, environment
+from support.strategies import Record, mutations, records
 
 COMMANDS = (
     ["llm-msg", "user", "hi"],

@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 import trustme
-from harness import LIMIT, Shell, texts, valid_records
-from server import (
+
+from llmtools import Conversation, Exchange, user
+from llmtools.protocols.request import Limits, Request
+from llmtools.providers.names import at
+from support.harness import LIMIT, Shell, texts, valid_records
+from support.server import (
     FIN,
     RST,
     Answer,
@@ -34,10 +38,6 @@ from server import (
     tls_context,
     whole,
 )
-
-from llmtools import Conversation, Exchange, user
-from llmtools.protocols.request import Limits, Request
-from llmtools.providers.names import at
 
 CANARY = "sk-canary-51c0ffee"
 OF_THE_CLIENT = {"host", "content-length", "connection", "accept-encoding", "user-agent"}

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from strategies import QUICK, json_values, records
 
 from llmtools.errors import InputError
 from llmtools.records.jsonl import (
@@ -21,6 +20,7 @@ from llmtools.records.jsonl import (
     loads,
     typed,
 )
+from support.strategies import QUICK, json_values, records
 
 GOOD = b'{"type":"message","role":"user","parts":[{"type":"text","text":"h\xc3\xa9"}]}'
 TEXT = b'{"type":"text","chunk":"a","part_index":0}'

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
-from configs import HI, settle, with_backend
-from harness import LIMIT, Done, Shell
-from server import Server, reply
+
+from support.configs import HI, settle, with_backend
+from support.harness import LIMIT, Done, Shell
+from support.server import Server, reply
 
 KEY = "canary-key-0badf00d"
 REAL = os.environ.get("LLMTOOLS_TEST_REAL")

@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from harness import Done, Shell
-from server import Server, ask, reply
 
 from llmtools.errors import NoKeyError
 from llmtools.providers import keys
+from support.harness import Done, Shell
+from support.server import Server, ask, reply
 
 CANARY = "sk-canary-0badf00d"
 

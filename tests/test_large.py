@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import SCRIPTS, Shell
+
+from support.harness import SCRIPTS, Shell
 
 MEGABYTE = 1 << 20
 SIZE = 100 * 1000 * 1000

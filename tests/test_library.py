@@ -16,11 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conversations import sse
-from harness import Shell
-from server import Answer, Close, Server, head
-from test_pause import answer as anthropic_answer
-from test_protocols import PROTOCOLS, answer
 
 import llmtools as llm
 from llmtools import Event, LlmToolsError, Message
@@ -33,6 +28,11 @@ from llmtools.errors import (
     UsageError,
 )
 from llmtools.protocols.request import Limits
+from support.harness import Shell
+from support.sample_conversations import sse
+from support.server import Answer, Close, Server, head
+from test_pause import answer as anthropic_answer
+from test_protocols import PROTOCOLS, answer
 
 BOTH = pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
 FAST = Limits(retries=0)

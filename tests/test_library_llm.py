@@ -11,12 +11,12 @@ import re
 from typing import Any
 
 import pytest
-from server import Server
-from test_library import BOTH, CALLS, DOGS, async_model, chat_calls, describe_dog, model, script
-from test_protocols import answer
 
 import llmtools as llm
 from llmtools import assistant, system, user
+from support.server import Server
+from test_library import BOTH, CALLS, DOGS, async_model, chat_calls, describe_dog, model, script
+from test_protocols import answer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

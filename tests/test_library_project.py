@@ -1,4 +1,4 @@
-"""A user's own project, in tests/project: it is held to the strict rules of mypy and of pyright, and
+"""A user's own project, in tests/support/user_project: it is held to the strict rules of mypy and of pyright, and
 runs in processes of its own against a scripted server."""
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from server import Server, failing
+
+from support.paths import ROOT, TESTS
+from support.server import Server, failing
 from test_library import DOGS, chat_calls
 from test_protocols import answer
 
-PROJECT = Path(__file__).parent / "project"
-PYRIGHT = Path(__file__).parents[1] / ".venv/node/node_modules/.bin/pyright"
+PROJECT = TESTS / "support" / "user_project"
+PYRIGHT = ROOT / ".venv/node/node_modules/.bin/pyright"
 CALLS = [(call, "Kennel_describe", arguments) for call, _, arguments in DOGS]
 
 

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from test_library import timeless
 
 import llmtools
 from llmtools.exchange.tries import Opened
 from llmtools.http import transport
 from llmtools.protocols.request import Limits
+from support.paths import RECORDINGS
+from test_library import timeless
 
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
 PROTOCOLS = {
     "anthropic": "anthropic",
     "chat": "openai-chat",
@@ -34,12 +32,12 @@ PROTOCOLS = {
 SIZE = 777
 """The bytes of one read: pieces that end where no event does."""
 
-if not (ROOT / "INDEX.tsv").exists():
-    pytest.skip(f"no recordings in {ROOT}", allow_module_level=True)
+if not (RECORDINGS / "INDEX.tsv").exists():
+    pytest.skip(f"no recordings in {RECORDINGS}", allow_module_level=True)
 
 
 def rows() -> list[dict[str, str]]:
-    with open(ROOT / "INDEX.tsv", newline="", encoding="utf-8") as file:
+    with open(RECORDINGS / "INDEX.tsv", newline="", encoding="utf-8") as file:
         return [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)]
 
 
@@ -47,7 +45,7 @@ ROWS = [row for row in rows() if row["protocol"] in PROTOCOLS]
 
 
 def read(row: dict[str, str]) -> bytes:
-    data = (ROOT / row["file"]).read_bytes()
+    data = (RECORDINGS / row["file"]).read_bytes()
     if row["file"].endswith(".chunks.jsonl") and row["protocol"] != "ollama":
         return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
     return data

@@ -21,8 +21,9 @@ import pytest
 
 import llmtools
 from llmtools.library import messages
+from support.paths import ROOT
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 TWIN = re.compile(r"[Aa]s `[\w.]+`")
 """What a docstring says that has its example elsewhere."""
 LINES = b'{"role":"user","content":"hi"}\n{"type":"reasoning","chunk":"a","part_index":0}\n'

@@ -1,4 +1,4 @@
-"""The whole pipe at a real server: llama.cpp's, with a model that recites (see llamacpp_model)."""
+"""The whole pipe at a real server: llama.cpp's, with a model that recites (see `support.llamacpp_model`)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import jsonschema
-import llamacpp_model as says
 import pytest
-from harness import LIMIT, Shell, texts, valid_records
-from llamacpp import KEY, Server, require
 
 import llmtools
 from llmtools.protocols.request import Endpoint, Request, Secret
 from llmtools.providers.names import at
+from support import llamacpp_model as says
+from support.harness import LIMIT, Shell, texts, valid_records
+from support.llamacpp import KEY, Server, require
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -1,4 +1,4 @@
-"""llama.cpp's own server (see `llamacpp`) through the protocols that it speaks beside Chat.
+"""llama.cpp's own server (see `support.llamacpp`) through the protocols that it speaks beside Chat.
 
 What it says otherwise than the vendors do: blocks of Anthropic's that begin before the last
 one ended, calls that begin without an input, thinking with an empty signature; events of
@@ -15,13 +15,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import llamacpp_model as says
 import pytest
-from harness import LIMIT, Shell, texts, valid_records
-from llamacpp import KEY, Server, require
-from test_llamacpp import chunks, reply_of, until
 
 from llmtools.providers.names import PROTOCOLS
+from support import llamacpp_model as says
+from support.harness import LIMIT, Shell, texts, valid_records
+from support.llamacpp import KEY, Server, require
+from test_llamacpp import chunks, reply_of, until
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

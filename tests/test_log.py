@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_large
-from harness import SCRIPTS, Shell, valid_records
 
+import test_large
 from llmtools.errors import NoInputError, UsageError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store, check_name
 from llmtools.records.canonical import canonical_json, node_hash
+from support.harness import SCRIPTS, Shell, valid_records
+from support.paths import ROOT
 
 Object = dict[str, Any]
 
@@ -577,7 +578,7 @@ def test_everything_is_made_for_the_user_alone_from_the_first_byte(log: Shell, m
     assert stat.S_IMODE((log.folder / "data").stat().st_mode) == 0o700
     process.stdin.close()
     assert process.wait() == 0
-    source = "".join(path.read_text() for path in (Path(__file__).parent.parent / "llmtools" / "log").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "llmtools" / "log").glob("*.py"))
     assert "chmod" not in source
 
 

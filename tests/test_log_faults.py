@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Shell
 
 from llmtools.errors import OutputError
 from llmtools.log.database import APPLICATION, VERSION
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
+from support.harness import Shell
 
 Object = dict[str, Any]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Shell
+
+from support.harness import Shell
 
 Object = dict[str, Any]
 

@@ -12,13 +12,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 import test_recordings_anthropic
 import test_recordings_chat
 import test_recordings_gemini
 import test_recordings_ollama
 import test_recordings_responses
-from harness import Shell
-
 from llmtools.errors import LlmToolsError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store
@@ -27,6 +26,7 @@ from llmtools.protocols.request import Request
 from llmtools.records.canonical import canonical_json
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps, loads
+from support.harness import Shell
 
 Object = dict[str, Any]
 

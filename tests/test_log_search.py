@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Shell
 
 from llmtools.errors import UsageError
 from llmtools.log.recorder import Recorder
 from llmtools.log.search import CROWD, query, search
 from llmtools.log.store import Store
+from support.harness import Shell
 
 Object = dict[str, Any]
 

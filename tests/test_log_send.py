@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Shell
-from server import Server
+
+from support.harness import Shell
+from support.server import Close, Server, head
 from test_startup import COUNT, STREAM
 
 Object = dict[str, Any]
@@ -139,8 +140,6 @@ def chat(said: str) -> bytes:
 
 @pytest.mark.parametrize(("options", "count"), [("", 2), ("--no-log", 0), ("--no-log --log", 0)])
 def test_log_true_in_the_configuration(log: Shell, options: str, count: int) -> None:
-    from server import Close, head
-
     with Server([head(content_type="text/event-stream", connection="close"), chat("hello"), Close.FIN]) as server:
         config(log, f'log = true\n[providers.mine]\nbase_url = "{server.url}"\n')
         done, statuses = log.statuses(f"llm-msg user hi | llm-send -m mine/m {options} | llm-parts")

@@ -1,4 +1,4 @@
-"""MCP servers as sources of tools: real ones (see `mcp_servers`), over each transport and in both
+"""MCP servers as sources of tools: real ones (see `support.mcp_servers`), over each transport and in both
 eras of the protocol; and what becomes of one that misbehaves."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from harness import LIMIT, Done, Shell, is_gone
-from mcp_servers import OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
 
 from llmtools.tools.function import Result
 from llmtools.tools.mcp_main import fitting, result_of
 from llmtools.tools.toolset import Toolset
+from support.harness import LIMIT, Done, Shell, is_gone
+from support.mcp_servers import OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
 
 Object = dict[str, Any]
 slow = pytest.mark.slow

@@ -13,21 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import llamacpp
-import llamacpp_model
 import pytest
-from configs import HI, settle
-from harness import Done, Shell
-from server import FIN, Answer, Server, closed_port, head, whole
 
 from llmtools.providers import lists as models
 from llmtools.providers.catalogue import PROVIDERS
 from llmtools.providers.config import Config
 from llmtools.providers.list_formats import decode
+from support import llamacpp, llamacpp_model
+from support.configs import HI, settle
+from support.harness import Done, Shell
+from support.paths import RECORDINGS
+from support.server import FIN, Answer, Server, closed_port, head, whole
 
 KEY = "canary-key-0ddba115"
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
-RECORDINGS = ROOT / "models"
+LISTS = RECORDINGS / "models"
 LIST = {"object": "list", "data": [{"id": "tiny", "object": "model"}, {"id": "big", "context_length": 4096}]}
 
 
@@ -46,9 +45,9 @@ def refused(done: Done, status: int) -> str:
 
 def recorded(name: str, provider: str) -> dict[str, dict[str, Any]]:
     """Return the models of a recorded list by their ids."""
-    if not RECORDINGS.exists():
+    if not LISTS.exists():
         pytest.skip("the recordings are not here")
-    body = json.loads((RECORDINGS / name).read_bytes())
+    body = json.loads((LISTS / name).read_bytes())
     return {model["id"]: model for model in decode(provider, body)}
 
 
@@ -245,7 +244,7 @@ def test_a_list_that_cannot_be_had_is_one_line(shell: Shell, answer: Any, status
 
 @pytest.mark.parametrize("file", ["anthropic", "deepseek", "groq_get_openai", "mistral", "openai"])
 def test_a_recorded_refusal(shell: Shell, file: str) -> None:
-    found = list(RECORDINGS.glob(f"rig__{file}*_401.json"))
+    found = list(LISTS.glob(f"rig__{file}*_401.json"))
     if not found:
         pytest.skip("the recordings are not here")
     with Server(whole(401, found[0].read_bytes())) as server:

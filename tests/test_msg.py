@@ -11,7 +11,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from harness import Shell, texts
+
+from support.harness import Shell, texts
 
 PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
 

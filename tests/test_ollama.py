@@ -6,13 +6,9 @@ import json
 from base64 import b64encode
 from typing import Any
 
-import drafts
 import pytest
-import strategies
-from drafts import kinds
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK, mutations
 
 from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.protocols.ollama.request import Decoder, encode
@@ -20,6 +16,9 @@ from llmtools.protocols.request import Request
 from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps
+from support import decoding, strategies
+from support.decoding import kinds
+from support.strategies import QUICK, mutations
 
 Object = dict[str, Any]
 ISSUER = "ollama"
@@ -40,11 +39,11 @@ def ndjson(*lines: Object) -> bytes:
 
 def decode(data: bytes) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    return drafts.decoded(lambda: Decoder(ISSUER), data, ISSUER)
+    return decoding.decoded(lambda: Decoder(ISSUER), data, ISSUER)
 
 
 def whole(records: list[Object]) -> Object:
-    return drafts.whole(records, ISSUER)
+    return decoding.whole(records, ISSUER)
 
 
 def call(name: str = "f", arguments: Any = None, call_id: str = "", **function: Any) -> Object:

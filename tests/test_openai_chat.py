@@ -7,13 +7,9 @@ import json
 from base64 import b64encode
 from typing import Any
 
-import drafts
 import pytest
-import strategies
-from drafts import end, kinds
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK, mutations
 
 from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.protocols.openai_chat.request import Decoder, encode
@@ -22,6 +18,9 @@ from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps
 from llmtools.schema import is_strict
+from support import decoding, strategies
+from support.decoding import end, kinds
+from support.strategies import QUICK, mutations
 
 Object = dict[str, Any]
 ISSUER = "acme"
@@ -41,11 +40,11 @@ def sse(*chunks: Object | str | bytes, done: bool = True) -> bytes:
 
 def decode(data: bytes, *quirks: str) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    return drafts.decoded(lambda: Decoder(ISSUER, frozenset(quirks)), data, ISSUER)
+    return decoding.decoded(lambda: Decoder(ISSUER, frozenset(quirks)), data, ISSUER)
 
 
 def whole(records: list[Object]) -> Object:
-    return drafts.whole(records, ISSUER)
+    return decoding.whole(records, ISSUER)
 
 
 def parts(*deltas: Object, finish: str = "stop") -> list[Object]:
@@ -677,7 +676,7 @@ class TestErrors:
         assert (error["message"], error["code"], error["exit_status"]) == ("m", code, exit_status)
         decoder = Decoder(ISSUER)
         decoder.feed(sse(chunk({"content": "Hel"}), done=False) + text.encode() + sse(chunk({"content": "no"})))
-        assert drafts.end_of(decoder) == []
+        assert decoding.end_of(decoder) == []
 
     def test_before_anything_else(self) -> None:
         assert kinds(decode(b'data: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')) == ["error"]

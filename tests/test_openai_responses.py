@@ -6,14 +6,9 @@ import json
 from base64 import b64encode
 from typing import Any
 
-import drafts
 import pytest
-import strategies
-from drafts import assistant, call, end, kinds, results, user
-from harness import request_to
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK, mutations
 
 from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
@@ -21,6 +16,10 @@ from llmtools.protocols.request import Request
 from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps
+from support import decoding, strategies
+from support.decoding import assistant, call, end, kinds, results, user
+from support.harness import request_to
+from support.strategies import QUICK, mutations
 
 Object = dict[str, Any]
 ISSUER = "openai"
@@ -114,11 +113,11 @@ def reply(*events: Object, **fields: Any) -> bytes:
 
 def decode(data: bytes) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
-    return drafts.decoded(lambda: Decoder(ISSUER), data, ISSUER)
+    return decoding.decoded(lambda: Decoder(ISSUER), data, ISSUER)
 
 
 def whole(records: list[Object], issuer: str = ISSUER) -> Object:
-    return drafts.whole(records, issuer)
+    return decoding.whole(records, issuer)
 
 
 def parts(*events: Object, **fields: Any) -> list[Object]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from harness import Shell
+
+from support.harness import Shell
 from test_asking import FILES, VALUES
 
 Object = dict[str, Any]

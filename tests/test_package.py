@@ -8,18 +8,18 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import completions
 import pytest
 
 from llmtools import __version__
+from support import completion_scripts
+from support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [path.name for path in (ROOT / "man").iterdir()]
 SHARED = {
     *(f"man/man{name[-1]}/{name}" for name in PAGES),
-    *(f"bash-completion/completions/{name}" for name in completions.commands()),
-    *(f"fish/vendor_completions.d/{name}.fish" for name in completions.commands()),
-    *(f"zsh/site-functions/_{name}" for name in completions.commands()),
+    *(f"bash-completion/completions/{name}" for name in completion_scripts.commands()),
+    *(f"fish/vendor_completions.d/{name}.fish" for name in completion_scripts.commands()),
+    *(f"zsh/site-functions/_{name}" for name in completion_scripts.commands()),
 }
 RECORD = f"llm_pipes-{__version__}"
 
@@ -49,7 +49,7 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     top = {"pyproject.toml", "PKG-INFO", "README.md", "CHANGELOG.md", "LICENSE", ".gitignore"}
     assert {name for name in names if "/" not in name} == top
     assert {f"man/{name}" for name in PAGES} <= names
-    assert {"tests/run", "tests/importlinter.ini", "tests/harness.py", "llmtools/__init__.py"} <= names
+    assert {"tests/run", "tests/importlinter.ini", "tests/support/harness.py", "llmtools/__init__.py"} <= names
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import LIMIT, Shell
+
+from support.harness import LIMIT, Shell
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nrest").decode()
 RICH: dict[str, Any] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from conversations import sse
-from harness import Shell, texts
-from server import Answer, Close, Server, head
+from support.harness import Shell, texts
+from support.sample_conversations import sse
+from support.server import Answer, Close, Server, head
 
 SEARCH: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
 

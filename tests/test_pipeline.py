@@ -8,7 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
-from harness import Shell, texts, wait_for
+
+from support.harness import Shell, texts, wait_for
 
 CUT = json.dumps({"text": "a b c", "cut": True})
 LIMITED = json.dumps({"text": "a b", "error": {"code": "rate_limited", "message": "slow down"}})

@@ -9,9 +9,10 @@ import signal
 import subprocess
 
 import pytest
-from conversations import lines, sse
-from harness import LIMIT, Shell, texts
-from server import Answer, Close, Server, head, whole
+
+from support.harness import LIMIT, Shell, texts
+from support.sample_conversations import lines, sse
+from support.server import Answer, Close, Server, head, whole
 
 CHAT = sse(
     {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello"}}]},

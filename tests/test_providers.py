@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from configs import HI, local, settle
-from harness import LIMIT, Done, Shell
-from server import Server, closed_port, reply, whole
 
 import llmtools
 from llmtools.errors import NoModelError
@@ -30,6 +27,10 @@ from llmtools.providers.catalogue import (
 from llmtools.providers.config import Config
 from llmtools.providers.names import PROTOCOLS
 from llmtools.providers.resolve import split
+from support.configs import HI, local, settle
+from support.harness import LIMIT, Done, Shell
+from support.paths import ROOT
+from support.server import Server, closed_port, reply, whole
 
 KEY = "canary-key-51c0ffee"
 REFUSED = whole(400, {"error": {"message": "seen"}})
@@ -134,7 +135,7 @@ def test_the_catalogue_names_only_what_there_is() -> None:
 
 
 def test_the_manual_lists_the_catalogue() -> None:
-    page = (Path(__file__).parent.parent / "man" / "llm-config.5").read_text("utf-8")
+    page = (ROOT / "man" / "llm-config.5").read_text("utf-8")
     rows = re.findall(r"^\.It (\S+) Ta Ev (.*)$", page, re.MULTILINE)
     assert {name: tuple(keys.split(" , ")) for name, keys in rows} == {
         name: provider.keys for name, provider in PROVIDERS.items()

@@ -12,10 +12,16 @@ import json
 from typing import Any
 
 import pytest
-from harness import request_to
-from recordings import (
+
+from llmtools.errors import TruncatedError
+from llmtools.protocols.anthropic.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
+from support.harness import request_to
+from support.paths import RECORDINGS
+from support.recordings import (
     ISSUER,
-    ROOT,
     Object,
     call_of,
     cut_apart,
@@ -29,12 +35,6 @@ from recordings import (
     status_of,
     whole,
 )
-
-from llmtools.errors import TruncatedError
-from llmtools.protocols.anthropic.request import Decoder, encode, error_of
-from llmtools.protocols.request import Request
-from llmtools.records.check import check_record
-from llmtools.records.conversation import Conversation
 
 _ITERATIONS = "DESIGN: usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
 _CACHE = "wire-protocols 3: input_tokens excludes cached, total in is input + cache_creation + cache_read"
@@ -57,7 +57,7 @@ BODIES = names("anthropic/unary/*.json")
 ERRORS = names("anthropic/errors/*.json")
 REQUESTS = requests("anthropic")
 
-pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
 
 
 def decode(*pieces: bytes) -> list[Object]:

@@ -12,9 +12,14 @@ import json
 from typing import Any
 
 import pytest
-from recordings import (
+
+from llmtools.errors import LlmToolsError, TruncatedError
+from llmtools.protocols.openai_chat.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
+from support.paths import RECORDINGS
+from support.recordings import (
     ISSUER,
-    ROOT,
     Object,
     cut_apart,
     ended,
@@ -27,11 +32,6 @@ from recordings import (
     status_of,
     whole,
 )
-
-from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.protocols.openai_chat.request import Decoder, encode, error_of
-from llmtools.protocols.request import Request
-from llmtools.records.conversation import Conversation
 
 NO_FINISH = ("snowflake",)
 """Servers that send no finish_reason (wire-protocols 0.8)."""
@@ -83,10 +83,10 @@ EXPECTED = lines("EXPECTED.jsonl")
 HEADERS = lines("HEADERS.jsonl")
 STREAMS = names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
 BODIES = names("chat/unary/*.json")
-REPLIES = [name for name in BODIES if json.loads((ROOT / name).read_bytes()).get("choices")]
+REPLIES = [name for name in BODIES if json.loads((RECORDINGS / name).read_bytes()).get("choices")]
 ERRORS = names("chat/errors/*.json")
 
-pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
 
 
 def decoder(name: str) -> Decoder:
@@ -430,7 +430,7 @@ def test_the_next_request_sends_the_same_reply(name: str) -> None:
 
 
 def read_request(name: str) -> bytes:
-    return (ROOT / name).read_bytes()
+    return (RECORDINGS / name).read_bytes()
 
 
 REQUESTS = requests("chat")

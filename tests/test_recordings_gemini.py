@@ -14,9 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from recordings import (
+
+from llmtools.errors import LlmToolsError, TruncatedError
+from llmtools.protocols.gemini.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
+from support.paths import RECORDINGS
+from support.recordings import (
     ISSUER,
-    ROOT,
     Object,
     cut_apart,
     ended,
@@ -29,11 +34,6 @@ from recordings import (
     status_of,
     whole,
 )
-
-from llmtools.errors import LlmToolsError, TruncatedError
-from llmtools.protocols.gemini.request import Decoder, encode, error_of
-from llmtools.protocols.request import Request
-from llmtools.records.conversation import Conversation
 
 _STREAMED = "wire-protocols 4, streamed args: the oracle does not fold partialArgs, and takes the end for a call"
 JUSTIFIED: dict[tuple[str, str], str] = {
@@ -60,7 +60,7 @@ FAILED = {
 }
 """Streams that fail, and how."""
 
-pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
 
 
 def chunks_of(data: bytes) -> list[Object]:

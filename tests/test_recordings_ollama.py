@@ -10,9 +10,14 @@ import hashlib
 import json
 
 import pytest
-from recordings import (
+
+from llmtools.errors import TruncatedError
+from llmtools.protocols.ollama.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
+from support.paths import RECORDINGS
+from support.recordings import (
     ISSUER,
-    ROOT,
     Object,
     cut_apart,
     ended,
@@ -25,11 +30,6 @@ from recordings import (
     whole,
 )
 
-from llmtools.errors import TruncatedError
-from llmtools.protocols.ollama.request import Decoder, encode, error_of
-from llmtools.protocols.request import Request
-from llmtools.records.conversation import Conversation
-
 EXPECTED = lines("EXPECTED.jsonl")
 STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
@@ -37,7 +37,7 @@ BODIES = names("ollama/unary/*.json")
 ERRORS = names("ollama/errors/*.json")
 REQUESTS = requests("ollama")
 
-pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
 
 
 def decode(*pieces: bytes) -> list[Object]:

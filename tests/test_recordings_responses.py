@@ -11,10 +11,16 @@ import json
 from typing import Any
 
 import pytest
-from harness import request_to
-from recordings import (
+
+from llmtools.errors import TruncatedError
+from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
+from llmtools.protocols.request import Request
+from llmtools.records.check import check_record
+from llmtools.records.conversation import Conversation
+from support.harness import request_to
+from support.paths import RECORDINGS
+from support.recordings import (
     ISSUER,
-    ROOT,
     Object,
     call_of,
     cut_apart,
@@ -28,12 +34,6 @@ from recordings import (
     status_of,
     whole,
 )
-
-from llmtools.errors import TruncatedError
-from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
-from llmtools.protocols.request import Request
-from llmtools.records.check import check_record
-from llmtools.records.conversation import Conversation
 
 _SEVERAL = "the file holds four responses one after the other; a reply ends with the first"
 _REASON = "wire-protocols 2: incomplete_details.reason is the vendor's word for why"
@@ -59,12 +59,12 @@ EXPECTED = lines("EXPECTED.jsonl")
 HEADERS = lines("HEADERS.jsonl")
 STREAMS = names("responses/*.sse", "responses/*.jsonl", "synthetic/responses__*")
 ALL_BODIES = names("responses/unary/*.json")
-QUEUED = [name for name in ALL_BODIES if json.loads((ROOT / name).read_bytes())["status"] == "queued"]
+QUEUED = [name for name in ALL_BODIES if json.loads((RECORDINGS / name).read_bytes())["status"] == "queued"]
 BODIES = [name for name in ALL_BODIES if name not in QUEUED]
 ERRORS = names("responses/errors/*.json")
 REQUESTS = requests("responses")
 
-pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {ROOT}")
+pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
 
 
 def decode(*pieces: bytes) -> list[Object]:

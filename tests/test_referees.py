@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import conversations as talk
 import pytest
-from conversations import Object
-from harness import Done, Shell
-from referees import RefusedError, judge, require
-from server import Server
 
 import llmtools
 from llmtools.providers.names import PROTOCOLS
+from support import sample_conversations as talk
+from support.harness import Done, Shell
+from support.referees import RefusedError, judge, require
+from support.sample_conversations import Object
+from support.server import Server
 
 IMAGE = b"\x89PNG\r\n\x1a\n and no more"
 EACH = pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import WRONG, known_parts, known_records, mutations, records
 
 from llmtools.errors import InputError
 from llmtools.records.check import CHECKS, PARTS, check_record
+from support.strategies import WRONG, known_parts, known_records, mutations, records
 
 SCHEMA = json.loads(files("llmtools.records").joinpath("stream.schema.json").read_bytes())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from harness import Shell
-from server import Server, ask, completion, reply, whole
 
 from llmtools import schema
 from llmtools.errors import InputError, NoInputError, UsageError
+from support.harness import Shell
+from support.server import Server, ask, completion, reply, whole
 
 
 def described(**properties: Any) -> dict[str, Any]:

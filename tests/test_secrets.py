@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from configs import HI, settle, with_backend
-from harness import LIMIT, Done, Shell
-from server import FIN, RST, Answer, Server, closed_port, event, head, reply, whole
 
 from llmtools.protocols.request import Secret
 from llmtools.providers.catalogue import PROVIDERS
+from support.configs import HI, settle, with_backend
+from support.harness import LIMIT, Done, Shell
+from support.server import FIN, RST, Answer, Server, closed_port, event, head, reply, whole
 
 CANARY = "sk-canary-1deadbeef"
 SECOND = "sk-canary-2deadbeef"

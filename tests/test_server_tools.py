@@ -8,13 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 import test_recordings_anthropic as anthropic
 import test_recordings_gemini as gemini
 import test_recordings_responses as responses
-from conversations import sse
-from harness import Shell
-from recordings import ROOT, read
-from server import Answer, Close, Server, head
+from support.harness import Shell
+from support.paths import RECORDINGS
+from support.recordings import read
+from support.sample_conversations import sse
+from support.server import Answer, Close, Server, head
 from test_asking import FILES
 from test_protocols import answer, send
 
@@ -91,7 +93,7 @@ def played(data: bytes) -> Answer:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-@pytest.mark.skipif(not anthropic.STREAMS, reason=f"no recordings in {ROOT}")
+@pytest.mark.skipif(not anthropic.STREAMS, reason=f"no recordings in {RECORDINGS}")
 def test_it_is_shown_stored_and_continued(name: str, shell: Shell) -> None:
     protocol, file, final, sent = RECORDED[name]
     said: Callable[[Object], list[Object]] = sent

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 import pytest
-from harness import LIMIT, Shell, texts, valid_records, wait_for
+
+from support.harness import LIMIT, Shell, texts, valid_records, wait_for
 
 SLOW = json.dumps({"text": "a b c d e f g h i j k l m n o p q r s t u v w x y z", "delay": 0.15})
 

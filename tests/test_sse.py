@@ -7,7 +7,6 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import QUICK
 
 from llmtools.errors import ProtocolError
 from llmtools.http.sse import (
@@ -17,6 +16,7 @@ from llmtools.http.sse import (
     Event,
     Lines,
 )
+from support.strategies import QUICK
 
 
 def decode(*pieces: bytes) -> list[Event]:

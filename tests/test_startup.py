@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from harness import Shell
+
+from support.harness import Shell
 
 COUNT = """
 import os, sys

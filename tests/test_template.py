@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 import pytest
-from harness import Shell
-from server import Server
-from test_protocols import answer
 
 from llmtools.cli.msg import template
 from llmtools.errors import InputError, NoInputError, UsageError
+from support.harness import Shell
+from support.server import Server
+from test_protocols import answer
 
 RECIPE = """
 system = "Cook as in $country. It costs $$5."

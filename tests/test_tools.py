@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import LIMIT, Done, Shell, is_gone, texts
 
 from llmtools.records.fold import Fold
+from support.harness import LIMIT, Done, Shell, is_gone, texts
 
 Object = dict[str, Any]
 

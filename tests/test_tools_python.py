@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import is_gone, valid_records
 
 from llmtools import Conversation, dumps, user
 from llmtools.errors import (
@@ -32,6 +31,7 @@ from llmtools.tools import (
 )
 from llmtools.tools.process import environment
 from llmtools.tools.worker import Worker
+from support.harness import is_gone, valid_records
 
 Object = dict[str, Any]
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import llamacpp
-import llamacpp_model as says
 import pytest
-from aimock import BASES, KEY, Mock, require, text_of
-from harness import Shell, texts, valid_records
-from mcp_servers import node, require_sdk
 
 from llmtools.providers.names import PROTOCOLS
+from support import llamacpp
+from support import llamacpp_model as says
+from support.aimock import BASES, KEY, Mock, require, text_of
+from support.harness import Shell, texts, valid_records
+from support.mcp_servers import node, require_sdk
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import LIMIT, Shell
 
 from llmtools.errors import LlmToolsError
 from llmtools.records.types import Part, ToolRecord
 from llmtools.tools import ToolError
 from llmtools.tools.approval import FILE, QUESTION, Approval
+from support.harness import LIMIT, Shell
 
 Object = dict[str, Any]
 CALC = '''

@@ -10,11 +10,10 @@ import json
 from base64 import b64encode
 from typing import Any
 
-from server import Answer, Close, head
-
 import llmtools
 from llmtools.providers.names import protocol_module
 from llmtools.records.fold import Fold
+from support.server import Answer, Close, head
 
 Object = dict[str, Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import Shell
-from server import Server
+from support.harness import Shell
+from support.server import Server
 
 FILE_BACKEND = """
 import json, os

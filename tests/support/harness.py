@@ -19,9 +19,10 @@ from typing import Any
 import jsonschema
 
 from llmtools.protocols.request import Endpoint, Request, Target
+from support.paths import ROOT
 
 SCRIPTS = sysconfig.get_path("scripts")
-_FILE = Path(__file__).parent.parent / "llmtools" / "records" / "stream.schema.json"
+_FILE = ROOT / "llmtools" / "records" / "stream.schema.json"
 SCHEMA = json.loads(_FILE.read_bytes()) if _FILE.exists() else {}
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 WRITES_RECORDS = re.compile(r"(^|[|(])\s*llm-(msg|send)\b(?![^|;&]*(--(help|version|dry-run)|-h\b))[^|;&>()]*$")

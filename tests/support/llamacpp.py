@@ -1,8 +1,8 @@
 """A real server to test against: llama.cpp's own, with a model that recites.
 
-It comes from the dependency group `real` (the packages xllamacpp and gguf). As a script
-this file is the server: llamacpp.py MODEL writes its address and serves until stdin ends,
-so that it never outlives the tests.
+It comes from the dependency group `real` (the packages xllamacpp and gguf). As a program
+this module is the server: `python -m support.llamacpp MODEL` writes its address and serves until
+stdin ends, so that it never outlives the tests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from llamacpp_model import CONTEXT
+
+from support.llamacpp_model import CONTEXT
+from support.paths import TESTS
 
 KEY = "sekrit-of-the-test-server"
 STARTED = 60
@@ -45,8 +47,8 @@ class Server:
         self.port = 0
         self._address, self._log = folder / "address", folder / "log"
         with self._address.open("wb") as address, self._log.open("wb") as log:
-            command = [sys.executable, __file__, str(model)]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=address, stderr=log)
+            command = [sys.executable, "-m", "support.llamacpp", str(model)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=address, stderr=log, cwd=TESTS)
         try:
             self._wait()
         except BaseException:

@@ -1,25 +1,24 @@
 """Recorded traffic of providers, where it lies: what the tests of each protocol have in common.
 
 LLMTOOLS_RECORDINGS names the directory of the recordings; without it `../shared/recordings`
-beside the checkout is taken, and without that the tests that need them are skipped.
+beside the checkout is taken (see `support.paths`), and without that the tests that need them
+are skipped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import drafts
-from drafts import Machine, end_of
+from support import decoding
+from support.decoding import Machine, end_of
+from support.paths import RECORDINGS
 
 Object = dict[str, Any]
 
-ROOT = Path(os.environ.get("LLMTOOLS_RECORDINGS") or Path(__file__).parents[2] / "shared" / "recordings")
 ISSUER = "recorded"
 _STATUS = 6
 """The column of INDEX.tsv that has the HTTP status."""
@@ -27,25 +26,27 @@ _STATUS = 6
 
 def lines(name: str) -> dict[str, Object]:
     """The lines of a file of JSON Lines, by the recording that each is about."""
-    path = ROOT / name
+    path = RECORDINGS / name
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
     return {line["file"]: line for line in found}
 
 
 def names(*patterns: str) -> list[str]:
     """The recordings that patterns name, without the requests that belong to them."""
-    found = [path for pattern in patterns for path in ROOT.glob(pattern) if not path.name.endswith(".request.json")]
-    return sorted(str(path.relative_to(ROOT)) for path in found if path.is_file())
+    found = [
+        path for pattern in patterns for path in RECORDINGS.glob(pattern) if not path.name.endswith(".request.json")
+    ]
+    return sorted(str(path.relative_to(RECORDINGS)) for path in found if path.is_file())
 
 
 def requests(protocol: str) -> list[str]:
     """The recorded requests of a protocol."""
-    return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(f"{protocol}/**/*.request.json"))
+    return sorted(str(path.relative_to(RECORDINGS)) for path in RECORDINGS.glob(f"{protocol}/**/*.request.json"))
 
 
 def read(name: str) -> bytes:
     """What a recording holds; payloads whose framing was taken off get it back."""
-    data = (ROOT / name).read_bytes()
+    data = (RECORDINGS / name).read_bytes()
     if name.endswith(".chunks.jsonl"):
         return b"".join([b"data: " + line + b"\n\n" for line in data.split(b"\n") if line.strip()])
     return data
@@ -53,7 +54,7 @@ def read(name: str) -> bytes:
 
 def status_of(name: str) -> int:
     """The HTTP status of a recording."""
-    index = (ROOT / "INDEX.tsv").read_text().splitlines()
+    index = (RECORDINGS / "INDEX.tsv").read_text().splitlines()
     return next(int(line.split("\t")[_STATUS]) for line in index if line.startswith(name + "\t"))
 
 
@@ -70,7 +71,7 @@ def ended(machine: Machine) -> list[Object]:
 
 def whole(records: list[Object]) -> Object:
     """The message of draft records, each of them checked, as if `Exchange` had completed them."""
-    return drafts.whole(records, ISSUER)
+    return decoding.whole(records, ISSUER)
 
 
 def call_of(part: Object) -> tuple[str, Any]:
