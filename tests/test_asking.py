@@ -3,12 +3,8 @@ on the wire in its place, or refused, or noticed; and the man page says the same
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import struct
-import wave
-import zlib
 from base64 import b64decode, b64encode
 from typing import Any
 
@@ -25,8 +21,9 @@ from llmtools.protocols.server_tools import NAMES, SERVER_TOOLS
 from llmtools.providers.names import PROTOCOLS as KNOWN
 from support.harness import Done, Shell
 from support.paths import ROOT
+from support.protocol_replies import PROTOCOLS, answer, send
+from support.sample_requests import FILES, MP4, VALUES
 from support.server import Server, whole
-from test_protocols import PROTOCOLS, answer, send
 
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
 MAN = (ROOT / "man" / "llm-send.1").read_text("utf-8")
@@ -57,20 +54,6 @@ def subsection(name: str) -> str:
 
 
 # Options
-
-VALUES: dict[str, Any] = {
-    "temperature": 0.5,
-    "top_p": 0.25,
-    "top_k": 7,
-    "max_tokens": 99,
-    "stop": "END",
-    "seed": 42,
-    "presence_penalty": 0.75,
-    "frequency_penalty": 0.125,
-    "parallel_tool_calls": False,
-    "service_tier": "flex",
-    "verbosity": "low",
-}
 
 
 def test_the_protocols_are_those_there_are() -> None:
@@ -183,27 +166,6 @@ def test_the_man_page_says_where_an_option_has_no_place() -> None:
 # Attachments
 
 
-def png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\1\2\3")) + chunk(b"IEND", b"")
-    )
-
-
-def wav() -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 2, 8000, 0, "NONE", ""))
-        sound.writeframes(bytes(range(64)))
-    return file.getvalue()
-
-
-PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
-MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
-FILES = {"image.png": png(), "paper.pdf": PDF, "sound.wav": wav(), "film.mp4": MP4, "table.csv": b"a,b\n1,2\n"}
 REFUSED = {
     "openai-chat": {"film.mp4"},
     "openai-responses": {"sound.wav", "film.mp4"},

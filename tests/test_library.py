@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,58 +28,21 @@ from llmtools.errors import (
 )
 from llmtools.protocols.request import Limits
 from support.harness import Shell
-from support.sample_conversations import sse
-from support.server import Answer, Close, Server, head
-from test_pause import answer as anthropic_answer
-from test_protocols import PROTOCOLS, answer
+from support.library import (
+    BOTH,
+    CALLS,
+    DOGS,
+    async_model,
+    chat_calls,
+    describe_dog,
+    model,
+    script,
+    timeless,
+)
+from support.protocol_replies import PROTOCOLS, answer
+from support.server import Close, Server, head
 
-BOTH = pytest.mark.parametrize("protocol", ["openai-chat", "anthropic"])
 FAST = Limits(retries=0)
-
-
-def model(server: Server, protocol: str) -> llm.Model:
-    return llm.get_model("m", base_url=server.origin, protocol=protocol, key="k")
-
-
-def async_model(server: Server, protocol: str) -> llm.AsyncModel:
-    return llm.get_async_model("m", base_url=server.origin, protocol=protocol, key="k")
-
-
-def chat_calls(*calls: tuple[str, str, str]) -> Answer:
-    """A reply of Chat that says something and makes calls: (id, name, arguments)."""
-    made = [
-        {"index": place, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-        for place, (call_id, name, arguments) in enumerate(calls)
-    ]
-    events = sse(
-        {"id": "c", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Three dogs: "}}]},
-        {"id": "c", "choices": [{"index": 0, "delta": {"tool_calls": made}}]},
-        {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
-        {"id": "c", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 9}},
-    )
-    return [head(connection="close"), events, Close.FIN]
-
-
-def anthropic_calls(*calls: tuple[str, str, str]) -> Answer:
-    blocks = [
-        {"type": "tool_use", "id": call_id, "name": name, "input": json.loads(arguments)}
-        for call_id, name, arguments in calls
-    ]
-    return anthropic_answer("Three dogs: ", "tool_use", *blocks)
-
-
-CALLS: dict[str, Callable[..., Answer]] = {"openai-chat": chat_calls, "anthropic": anthropic_calls}
-
-
-def describe_dog(name: str, bio: str) -> str:
-    """Record the name and biography of a dog."""
-    return f"{name}: {bio}"
-
-
-DOGS = [
-    ("c1", "describe_dog", '{"name": "Rex", "bio": "old"}'),
-    ("c2", "describe_dog", '{"name": "Ida", "bio": "new"}'),
-]
 
 
 # What the announcement shows
@@ -258,10 +220,6 @@ def boom() -> None:
     raise ValueError("no luck")
 
 
-def script(*calls: tuple[str, dict[str, Any]]) -> str:
-    return json.dumps({"tool_calls": [{"name": name, "arguments": arguments} for name, arguments in calls]})
-
-
 @pytest.mark.parametrize("is_async", [False, True])
 def test_every_call_has_its_result(is_async: bool) -> None:
     made = script(
@@ -414,12 +372,6 @@ def test_the_same_events_both_ways(protocol: str) -> None:
         ours = list(model(server, protocol).prompt("hi").stream_events())
         theirs = asyncio.run(events(server))
     assert [timeless(event) for event in ours] == [timeless(event) for event in theirs]
-
-
-def timeless(event: Event) -> dict[str, Any]:
-    ours = str(event.response_id).startswith("resp_")  # an id that we make where the vendor gives none
-    left_out = ("created", "timing", *(["response_id"] if ours else []))
-    return {name: value for name, value in event.items() if name not in left_out}
 
 
 # Many, cancelled, forgotten

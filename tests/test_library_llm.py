@@ -14,9 +14,9 @@ import pytest
 
 import llmtools as llm
 from llmtools import assistant, system, user
+from support.library import BOTH, CALLS, DOGS, async_model, chat_calls, describe_dog, model, script
+from support.protocol_replies import answer
 from support.server import Server
-from test_library import BOTH, CALLS, DOGS, async_model, chat_calls, describe_dog, model, script
-from test_protocols import answer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from support.library import DOGS, chat_calls
 from support.paths import ROOT, TESTS
+from support.protocol_replies import answer
 from support.server import Server, failing
-from test_library import DOGS, chat_calls
-from test_protocols import answer
 
 PROJECT = TESTS / "support" / "user_project"
 PYRIGHT = ROOT / ".venv/node/node_modules/.bin/pyright"

@@ -19,8 +19,8 @@ import llmtools
 from llmtools.exchange.tries import Opened
 from llmtools.http import transport
 from llmtools.protocols.request import Limits
+from support.library import timeless
 from support.paths import RECORDINGS
-from test_library import timeless
 
 PROTOCOLS = {
     "anthropic": "anthropic",

@@ -25,7 +25,7 @@ import llmtools
 from llmtools.protocols.request import Endpoint, Request, Secret
 from llmtools.providers.names import at
 from support import llamacpp_model as says
-from support.harness import LIMIT, Shell, texts, valid_records
+from support.harness import LIMIT, Shell, chunks, reply_of, texts, until, valid_records
 from support.llamacpp import KEY, Server, require
 
 pytestmark = pytest.mark.slow
@@ -130,13 +130,6 @@ def long_url(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
         yield proxy.url
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.02)
-
-
 def holds_text(path: Path, text: str) -> Callable[[], bool]:
     return lambda: path.exists() and text.encode() in path.read_bytes()
 
@@ -145,17 +138,6 @@ def kinds(records: list[Object]) -> list[str]:
     """Return the types of the records, those in a row once."""
     types = [record["type"] for record in records]
     return [kind for place, kind in enumerate(types) if types[place - 1 : place] != [kind]]
-
-
-def chunks(records: list[Object], kind: str) -> list[str]:
-    return [record["chunk"] for record in records if record["type"] == kind]
-
-
-def reply_of(records: list[Object]) -> Object:
-    """Return the last message, which must be what its events make."""
-    message = [record for record in records if record["type"] == "message"][-1]
-    assert dict(llmtools.message_of(records)) == message
-    return message
 
 
 def calls_of(message: Object) -> list[Object]:

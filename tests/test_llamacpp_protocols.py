@@ -19,9 +19,8 @@ import pytest
 
 from llmtools.providers.names import PROTOCOLS
 from support import llamacpp_model as says
-from support.harness import LIMIT, Shell, texts, valid_records
+from support.harness import LIMIT, Shell, chunks, reply_of, texts, until, valid_records
 from support.llamacpp import KEY, Server, require
-from test_llamacpp import chunks, reply_of, until
 
 pytestmark = pytest.mark.slow
 Object = dict[str, Any]

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-import test_large
 from llmtools.errors import NoInputError, UsageError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store, check_name
 from llmtools.records.canonical import canonical_json, node_hash
 from support.harness import SCRIPTS, Shell, valid_records
+from support.large import SIZE, peak
 from support.paths import ROOT
 
 Object = dict[str, Any]
@@ -157,7 +157,6 @@ def test_many_responses_to_one_message_are_kept_and_the_newest_comes_back(log: S
     assert kept(log, "SELECT count(*) FROM node") == [2]
 
 
-huge = test_large.huge
 PNG = b"\x89PNG\r\n\x1a\nabc"
 
 
@@ -585,10 +584,10 @@ def test_everything_is_made_for_the_user_alone_from_the_first_byte(log: Shell, m
 @pytest.mark.slow
 def test_a_line_of_100_megabytes_is_stored_and_passes_in_four_times_its_size(huge: Path, log: Shell) -> None:
     out = log.folder / "out"
-    status, size = test_large.peak([f"{SCRIPTS}/llm-log"], huge, out, log)
-    assert status == 0 and size < 4 * test_large.SIZE
-    status, size = test_large.peak([f"{SCRIPTS}/llm-log", "get"], huge, log.folder / "back", log)
-    assert status == 0 and size < 4 * test_large.SIZE
+    status, size = peak([f"{SCRIPTS}/llm-log"], huge, out, log)
+    assert status == 0 and size < 4 * SIZE
+    status, size = peak([f"{SCRIPTS}/llm-log", "get"], huge, log.folder / "back", log)
+    assert status == 0 and size < 4 * SIZE
     for path in (out, log.folder / "back"):
         assert log.run(f"cmp {path} {huge}").status == 0
-    assert database(log).stat().st_size < 0.8 * test_large.SIZE  # bytes, not base64
+    assert database(log).stat().st_size < 0.8 * SIZE  # bytes, not base64

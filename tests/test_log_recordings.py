@@ -1,7 +1,7 @@
 """Every conversation that the recordings make goes through the log and comes back equal, and the
 next request built from it is the same, byte for byte.
 
-Where the recordings are, and how they are read, is in the test_recordings_* of each protocol.
+Where the recordings are, and how they are read, is in support.recordings and support.recorded.
 """
 
 from __future__ import annotations
@@ -13,36 +13,32 @@ from typing import Any
 
 import pytest
 
-import test_recordings_anthropic
-import test_recordings_chat
-import test_recordings_gemini
-import test_recordings_ollama
-import test_recordings_responses
 from llmtools.errors import LlmToolsError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
 from llmtools.protocols.request import Request
+from llmtools.providers.names import protocol_module
 from llmtools.records.canonical import canonical_json
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps, loads
 from support.harness import Shell
+from support.recorded import anthropic, chat, gemini, ollama, responses
+from support.recordings import read, whole
 
 Object = dict[str, Any]
 
 ISSUER = "recorded"
 TOOL = {"type": "tool", "name": "recorded", "description": "one", "input_schema": {"type": "object"}}
-MODULES = {
-    module.__name__.removeprefix("test_recordings_"): module
-    for module in (
-        test_recordings_anthropic,
-        test_recordings_chat,
-        test_recordings_gemini,
-        test_recordings_ollama,
-        test_recordings_responses,
-    )
-    if module.STREAMS
+OURS = {
+    anthropic: protocol_module("anthropic"),
+    chat: protocol_module("openai-chat"),
+    gemini: protocol_module("gemini"),
+    ollama: protocol_module("ollama"),
+    responses: protocol_module("openai-responses"),
 }
+"""What was recorded -> our own module of its protocol."""
+MODULES = {module.__name__.rpartition(".")[2]: module for module in OURS if module.STREAMS}
 if not MODULES:
     pytest.skip("no recordings", allow_module_level=True)
 
@@ -53,12 +49,12 @@ def text(role: str, said: str) -> Object:
 
 def response(module: Any, name: str) -> list[Object]:
     """The records of a response as llm-send writes them: events, the message, its end."""
-    data = module.read(name)
+    data = read(name)
     if name in module.STREAMS:
-        records = module.decode(name, data) if module is test_recordings_chat else module.decode(data)
+        records = module.decode(name, data) if module is chat else module.decode(data)
     else:
         try:
-            records = module.Decoder(ISSUER).body(data)
+            records = OURS[module].Decoder(ISSUER).body(data)
         except LlmToolsError as error:
             records = [dict(error.to_record())]
     start = {"type": "start", "response_id": "r", "model": "m", "provider": ISSUER}
@@ -69,7 +65,7 @@ def response(module: Any, name: str) -> list[Object]:
         end["exit_status"] = 75
     ends = [{**end, **record} for record in said if record["type"] == "end"] or [end]
     before = [record for record in said if record["type"] != "end"]
-    message = module.whole([*before, *ends])
+    message = whole([*before, *ends])
     return [*before, message, *ends]
 
 
@@ -93,7 +89,7 @@ def history(records: list[Object]) -> list[Object]:
 def request(module: Any, records: list[Object]) -> Any:
     """The next request, or how it is refused: a failed reply may not be representable."""
     try:
-        return module.encode(Conversation(records), Request("m", "m", ISSUER))
+        return OURS[module].encode(Conversation(records), Request("m", "m", ISSUER))
     except LlmToolsError as error:
         return str(error)
 
@@ -157,19 +153,18 @@ def test_the_same_through_the_commands(protocol: str, shell: Shell) -> None:
 
 def test_recorded_requests_come_back(tmp_path: Path) -> None:
     """The whole of each conversation that a client of Anthropic's had, its tools too."""
-    module: Any = test_recordings_anthropic
     log, count = Store(tmp_path / "log.db"), 0
-    for name in module.REQUESTS:
-        data = (module.ROOT / name).read_bytes()
+    for name in anthropic.REQUESTS:
+        data = read(name)
         if b"elided by" in data:  # a file of which a part was taken out: no base64
             continue
-        records = [json.loads(json.dumps(record)) for record in module.records_of(json.loads(data))]
+        records = [json.loads(json.dumps(record)) for record in anthropic.records_of(json.loads(data))]
         recorder = Recorder()
         for record in records:
             recorder.feed(record)
         log.write(recorder.changed())
         back = [loads(line) for line in log.lines(recorder.chain.hash.hex())]
         assert history(back) == history(records), name
-        assert request(module, back) == request(module, records)
+        assert request(anthropic, back) == request(anthropic, records)
         count += 1
-    assert count > len(module.REQUESTS) * 0.9
+    assert count > len(anthropic.REQUESTS) * 0.9

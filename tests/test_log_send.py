@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from support.counted_imports import COUNT, STREAM
 from support.harness import Shell
 from support.server import Close, Server, head
-from test_startup import COUNT, STREAM
 
 Object = dict[str, Any]
 

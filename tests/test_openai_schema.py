@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from support.harness import Shell
-from test_asking import FILES, VALUES
+from support.sample_requests import FILES, VALUES
 
 Object = dict[str, Any]
 

@@ -6,27 +6,10 @@ import json
 from typing import Any
 
 from support.harness import Shell, texts
-from support.sample_conversations import sse
-from support.server import Answer, Close, Server, head
+from support.protocol_replies import anthropic_answer
+from support.server import Server
 
 SEARCH: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
-
-
-def answer(text: str, stop_reason: str, *blocks: dict[str, Any]) -> Answer:
-    """Return a reply of Anthropic's with a text, then other blocks."""
-    started = {"id": "msg_1", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 3}}
-    events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": started},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
-        {"type": "content_block_stop", "index": 0},
-    ]
-    for index, block in enumerate(blocks, 1):
-        events.append({"type": "content_block_start", "index": index, "content_block": block})
-        events.append({"type": "content_block_stop", "index": index})
-    events.append({"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": {"output_tokens": 2}})
-    events.append({"type": "message_stop"})
-    return [head(connection="close"), sse(*events, named=True), Close.FIN]
 
 
 def send(server: Server) -> str:
@@ -34,7 +17,11 @@ def send(server: Server) -> str:
 
 
 def test_a_pause_is_continued_with_what_came_until_then(shell: Shell) -> None:
-    answers = (answer("One", "pause_turn", SEARCH), answer("Two", "pause_turn"), answer("Three", "end_turn"))
+    answers = (
+        anthropic_answer("One", "pause_turn", SEARCH),
+        anthropic_answer("Two", "pause_turn"),
+        anthropic_answer("Three", "end_turn"),
+    )
     with Server(*answers) as server:
         done = shell.run(f"llm-msg user hi | {send(server)} --save all.jsonl | tee events.jsonl | llm-parts")
         assert (done.status, done.text, done.err) == (0, "One\nTwo\nThree\n", "")
@@ -54,7 +41,7 @@ def test_a_pause_is_continued_with_what_came_until_then(shell: Shell) -> None:
 
 
 def test_a_model_that_pauses_for_ever_is_not_asked_for_ever(shell: Shell) -> None:
-    with Server(*[answer("…", "pause_turn")] * 20) as server:
+    with Server(*[anthropic_answer("…", "pause_turn")] * 20) as server:
         done = shell.run(f"llm-msg user hi | {send(server)}")
         assert len(server.requests) == 11
     assert done.status == 75
@@ -64,11 +51,11 @@ def test_a_model_that_pauses_for_ever_is_not_asked_for_ever(shell: Shell) -> Non
 
 
 def test_a_stream_that_ends_in_a_pause_has_failed_and_goes_on_anyway(shell: Shell) -> None:
-    with Server(answer("One", "pause_turn"), answer("Two", "end_turn")) as server:
+    with Server(anthropic_answer("One", "pause_turn"), anthropic_answer("Two", "end_turn")) as server:
         shell.run(f"llm-msg user hi | {send(server)} --save all.jsonl; head -n 2 all.jsonl > cut.jsonl")
     parts = shell.run("llm-parts < cut.jsonl")
     assert (parts.status, parts.text) == (75, "One\n")
-    with Server(answer("Two", "end_turn")) as server:
+    with Server(anthropic_answer("Two", "end_turn")) as server:
         assert shell.run(f"{send(server)} < cut.jsonl").status == 75
         assert server.requests == []
         done = shell.run(f"{send(server)} --anyway < cut.jsonl | llm-parts")
@@ -78,7 +65,7 @@ def test_a_stream_that_ends_in_a_pause_has_failed_and_goes_on_anyway(shell: Shel
 
 def test_a_conversation_record_is_continued_too(shell: Shell) -> None:
     record = {"type": "conversation", "messages": [{"role": "user", "parts": [{"type": "text", "text": "hi"}]}]}
-    with Server(answer("One", "pause_turn"), answer("Two", "end_turn")) as server:
+    with Server(anthropic_answer("One", "pause_turn"), anthropic_answer("Two", "end_turn")) as server:
         done = shell.run(send(server), stdin=json.dumps(record).encode())
     assert done.status == 0, done.err
     (answered,) = done.records

@@ -16,12 +16,12 @@ from llmtools.protocols.ollama.request import Decoder, encode, error_of
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from support.paths import RECORDINGS
+from support.recorded.ollama import BODIES, STREAMS, compared, decode, final_message
 from support.recordings import (
     ISSUER,
     Object,
     cut_apart,
     ended,
-    fed,
     lines,
     names,
     read,
@@ -31,17 +31,11 @@ from support.recordings import (
 )
 
 EXPECTED = lines("EXPECTED.jsonl")
-STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
-BODIES = names("ollama/unary/*.json")
 ERRORS = names("ollama/errors/*.json")
 REQUESTS = requests("ollama")
 
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
-
-
-def decode(*pieces: bytes) -> list[Object]:
-    return fed(Decoder(ISSUER), *pieces)
 
 
 def reply_of(records: list[Object]) -> Object:
@@ -72,26 +66,6 @@ def test_a_stream_says_what_the_oracle_read(name: str) -> None:
         "output": line["output_tokens"],
         "error": line["error"],
     }
-
-
-def final_message(data: bytes) -> Object:
-    """The message that the lines of a stream make, without the code under test."""
-    said = [json.loads(line).get("message", {}) for line in data.splitlines() if line.strip()]
-    message: Object = {"role": "assistant"}
-    for field in ("content", "thinking"):
-        message[field] = "".join([item.get(field) or "" for item in said])
-    message["tool_calls"] = [call for item in said for call in item.get("tool_calls") or ()]
-    return message
-
-
-def compared(message: Object) -> Object:
-    """A message without empty fields and without the `type` of calls, which no reply has."""
-    kept = {name: value for name, value in message.items() if value}
-    if "tool_calls" in kept:
-        kept["tool_calls"] = [
-            {name: value for name, value in call.items() if name != "type"} for call in kept["tool_calls"]
-        ]
-    return kept
 
 
 def sent_back(records: list[Object]) -> Object:

@@ -19,13 +19,22 @@ from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
 from support.harness import request_to
 from support.paths import RECORDINGS
+from support.recorded.responses import (
+    BODIES,
+    QUEUED,
+    STREAMS,
+    decode,
+    events_of,
+    final_items,
+    less_output_only,
+    without_empty,
+)
 from support.recordings import (
     ISSUER,
     Object,
     call_of,
     cut_apart,
     ended,
-    fed,
     lines,
     names,
     read,
@@ -57,18 +66,10 @@ JUSTIFIED: dict[tuple[str, str], str] = {
 
 EXPECTED = lines("EXPECTED.jsonl")
 HEADERS = lines("HEADERS.jsonl")
-STREAMS = names("responses/*.sse", "responses/*.jsonl", "synthetic/responses__*")
-ALL_BODIES = names("responses/unary/*.json")
-QUEUED = [name for name in ALL_BODIES if json.loads((RECORDINGS / name).read_bytes())["status"] == "queued"]
-BODIES = [name for name in ALL_BODIES if name not in QUEUED]
 ERRORS = names("responses/errors/*.json")
 REQUESTS = requests("responses")
 
 pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDINGS}")
-
-
-def decode(*pieces: bytes) -> list[Object]:
-    return fed(Decoder(ISSUER), *pieces)
 
 
 def is_ours_to_run(part: Object) -> bool:
@@ -129,15 +130,6 @@ def test_every_justified_difference_is_one() -> None:
     assert {name for name, _ in JUSTIFIED} <= set(STREAMS)
 
 
-# The vendor's own final items, put together here without the code under test.
-
-
-def events_of(data: bytes) -> list[Object]:
-    lines = data.replace(b"\r\n", b"\n").split(b"\n")
-    payloads = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-    return [json.loads(payload) for payload in payloads if payload != b"[DONE]"]
-
-
 def responses_in(name: str) -> list[bytes]:
     """The responses of a file, as streams of their own."""
     found: list[list[Object]] = []
@@ -146,33 +138,6 @@ def responses_in(name: str) -> list[bytes]:
             found.append([])
         found[-1].append(event)
     return [b"".join([b"data: " + json.dumps(event).encode() + b"\n\n" for event in events]) for events in found]
-
-
-def final_items(data: bytes) -> list[Object]:
-    """The items of a stream as they are when each is done, in their order."""
-    done = [event for event in events_of(data) if event["type"] == "response.output_item.done"]
-    return [event["item"] for event in sorted(done, key=lambda event: event["output_index"])]
-
-
-def _less(value: Object, *names: str) -> Object:
-    return {name: item for name, item in value.items() if item not in (None, "", [], {}) and name not in names}
-
-
-def less_output_only(items: list[Object]) -> list[Object]:
-    """Items as they may be sent back: without what is null or empty, without log-probabilities,
-    and without reasoning that has no ciphertext and no open text."""
-    kept = []
-    for item in items:
-        said = _less(item)
-        if said["type"] == "message":
-            said["content"] = [
-                {"text": "", **_less(block, "logprobs")} if block["type"] == "output_text" else _less(block)
-                for block in said.get("content", ())
-            ]
-        is_lost = said["type"] == "reasoning" and not said.get("encrypted_content") and not said.get("content")
-        if not is_lost:
-            kept.append(said)
-    return kept
 
 
 def sent_back(records: list[Object]) -> list[Object]:
@@ -508,9 +473,9 @@ def _tool(tool: Object) -> Object:
 
 def normal(request: Object) -> Object:
     """A request without what is the default, and with its input in one of the ways to write it."""
-    found = {name: value for name, value in _less(request).items() if (name, value) != ("stream", False)}
+    found = {name: value for name, value in without_empty(request).items() if (name, value) != ("stream", False)}
     found["input"] = less_output_only([_normal(item) for item in input_of(request)])
-    found["tools"] = [_less(tool) for tool in request.get("tools") or ()]
+    found["tools"] = [without_empty(tool) for tool in request.get("tools") or ()]
     return found
 
 

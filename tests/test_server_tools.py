@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
-import test_recordings_anthropic as anthropic
-import test_recordings_gemini as gemini
-import test_recordings_responses as responses
 from support.harness import Shell
 from support.paths import RECORDINGS
+from support.protocol_replies import answer, send
+from support.recorded import anthropic, gemini, responses
 from support.recordings import read
 from support.sample_conversations import sse
+from support.sample_requests import FILES
 from support.server import Answer, Close, Server, head
-from test_asking import FILES
-from test_protocols import answer, send
 
 Object = dict[str, Any]
 

@@ -8,23 +8,9 @@ import sys
 
 import pytest
 
+from support.counted_imports import COUNT, STREAM
 from support.harness import Shell
 
-COUNT = """
-import os, sys
-import click, orjson
-before = set(sys.modules)
-def leave(status):
-    import json
-    sys.stderr.write(json.dumps([status, sorted(set(sys.modules) - before)]))
-    sys.stderr.flush()
-    os.kill(os.getpid(), 9)
-os._exit = leave
-name, sys.argv = sys.argv[1], sys.argv[1:]
-sys.path.insert(0, "")
-import llmtools.cli
-getattr(llmtools.cli, "llm_" + name)()
-"""
 HEAVY = {"httpx", "keyring", "asyncio", "ssl", "sqlite3", "importlib.metadata", "platformdirs", "socket", "subprocess"}
 SETTINGS = {
     "tomllib",
@@ -34,11 +20,6 @@ SETTINGS = {
     "llmtools.providers.resolve",
     "llmtools.providers.keys",
 }
-STREAM = (
-    b'{"role":"user","content":"hi"}\n{"type":"start","response_id":"r","model":"echo"}\n'
-    b'{"type":"text","chunk":"hi","part_index":0}\n'
-    b'{"type":"message","role":"assistant","parts":[{"type":"text","text":"hi"}],"response":{"id":"r","status":"ok"}}\n'
-)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from llmtools.cli.msg import template
 from llmtools.errors import InputError, NoInputError, UsageError
 from support.harness import Shell
+from support.protocol_replies import answer
 from support.server import Server
-from test_protocols import answer
 
 RECIPE = """
 system = "Cook as in $country. It costs $$5."

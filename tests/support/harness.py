@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import jsonschema
 
+import llmtools
 from llmtools.protocols.request import Endpoint, Request, Target
 from support.paths import ROOT
 
@@ -155,3 +156,23 @@ def request_to(protocol: str, model: str, issuer: str, quirks: Iterable[str] = (
     options = asked.pop("options", {})
     endpoint = Endpoint(issuer, "http://127.0.0.1", protocol, quirks=frozenset(quirks))
     return Target("m", model, endpoint).request(options, **asked)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + LIMIT
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.02)
+
+
+def chunks(records: list[dict[str, Any]], kind: str) -> list[str]:
+    """Return the chunks of the events of a kind."""
+    return [record["chunk"] for record in records if record["type"] == kind]
+
+
+def reply_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the last message, which must be what its events make."""
+    message = [record for record in records if record["type"] == "message"][-1]
+    assert dict(llmtools.message_of(records)) == message
+    return message
