@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmtools.cli.msg import template
-from llmtools.errors import InputError, NoInputError, UsageError
+from llmtools.errors import InputError
 from support.harness import Shell
 from support.protocol_replies import answer
 from support.server import Server
@@ -147,32 +147,6 @@ def _split(records: list[dict[str, Any]]) -> tuple[list[Any], Any, Any]:
 
 
 @pytest.mark.parametrize(
-    ("text", "ending", "said"),
-    [
-        (b"prompt = 3", ".toml", "prompt must be a string"),
-        (b"promt = 'a'", ".toml", "'promt' is not known: perhaps prompt"),
-        (b"prompt = 'a", ".toml", "(at "),
-        (b"prompt = 'costs $5'", ".toml", "is written $$"),
-        (b"tools = ['x']", ".toml", "a list of tables"),
-        (b"schema = 'a b c'", ".toml", "the template t: schema: 'a b c' is no NAME"),
-        (b"schema = 'none.json'", ".toml", "the template t: none.json: No such file"),
-        (b"[[tools]]\nname = 3", ".toml", "the template t: tool: name must be"),
-        (b"options = {a = nan}", ".toml", "the template t: not JSON: nan"),
-        (b"1: 2", ".yaml", "the template t: not JSON"),
-        (b"a: [", ".yaml", "while parsing"),
-        (b"- a", ".yaml", "a table or a string"),
-        (b"\xff", ".txt", "not UTF-8"),
-    ],
-)
-def test_what_is_no_template(text: bytes, ending: str, said: str) -> None:
-    if ending == ".yaml":
-        pytest.importorskip("yaml")
-    with pytest.raises(InputError) as caught:
-        template.parse("t", text, ending)
-    assert said in caught.value.message
-
-
-@pytest.mark.parametrize(
     ("command", "status", "said"),
     [
         ("llm-msg -t recipe", 2, "has a field input: give TEXT"),
@@ -199,10 +173,3 @@ def test_a_request_of_a_wrong_shape_is_refused(shell: Shell) -> None:
     (shell.folder / "in").write_text('{"role":"user","content":"a","request":{"options":3}}\n')
     done = shell.run("llm-send -m echo < in")
     assert done.status == 65 and "request: options must be an object" in done.err
-
-
-def test_no_template_is_looked_for_outside() -> None:
-    with pytest.raises(NoInputError):
-        template.load("")
-    with pytest.raises(UsageError):
-        template.parse("t", b"$a", ".txt").fill("prompt", {}, None)

@@ -17,19 +17,7 @@ from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from support.paths import RECORDINGS
 from support.recorded.chat import BODIES, NO_FINISH, STREAMS, decode, decoder, final_message, less_output_only
-from support.recordings import (
-    ISSUER,
-    Object,
-    cut_apart,
-    ended,
-    lines,
-    names,
-    read,
-    requests,
-    sampled,
-    status_of,
-    whole,
-)
+from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, status_of, whole
 
 _XAI = "DESIGN: output is all it wrote; xAI leaves the reasoning out, its total_tokens counts it"
 _NO_FINISH = "wire-protocols 0.8: no finish_reason on some servers; ours is inferred, there is no raw word"

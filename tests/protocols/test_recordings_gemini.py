@@ -18,19 +18,7 @@ from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from support.paths import RECORDINGS
 from support.recorded.gemini import BODIES, STREAMS, camel, chunks_of, compared, decode, final_parts, joined
-from support.recordings import (
-    ISSUER,
-    Object,
-    cut_apart,
-    ended,
-    lines,
-    names,
-    read,
-    requests,
-    sampled,
-    status_of,
-    whole,
-)
+from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, status_of, whole
 
 _STREAMED = "wire-protocols 4, streamed args: the oracle does not fold partialArgs, and takes the end for a call"
 JUSTIFIED: dict[tuple[str, str], str] = {

@@ -17,18 +17,7 @@ from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from support.paths import RECORDINGS
 from support.recorded.ollama import BODIES, STREAMS, compared, decode, final_message
-from support.recordings import (
-    ISSUER,
-    Object,
-    cut_apart,
-    ended,
-    lines,
-    names,
-    read,
-    requests,
-    sampled,
-    whole,
-)
+from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, whole
 
 EXPECTED = lines("EXPECTED.jsonl")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]

@@ -7,14 +7,7 @@ import json
 from typing import Any
 
 from llmtools.protocols.anthropic.request import Decoder
-from support.recordings import (
-    ISSUER,
-    Object,
-    fed,
-    names,
-    requests,
-    whole,
-)
+from support.recordings import ISSUER, Object, fed, names, requests, whole
 
 STREAMS = names("anthropic/*.sse", "anthropic/*.jsonl", "synthetic/anthropic__*")
 BODIES = names("anthropic/unary/*.json")

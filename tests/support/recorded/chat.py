@@ -7,12 +7,7 @@ import json
 from typing import Any
 
 from llmtools.protocols.openai_chat.request import Decoder
-from support.recordings import (
-    ISSUER,
-    Object,
-    fed,
-    names,
-)
+from support.recordings import ISSUER, Object, fed, names
 
 NO_FINISH = ("snowflake",)
 """Servers that send no finish_reason (wire-protocols 0.8)."""

@@ -8,12 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from llmtools.protocols.gemini.request import Decoder
-from support.recordings import (
-    ISSUER,
-    Object,
-    fed,
-    names,
-)
+from support.recordings import ISSUER, Object, fed, names
 
 STREAMS = names("gemini/*.sse", "gemini/*.jsonl")
 BODIES = names("gemini/unary/*.json")

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 
 from llmtools.protocols.ollama.request import Decoder
-from support.recordings import (
-    ISSUER,
-    Object,
-    fed,
-    names,
-)
+from support.recordings import ISSUER, Object, fed, names
 
 STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 BODIES = names("ollama/unary/*.json")

@@ -6,12 +6,7 @@ import json
 
 from llmtools.protocols.openai_responses.request import Decoder
 from support.paths import RECORDINGS
-from support.recordings import (
-    ISSUER,
-    Object,
-    fed,
-    names,
-)
+from support.recordings import ISSUER, Object, fed, names
 
 STREAMS = names("responses/*.sse", "responses/*.jsonl", "synthetic/responses__*")
 ALL_BODIES = names("responses/unary/*.json")
