@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Shell
+
+from support.harness import Shell
+from support.large import SIZE
 
 
 @pytest.fixture
@@ -12,3 +14,13 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
     yield shell
     shell.close()
+
+
+@pytest.fixture(scope="module")
+def huge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stream of one line, of 100 megabytes."""
+    path = tmp_path_factory.mktemp("huge") / "huge.jsonl"
+    head = '{"type":"message","role":"user","parts":[{"type":"attachment","attachment":{"type":"image/png","content":"'
+    with path.open("w") as file:
+        file.write(head + "QUFB" * (SIZE // 4) + '"}},{"type":"text","text":"hi"}]}\n')
+    return path

@@ -1,0 +1,120 @@
+"""The catalogue: what it may name, what is peculiar to a model, and which provider a bare name means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import llmtools
+from llmtools.errors import NoModelError
+from llmtools.exchange import fetched as media
+from llmtools.protocols import options, server_tools
+from llmtools.providers.catalogue import MODEL_QUIRKS, PROVIDERS, QUIRKS, provider_of, quirks_of
+from llmtools.providers.config import Config
+from llmtools.providers.names import PROTOCOLS
+from llmtools.providers.resolve import split
+from support.paths import ROOT
+
+
+def test_the_catalogue_names_only_what_there_is() -> None:
+    for provider in PROVIDERS.values():
+        assert provider.protocol in PROTOCOLS
+        assert provider.quirks <= QUIRKS
+        assert provider.key in ("required", "optional", "remote")
+        assert provider.base_url.startswith(("https://", "http://127.0.0.1:", "{endpoint}/"))
+    for names, _, words in MODEL_QUIRKS:
+        assert set(names.split()) <= PROVIDERS.keys() | PROTOCOLS.keys()
+        assert {word.lstrip("-") for word in words.split()} <= QUIRKS
+
+
+def test_the_manual_lists_the_catalogue() -> None:
+    page = (ROOT / "man" / "llm-config.5").read_text("utf-8")
+    rows = re.findall(r"^\.It (\S+) Ta Ev (.*)$", page, re.MULTILINE)
+    assert {name: tuple(keys.split(" , ")) for name, keys in rows} == {
+        name: provider.keys for name, provider in PROVIDERS.items()
+    }
+    listed = re.search(r"^\.Sh QUIRKS\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
+    assert listed
+    words = [word for line in re.findall(r"^\.It Li (.*)$", listed[1], re.MULTILINE) for word in line.split(" , ")]
+    assert sorted(words) == sorted(QUIRKS)
+    named = set(re.findall(r"[A-Z][A-Z_]{4,}", page))
+    assert {provider.url_variable for provider in PROVIDERS.values() if provider.url_variable} <= named
+
+
+def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
+    sources = [path.read_text("utf-8") for path in Path(llmtools.__file__).parent.rglob("*.py")]
+    asked = {name for source in sources for name in re.findall(r'"([a-z_]+)" (?:not )?in [\w.]*quirks\b', source)}
+    assert asked | options.QUIRKS.keys() | server_tools.QUIRKS.keys() | media.QUIRKS.keys() == QUIRKS
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "has", "has_not"),
+    [
+        ("anthropic", "claude-3-7-sonnet-20250219", {"budget_tokens", "no_late_system"}, set()),
+        ("anthropic", "claude-opus-4-6", {"no_late_system"}, {"budget_tokens"}),
+        ("anthropic", "claude-sonnet-5", set(), {"budget_tokens", "no_late_system"}),
+        ("vertex", "gemini-2.5-pro", {"thinking_budget"}, {"thought_signatures"}),
+        ("gemini", "gemini-3-pro", {"thought_signatures"}, {"thinking_budget"}),
+        ("openai", "gpt-4o", {"unreasoning"}, {"no_sampling"}),
+        ("openai", "o3", {"no_sampling", "no_stop"}, {"unreasoning"}),
+        ("openai", "gpt-5-mini", {"no_sampling"}, {"no_stop"}),
+        ("openai", "gpt-5-chat-latest", set(), {"no_sampling"}),
+        ("openai", "gpt-5.5", set(), {"no_sampling"}),
+        ("openai", "gpt-4.1", {"max_completion_tokens"}, {"no_sampling"}),
+        ("github", "openai/o4-mini", {"max_completion_tokens", "no_sampling", "no_stop"}, set()),
+        ("github", "meta/llama-4", set(), {"max_completion_tokens"}),
+        ("moonshot", "kimi-k2.6", {"thinking", "no_sampling"}, set()),
+        ("moonshot", "kimi-k3", {"no_sampling"}, {"thinking"}),
+        ("moonshot", "moonshot-v1-8k", set(), {"thinking", "no_sampling"}),
+        ("vllm", "Qwen/Qwen3", {"chat_template_kwargs"}, set()),
+        ("vllm", "openai/gpt-oss-20b", set(), {"chat_template_kwargs"}),
+        ("openrouter", "openai/o3", {"reasoning_object"}, {"no_sampling"}),
+    ],
+)
+def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], has_not: set[str]) -> None:
+    known = PROVIDERS[provider]
+    quirks = quirks_of(provider, known.protocol, known.quirks, model)
+    assert has <= quirks
+    assert not has_not & quirks
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"),
+    [
+        ("gpt-5.5", "openai"),
+        ("o3", "openai"),
+        ("o4-mini", "openai"),
+        ("chatgpt-4o-latest", "openai"),
+        ("claude-sonnet-4.6", "anthropic"),
+        ("gemini-3-pro", "gemini"),
+        ("grok-4.5", "xai"),
+        ("deepseek-chat", "deepseek"),
+        ("mistral-large-latest", "mistral"),
+        ("codestral-2508", "mistral"),
+        ("sonar", "perplexity"),
+        ("sonar-pro", "perplexity"),
+        ("kimi-k2.6", "moonshot"),
+        ("glm-5", "zai"),
+        ("qwen3-max", "alibaba"),
+    ],
+)
+def test_a_bare_name_that_tells_its_provider(model: str, provider: str) -> None:
+    assert split(model, Config()) == (provider, model)
+
+
+@pytest.mark.parametrize("model", ["gpt-oss-120b", "llama3.2", "qwen3:4b", "o", "gpt", "deepseek-r1:8b", "sonarqube"])
+def test_a_bare_name_that_tells_none(model: str) -> None:
+    assert provider_of(model) is None
+
+
+@pytest.mark.parametrize("model", ["openrouter/openai/gpt-5.5", "fireworks/accounts/f/models/m", "ollama/hf.co/a/b:Q4"])
+def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> None:
+    provider, _, name = model.partition("/")
+    assert split(model, Config()) == (provider, name)
+
+
+def test_a_library_caller_is_told_the_same() -> None:
+    with pytest.raises(NoModelError, match="perhaps openai/x"):
+        split("opnai/x", Config())

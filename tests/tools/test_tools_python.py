@@ -1,0 +1,263 @@
+"""Tools from Python: `llmtools.tools` as a library, with functions of this process and all other sources."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmtools import Conversation, dumps, user
+from llmtools.errors import (
+    ConfigError,
+    InputError,
+    RoundLimitError,
+    UsageError,
+)
+from llmtools.records.types import Record
+from llmtools.tools import (
+    Approval,
+    Limits,
+    Result,
+    Round,
+    ToolError,
+    Toolset,
+)
+from llmtools.tools.process import environment
+from llmtools.tools.worker import Worker
+from support.harness import is_gone, valid_records
+
+Object = dict[str, Any]
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def greet(name: str) -> str:
+    return f"hello {name}"
+
+
+def boom() -> None:
+    raise SystemExit("gone")
+
+
+def sleep() -> None:
+    time.sleep(5)
+
+
+def much() -> list[Any]:
+    return ["x" * 100, b"\x00" * 100]
+
+
+def script(*made: tuple[str, Object], **more: Any) -> Record:
+    """A message that has echo make calls."""
+    tool_calls = [{"name": name, "arguments": arguments} for name, arguments in made]
+    return dict(user(dumps({"tool_calls": tool_calls, **more}).decode()))
+
+
+def results(records: Iterable[Record]) -> list[Object]:
+    messages = [record for record in records if record["type"] == "message" and record["role"] == "tool"]
+    return [part for message in messages for part in message["parts"]]
+
+
+def test_functions_are_offered_and_called() -> None:
+    with Toolset(add, greet, boom) as tools:
+        assert list(tools.records) == ["add", "greet", "boom"]
+        assert tools.records["add"]["description"] == "Add two numbers."
+        assert tools.call("add", {"a": 1, "b": 2}) == Result("3")
+        assert tools.call("greet", {"name": "Ada"}).output == "hello Ada"
+        assert tools.call("boom", {}).exception == "SystemExit: gone"
+        assert tools.call("add", {"a": 1}).exception == "the call was not run: arguments: b is missing"
+        with pytest.raises(UsageError, match="no tool nope: there are add, greet, boom"):
+            tools.call("nope", {})
+
+
+def test_limits_hold_for_functions_too() -> None:
+    with Toolset(sleep, limits=Limits(0.1)) as tools:
+        assert tools.call("sleep", {}).exception == "timed out after 0.1 s"
+    with Toolset(much, limits=Limits(max_output=150)) as tools:
+        cut = tools.call("much", {})
+        assert (cut.output, cut.exception, cut.attachments) == ("x" * 100, "the output was cut after 150 bytes", [])
+
+
+def test_the_conversation_is_answered() -> None:
+    with Toolset(add, "say: echo {text}") as tools:
+        call = {"type": "tool_call", "name": "say", "arguments": {"text": "; hi"}, "tool_call_id": "c"}
+        asked: list[Record] = [*tools.missing({}), dict(user("hi"))]
+        asked.append({"type": "message", "role": "assistant", "parts": [call]})
+        records = list(tools.run(Conversation(asked)))
+        valid_records(b"".join(dumps(record) + b"\n" for record in records))
+        assert [record["type"] for record in records] == ["start", "tool_result", "tool_result", "message", "end"]
+        [part] = results(records)
+        assert (part["output"], part["tool_call_id"]) == ("; hi\n", "c")
+        assert list(tools.run(Conversation([*asked, *records]))) == []
+        turn = tools.round(Conversation(asked))
+        assert isinstance(turn, Round)
+
+
+def test_a_loop() -> None:
+    with Toolset(add) as tools:
+        records = list(tools.loop([script(("add", {"a": 12, "b": 34}), text="Let me see.")], "echo"))
+    kinds = [record["role"] for record in records if record["type"] == "message"]
+    assert kinds == ["assistant", "tool", "assistant"]
+    assert records[0] == tools.records["add"]
+    assert results(records)[0]["output"] == "46"
+    assert records[-2]["parts"] == [{"type": "text", "text": "46"}]
+    valid_records(b"".join(dumps(record) + b"\n" for record in records))
+
+
+def counting(rounds: int) -> Any:
+    """A model that calls once a round."""
+
+    def send(conversation: Conversation) -> Iterable[Record]:
+        done = sum(message["role"] == "tool" for message in conversation.messages)
+        call = {"type": "tool_call", "name": "add", "arguments": {"a": done, "b": 1}, "tool_call_id": "c"}
+        text = {"type": "text", "text": "done"}
+        yield {"type": "message", "role": "assistant", "parts": [call if done < rounds else text]}
+
+    return send
+
+
+def test_the_limit_of_rounds() -> None:
+    with Toolset(add) as tools:
+        records = list(tools.loop([user("hi")], send=counting(3), max_rounds=3))
+        assert [part["output"] for part in results(records)] == ["1", "2", "3"]
+        left: list[Record] = []
+        with pytest.raises(RoundLimitError):
+            left += tools.loop([user("hi")], send=counting(3), max_rounds=2)
+        assert tools.call("add", {"a": 1, "b": 1}).output == "2", "it goes on"
+        history = [dict(user("hi")), *tools.missing({}), *counting(1)(Conversation([user("hi")]))]
+        assert [part["output"] for part in results(tools.loop(history, send=counting(1)))] == ["1"]
+
+
+def test_who_approves_may_change_or_refuse_a_call() -> None:
+    def approve(call: Object, record: Object, source: str) -> Object:
+        assert (record["name"], source) == ("add", "functions")
+        if call["arguments"]["a"] == 0:
+            raise ToolError("not that")
+        return {**call, "arguments": {"a": 5, "b": 5}}
+
+    with Toolset(add, approve=approve) as tools:  # type: ignore[arg-type]
+        assert tools.call("add", {"a": 0, "b": 0}).exception == "not that"
+        assert tools.call("add", {"a": 1, "b": 1}).output == "10"
+    with Toolset(add, approve=Approval(deny=["a*"])) as tools:
+        assert tools.call("add", {"a": 1, "b": 1}).exception == "the user denies the tool add"
+
+
+def test_a_file_and_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "calc.py").write_text(
+        "count = 0\ndef up() -> int:\n    global count\n    count += 1\n    return count\n"
+    )
+    (tmp_path / "config.toml").write_text("[tools]\nmath = ['calc.py']\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLMTOOLS_CONFIG", "config.toml")
+    with Toolset("@math", "b=@math") as tools:
+        assert list(tools.records) == ["up", "b_up"]
+        assert [tools.call("up", {}).output for _ in range(2)] == ["1", "2"]
+        assert tools.call("b_up", {}).output == "1", "a process of its own"
+    with pytest.raises(ConfigError):
+        Toolset("@nothing")
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (["no-such-command"], UsageError),
+        ([add, "add: true"], UsageError),
+        (["broken.py"], ToolError),
+        ([lambda a, /: a], InputError),
+    ],
+)
+def test_what_is_no_source(given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.py").write_text("def f(:")
+    with pytest.raises(error):
+        Toolset(*given)
+
+
+def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    """As with the command: the guard ends what a killed program had started."""
+    program = (
+        "import os, signal\nfrom llmtools.tools import Toolset\n"
+        "tools = Toolset('calc.py')\nprint(tools.call('pid', {}).output, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    tool = "import subprocess\ndef pid() -> int:\n    return subprocess.Popen(['sleep', '60']).pid\n"
+    (tmp_path / "calc.py").write_text(tool)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    assert is_gone(int(done.stdout))
+
+
+def test_a_program_that_is_interrupted_ends_at_once(tmp_path: Path) -> None:
+    program = (
+        "import signal, threading\nfrom llmtools import Conversation, user\nfrom llmtools.tools import Toolset\n"
+        "call = {'type': 'tool_call', 'name': 'wait', 'arguments': {}, 'tool_call_id': 'c'}\n"
+        "threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()\n"
+        "with Toolset('wait: sleep 100') as tools:\n"
+        "    asked = [*tools.missing({}), {'type': 'message', 'role': 'assistant', 'parts': [call]}]\n"
+        "    list(tools.run(Conversation(asked)))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
+    assert "KeyboardInterrupt" in done.stderr
+
+
+LEAVES = """
+import os, sys
+start = len(os.listdir("starts"))
+open(f"starts/{start}", "w").close()
+print('{"tools": [{"type": "tool", "name": "f"}]}', flush=True)
+sys.stdin.readline()
+if start < int(sys.argv[1]):
+    sys.exit()
+print('{"taken": 1}', flush=True)
+if "die" not in sys.argv:
+    print('{"id": 1, "output": "done"}', flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exception", "starts"),
+    [(["2"], None, 3), (["9"], "the process of leaves ended", 3), (["1", "die"], "the process of leaves ended", 2)],
+)
+def test_a_call_that_a_process_has_not_taken_goes_to_the_next(
+    arguments: list[str], exception: str | None, starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But one that was taken is never run again."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "starts").mkdir()
+    worker = Worker("leaves", [sys.executable, "-c", LEAVES, *arguments], environment())
+    assert worker.call("f", {}, Limits()).exception == exception
+    assert len(list((tmp_path / "starts").iterdir())) == starts
+    worker.close()
+    with pytest.raises(ToolError, match="leaves: it is closed"):
+        worker.call("f", {}, Limits())
+
+
+def test_a_process_that_was_killed_while_nothing_ran_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool.py").write_text("import os\ndef pid() -> int:\n    return os.getpid()\n")
+    with Toolset("tool.py") as tools:
+        first = tools.call("pid", {}).output
+        os.kill(int(first), signal.SIGKILL)
+        again = tools.call("pid", {})
+    assert again.exception is None
+    assert again.output != first
+
+
+def test_nothing_is_imported_before_it_is_used() -> None:
+    program = "import sys, llmtools.tools; print(sorted(name for name in sys.modules if name.startswith('llmtools')))"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['llmtools', 'llmtools.tools']"
