@@ -9,6 +9,7 @@ import pytest
 from llmtools.errors import LlmToolsError, RequestError, TruncatedError
 from llmtools.exchange import echo
 from llmtools.exchange.exchange import Exchange
+from llmtools.http.request import Sleep
 from llmtools.protocols.request import Request
 from llmtools.records.check import EVENTS, check_record
 from llmtools.records.fold import message_of
@@ -132,7 +133,7 @@ def test_an_echo_script_says_how_it_ends() -> None:
 
 def test_an_echo_script_pauses_between_events() -> None:
     items = list(echo.reply(conversation(user(script(text="a b c", delay=0.5))), Request("echo")))
-    assert [item for item in items if not isinstance(item, list)] == [0.5, 0.5]
+    assert [item.seconds for item in items if isinstance(item, Sleep)] == [0.5, 0.5]
 
 
 def test_text_that_is_no_script_is_repeated() -> None:

@@ -26,7 +26,7 @@ from llmtools.errors import (
     TruncatedError,
     UsageError,
 )
-from llmtools.protocols.request import Limits
+from llmtools.http.request import Limits
 from support.harness import Shell
 from support.library import (
     BOTH,

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 import llmtools
-from llmtools.exchange.tries import Opened
 from llmtools.http import transport
-from llmtools.protocols.request import Limits
+from llmtools.http.request import Limits, Opened
 from support.library import timeless
 from support.paths import RECORDINGS
 
@@ -92,7 +91,7 @@ def asked(row: dict[str, str]) -> dict[str, Any]:
 
 def told(response: llmtools.Response | llmtools.AsyncResponse) -> list[Any]:
     """The events that came, also of a reply that failed, and the error."""
-    events = [timeless(event) for event in response._outcome.events]
+    events = [timeless(event) for event in response._state.events]
     return [*events, None if response.error is None else response.error.to_record()]
 
 
@@ -121,6 +120,6 @@ def test_both_ways_give_the_same_events(protocol: str, monkeypatch: pytest.Monke
         ours = model.prompt("hi", **asked(row))
         ours.wait()
         assert told(ours) == told(theirs), row["file"]
-        assert said(ours.messages()) == said(theirs._outcome.messages), row["file"]
+        assert said(ours.messages()) == said(theirs._state.messages), row["file"]
         whole += ours.error is None
     assert len(here) > 20 and whole > len(here) / 2, "most of them are replies that end well"

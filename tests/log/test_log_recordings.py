@@ -17,8 +17,8 @@ from llmtools.errors import LlmToolsError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
+from llmtools.protocols import load
 from llmtools.protocols.request import Request
-from llmtools.providers.names import protocol_module
 from llmtools.records.canonical import canonical_json
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps, loads
@@ -31,11 +31,11 @@ Object = dict[str, Any]
 ISSUER = "recorded"
 TOOL = {"type": "tool", "name": "recorded", "description": "one", "input_schema": {"type": "object"}}
 OURS = {
-    anthropic: protocol_module("anthropic"),
-    chat: protocol_module("openai-chat"),
-    gemini: protocol_module("gemini"),
-    ollama: protocol_module("ollama"),
-    responses: protocol_module("openai-responses"),
+    anthropic: load("anthropic"),
+    chat: load("openai-chat"),
+    gemini: load("gemini"),
+    ollama: load("ollama"),
+    responses: load("openai-responses"),
 }
 """What was recorded -> our own module of its protocol."""
 MODULES = {module.__name__.rpartition(".")[2]: module for module in OURS if module.STREAMS}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import llmtools
-from llmtools.providers.names import PROTOCOLS
+from llmtools.protocols import PROTOCOLS
 from support import sample_conversations as talk
 from support.aimock import BASES, KEY, Mock, require, text_of
 from support.harness import Done, Shell, texts

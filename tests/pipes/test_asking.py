@@ -10,21 +10,20 @@ from typing import Any
 
 import pytest
 
-from llmtools.protocols.options import (
-    COLUMNS,
-    OPTIONS,
-    QUIRKS,
-    place,
-    placed,
-)
-from llmtools.protocols.server_tools import NAMES, SERVER_TOOLS
-from llmtools.providers.names import PROTOCOLS as KNOWN
+from llmtools.protocols import PROTOCOLS as COLUMNS
+from llmtools.protocols import PROTOCOLS as KNOWN
+from llmtools.protocols import load
+from llmtools.protocols.options import NAMES as OPTIONS
+from llmtools.protocols.options import REFUSED as REFUSED_OPTIONS
 from support.harness import Done, Shell
 from support.paths import ROOT
 from support.protocol_replies import PROTOCOLS, answer, send
 from support.sample_requests import FILES, MP4, VALUES
 from support.server import Server, whole
 
+SERVER_TOOLS = {protocol: load(protocol).SPEC.server_tools for protocol in COLUMNS}
+NAMES = tuple(dict.fromkeys(name for blocks in SERVER_TOOLS.values() for name in blocks))
+MOVED = load("openai-chat").SPEC.options.moved
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
 MAN = (ROOT / "man" / "llm-send.1").read_text("utf-8")
 PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Ollama"), strict=True))
@@ -35,6 +34,11 @@ def ask(shell: Shell, protocol: str, options: str, stdin: str = "llm-msg user hi
     with Server(answer(protocol)) as server:
         done = shell.run(f"{stdin} | {send(server, protocol)} {options}")
         return done, server.only.json if server.requests else None
+
+
+def place(name: str, protocol: str) -> str:
+    """Return where a protocol has an option."""
+    return load(protocol).SPEC.options.place(name)
 
 
 def at(body: Any, path: str) -> Any:
@@ -58,7 +62,7 @@ def subsection(name: str) -> str:
 
 def test_the_protocols_are_those_there_are() -> None:
     assert set(COLUMNS) == set(KNOWN) == set(PROTOCOLS) == set(SERVER_TOOLS)
-    assert VALUES.keys() == OPTIONS.keys()
+    assert set(VALUES) == set(OPTIONS)
 
 
 @EACH
@@ -82,14 +86,16 @@ def test_each_option_is_in_its_place_or_told(protocol: str, shell: Shell) -> Non
 
 
 @EACH
-@pytest.mark.parametrize("quirk", QUIRKS)
+@pytest.mark.parametrize("quirk", [*MOVED, *REFUSED_OPTIONS])
 def test_a_quirk_moves_an_option_or_refuses_it(protocol: str, quirk: str) -> None:
-    for name, path in QUIRKS[quirk].items():
-        body, dropped = placed({name: 1}, protocol, [quirk])
-        if path and protocol != "openai-chat":
-            assert place(name, protocol, [quirk]) == place(name, protocol)
+    places = load(protocol).SPEC.options
+    for name in REFUSED_OPTIONS.get(quirk, ()):
+        assert places.put({name: 1}, [quirk]) == ({}, [name])
+    for name, path in MOVED.get(quirk, {}).items():
+        if protocol == "openai-chat":
+            assert places.put({name: 1}, [quirk]) == ({path: 1}, [])
         else:
-            assert (dropped == [name]) if not path else (at(body, place(name, protocol, [quirk])) == 1)
+            assert places.place(name, [quirk]) == places.place(name)
 
 
 @EACH

@@ -156,8 +156,9 @@ def test_a_comment_now_and_then_says_that_the_server_is_alive(shell: Shell) -> N
 def test_events_without_content_do_not_keep_a_reply_alive_for_ever(piece: bytes) -> None:
     """Through the library: no option says the limit, which is ten minutes."""
     from llmtools import Conversation, Exchange, user
-    from llmtools.protocols.request import Limits, Request
-    from llmtools.providers.names import at
+    from llmtools.http.request import Limits
+    from llmtools.protocols.request import Request
+    from llmtools.providers.address import at
 
     with Server([head() + said("a"), *drip(piece), FIN]) as server:
         conversation = Conversation([{**user("hi"), "type": "message"}])

@@ -15,8 +15,9 @@ import pytest
 import trustme
 
 from llmtools import Conversation, Exchange, user
-from llmtools.protocols.request import Limits, Request
-from llmtools.providers.names import at
+from llmtools.http.request import Limits
+from llmtools.protocols.request import Request
+from llmtools.providers.address import at
 from support.harness import LIMIT, Shell, texts, valid_records
 from support.server import (
     FIN,

@@ -22,8 +22,9 @@ import jsonschema
 import pytest
 
 import llmtools
-from llmtools.protocols.request import Endpoint, Request, Secret
-from llmtools.providers.names import at
+from llmtools.http.endpoint import Endpoint, Secret
+from llmtools.protocols.request import Request
+from llmtools.providers.address import at
 from support import llamacpp_model as says
 from support.harness import LIMIT, Shell, chunks, reply_of, texts, until, valid_records
 from support.llamacpp import KEY, Server, require

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from llmtools.providers.names import PROTOCOLS
+from llmtools.protocols import PROTOCOLS
 from support import llamacpp_model as says
 from support.harness import LIMIT, Shell, chunks, reply_of, texts, until, valid_records
 from support.llamacpp import KEY, Server, require

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from llmtools.tools.function import Result
+from llmtools.tools.calls import Result
 from llmtools.tools.mcp_main import fitting, result_of
 from llmtools.tools.toolset import Toolset
 from support.harness import LIMIT, Done, Shell, is_gone

@@ -18,6 +18,7 @@ import pytest
 from llmtools.providers import lists as models
 from llmtools.providers.catalogue import PROVIDERS
 from llmtools.providers.config import Config
+from llmtools.providers.prices import priced
 from support import llamacpp, llamacpp_model
 from support.configs import HI, settle
 from support.harness import Done, Shell
@@ -440,9 +441,9 @@ def test_genai_prices_fills_what_the_list_leaves_open(shell: Shell) -> None:
     assert shown["prices_from"] == "genai-prices"
     assert shown["prices"]["input"] > 0
     model = {"name": "openai/gpt-5.5", "provider": "openai", "id": "gpt-5.5", "context": 7, "prices": {"input": 1.0}}
-    assert models.priced(model) == model, "what the provider says stands"
+    assert priced(model) == model, "what the provider says stands"
     unknown = {"name": "openai/nope", "provider": "openai", "id": "nope"}
-    assert models.priced(unknown) == unknown
+    assert priced(unknown) == unknown
 
 
 # Signals, and many at once

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import llmtools
-from llmtools.providers.names import PROTOCOLS
+from llmtools.protocols import PROTOCOLS
 from support import sample_conversations as talk
 from support.harness import Done, Shell
 from support.referees import RefusedError, judge, require

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmtools.protocols.request import Secret
+from llmtools.http.endpoint import Secret
 from llmtools.providers.catalogue import PROVIDERS
 from support.configs import HI, settle, with_backend
 from support.harness import LIMIT, Done, Shell

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llmtools.providers.names import PROTOCOLS
+from llmtools.protocols import PROTOCOLS
 from support import llamacpp
 from support import llamacpp_model as says
 from support.aimock import BASES, KEY, Mock, require, text_of

@@ -101,7 +101,7 @@ def oracle(name: str) -> Object:
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_says_what_the_oracle_read(name: str) -> None:
     machine = Decoder(ISSUER)
-    ours, theirs = reply_of(fed(machine, read(name)), machine.heard()), oracle(name)
+    ours, theirs = reply_of(fed(machine, read(name)), machine.known_end()), oracle(name)
     wrong = {field for field in ours if ours[field] != theirs[field]}
     assert wrong == {field for file, field in JUSTIFIED if file == name}, (ours, theirs)
 
@@ -141,7 +141,7 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
     body = json.loads(data)
     machine = Decoder(ISSUER)
     records = machine.body(data)
-    reply, blocks, usage = reply_of(records, machine.heard()), body["content"], body["usage"]
+    reply, blocks, usage = reply_of(records, machine.known_end()), body["content"], body["usage"]
     text = "".join([block["text"] for block in blocks if block["type"] == "text"])
     assert reply["text"] == (len(text), hashlib.sha256(text.encode()).hexdigest())
     assert reply["reasoning"] == sum(len(block["thinking"]) for block in blocks if block["type"] == "thinking")

@@ -9,11 +9,10 @@ import pytest
 
 import llmtools
 from llmtools.errors import NoModelError
-from llmtools.exchange import fetched as media
-from llmtools.protocols import options, server_tools
+from llmtools.protocols import PROTOCOLS, load
+from llmtools.protocols.options import REFUSED
 from llmtools.providers.catalogue import MODEL_QUIRKS, PROVIDERS, QUIRKS, provider_of, quirks_of
 from llmtools.providers.config import Config
-from llmtools.providers.names import PROTOCOLS
 from llmtools.providers.resolve import split
 from support.paths import ROOT
 
@@ -25,7 +24,7 @@ def test_the_catalogue_names_only_what_there_is() -> None:
         assert provider.key in ("required", "optional", "remote")
         assert provider.base_url.startswith(("https://", "http://127.0.0.1:", "{endpoint}/"))
     for names, _, words in MODEL_QUIRKS:
-        assert set(names.split()) <= PROVIDERS.keys() | PROTOCOLS.keys()
+        assert set(names.split()) <= PROVIDERS.keys() | set(PROTOCOLS)
         assert {word.lstrip("-") for word in words.split()} <= QUIRKS
 
 
@@ -46,7 +45,10 @@ def test_the_manual_lists_the_catalogue() -> None:
 def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
     sources = [path.read_text("utf-8") for path in Path(llmtools.__file__).parent.rglob("*.py")]
     asked = {name for source in sources for name in re.findall(r'"([a-z_]+)" (?:not )?in [\w.]*quirks\b', source)}
-    assert asked | options.QUIRKS.keys() | server_tools.QUIRKS.keys() | media.QUIRKS.keys() == QUIRKS
+    for protocol in PROTOCOLS:
+        spec = load(protocol).SPEC
+        asked |= spec.options.moved.keys() | spec.server_tools_by_quirk.keys() | spec.url_types_by_quirk.keys()
+    assert asked | REFUSED.keys() == QUIRKS
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from llmtools.errors import from_record as error_of
 from llmtools.records.check import check_record
-from llmtools.records.conversation import from_record, text_of, unanswered
+from llmtools.records.conversation import conversation_of, text_of, unanswered
 from support.records import (
     BROKEN,
     NOTICE,
@@ -208,7 +208,7 @@ def test_a_conversation_record_is_a_stream_of_its_own() -> None:
     outer = conversation(user("hi"), record, record)
     assert outer.conversations == 2
     assert len(outer.messages) == 1
-    inner = from_record(record)
+    inner = conversation_of(record)
     assert [message["role"] for message in inner.messages] == ["user", "assistant"]
     assert inner.tools == {"f": {"type": "tool", "name": "f"}}
     assert inner.model == "m"
@@ -218,8 +218,8 @@ def test_a_conversation_record_is_a_stream_of_its_own() -> None:
 def test_an_error_in_a_conversation_record_is_its_failure() -> None:
     said_: Record = {"code": "quota", "message": "empty"}
     record = {"type": "conversation", "messages": [user("hi")], "error": said_}
-    failure = from_record({**record, "error": {**said_, "exit_status": 77}}).failure
+    failure = conversation_of({**record, "error": {**said_, "exit_status": 77}}).failure
     assert failure == {"type": "error", "code": "quota", "message": "empty", "exit_status": 77}
-    unnamed = from_record({**record, "error": {}}).failure
+    unnamed = conversation_of({**record, "error": {}}).failure
     assert unnamed is not None
     check_record(unnamed)

@@ -19,7 +19,9 @@ from typing import Any
 import jsonschema
 
 import llmtools
-from llmtools.protocols.request import Endpoint, Request, Target
+from llmtools.http.endpoint import Endpoint
+from llmtools.protocols.request import Request
+from llmtools.providers.target import Target
 from support.paths import ROOT
 
 SCRIPTS = sysconfig.get_path("scripts")

@@ -11,7 +11,7 @@ from base64 import b64encode
 from typing import Any
 
 import llmtools
-from llmtools.providers.names import protocol_module
+from llmtools.protocols import load
 from llmtools.records.fold import Fold
 from support.server import Answer, Close, head
 
@@ -268,7 +268,7 @@ def results(reply: Object) -> Object:
 def begun(protocol: str, issuer: str) -> list[Object]:
     """Return the conversation as a protocol's decoder reads the reply in it."""
     start = {"type": "start", "response_id": "r-1", "model": "m", "provider": issuer, "created": "2026-11-21T00:00:00Z"}
-    decoder = protocol_module(protocol).Decoder(issuer)
+    decoder = load(protocol).Decoder(issuer)
     events = [*decoder.feed(REPLIES[protocol]), *decoder.eof()]
     fold = Fold()
     for record in (start, *(event for event in events if event["type"] != "start")):

@@ -18,14 +18,8 @@ from hypothesis import strategies as st
 
 from llmtools.errors import InputError
 from llmtools.records.jsonl import Number
-from llmtools.tools.function import (
-    Result,
-    described,
-    input_schema,
-    result_of,
-    tool_record,
-    values_of,
-)
+from llmtools.tools.calls import Result
+from llmtools.tools.function import described, input_schema, result_of, tool_record, values_of
 from llmtools.tools.hints import schema_of, value_of
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import llmtools
 from llmtools.errors import KeyRefusedError, LlmToolsError, TryLaterError
-from llmtools.protocols.request import Limits
+from llmtools.http.request import Limits
 
 
 @dataclass
