@@ -8,11 +8,12 @@ import time
 import click
 
 from ..errors import NoKeyError, NoModelError
+from ..protocols.request import is_built_in
 from ..providers import resolve
 from ..providers.address import address
 from ..providers.config import Config, put, read
 from ..providers.lists import listings
-from ..providers.names import is_built_in, near, perhaps
+from ..providers.names import near, perhaps
 from ..providers.prices import priced
 from ..records.jsonl import dumps
 from ..terminal import visible

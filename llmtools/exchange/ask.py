@@ -12,11 +12,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from ..attachment import with_file_bytes
 from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from_record
 from ..http.request import Limits
-from ..providers.names import is_built_in
-from ..providers.target import Target
+from ..protocols.request import Target, is_built_in
 from ..records.build import build_message, notice
 from ..records.conversation import Conversation, conversation_of, text_of, unanswered, with_call_ids
 from ..records.state import is_paused
@@ -132,7 +130,12 @@ def ready_to_send(
         raise NoInputError("no message to answer in the stream")
     if last["role"] == "assistant" and not prefill and not is_paused(last):
         raise InputError("the conversation ends with the model's message (--prefill lets the model continue it)")
-    return conversation.with_messages(with_file_bytes(with_call_ids(messages))), notices
+    messages = with_call_ids(messages)
+    if any("attachment" in part or "attachments" in part for message in messages for part in message["parts"]):
+        from ..attachment import with_file_bytes
+
+        messages = with_file_bytes(messages)
+    return conversation.with_messages(messages), notices
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A request to a model and the responses to it, as the records of a stream.
 
-A reply that the model pauses is continued by a further response, until Limits.pauses are used up.
+A player plays the model: the `Tries` over HTTP, or a built-in model. A reply that the model pauses
+is continued by a further response, until Limits.pauses are used up.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import UsageError
+from ..errors import NoModelError, UsageError
 from ..http.request import Limits
+from ..protocols.request import BUILT_IN
 from .drive import adrive, drive, dry_run
-from .players import player_of
 from .response_records import ResponseRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
     from typing import Any, Protocol
 
     from ..errors import LlmToolsError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Message, Record
+    from .response_records import Player
+
+    Play = Callable[[Conversation, Request], Iterator[Want]]
 
     class Keeper(Protocol):
         """What keeps the replies of an exchange, such as an entry of the log."""
@@ -35,6 +39,47 @@ if TYPE_CHECKING:
         def finish(self, message: Message | None, failure: LlmToolsError | None) -> None:
             """Take what came: the reply, whole or not, or why none did. It is called before the
             last records go out; a second call changes nothing."""
+
+
+class BuiltIn:
+    """A model that is built in."""
+
+    def __init__(self, provider: str, reply: Play) -> None:
+        self.provider = provider
+        self._reply = reply
+
+    def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
+        """Yield wants. Messages without parts say nothing, and are left out."""
+        messages = [message for message in conversation.messages if message["parts"]]
+        return self._reply(conversation.with_messages(messages), request)
+
+    def known_end(self) -> dict[str, Any]:
+        """Return nothing: a built-in model says all it knows in its `end`."""
+        return {}
+
+
+def player_of(model: str, endpoint: Endpoint | None, limits: Limits) -> Player:
+    """Return what plays a model: at an endpoint, or a built-in one by its name.
+
+    Raises NoModelError for a name that is not a built-in model's.
+    """
+    if endpoint is not None:
+        from .tries import Tries
+
+        return Tries(endpoint, limits, monotonic=time.monotonic)
+    kind, slash, path = model.partition("/")
+    if model == "echo":
+        from . import echo
+
+        return BuiltIn("echo", echo.reply)
+    if kind == "replay" and slash:
+        from . import replay
+
+        return BuiltIn("replay", lambda conversation, request: replay.reply(path, conversation, request))
+    known = " and ".join(BUILT_IN.values())
+    raise NoModelError(
+        f"no built-in model is named {model!r}: there are {known}. A provider's model needs its endpoint"
+    )
 
 
 class Exchange:
@@ -110,7 +155,12 @@ class Exchange:
         return dry_run(self._response)
 
     def next_want(self, answer: Any) -> Want | None:
-        """Take the answer to the last want; return the next one, None at the end (see `drive`)."""
+        """Take the answer to the last want; return the next one, None at the end.
+
+        conversation = llmtools.Conversation([llmtools.user("hi")])
+        exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
+        exchange.next_want(None).records[0]["type"]  # "start"
+        """
         if not self._is_begun:
             self._is_begun = True
             for keeper in self._keepers:
@@ -123,7 +173,13 @@ class Exchange:
         return want
 
     def fail(self, error: LlmToolsError) -> None:
-        """Take an error that came from outside: the last records still come."""
+        """Take an error that came from outside: the last records still come.
+
+        conversation = llmtools.Conversation([llmtools.user("hi")])
+        exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
+        exchange.fail(llmtools.errors.CancelledError("enough"))
+        exchange.next_want(None).records[0]["type"]  # "error"
+        """
         self._response.failure = self._response.failure or error
 
     def cancel(self, error: LlmToolsError) -> list[Record]:

@@ -9,6 +9,8 @@ Rules:
 
 from __future__ import annotations
 
+import random
+
 from ..errors import (
     CancelledError,
     LlmToolsError,
@@ -18,9 +20,12 @@ from ..errors import (
     from_record,
 )
 from ..http import retry
+from ..http.endpoint import is_local, split_url
 from ..http.failure import rate_limits, request_id, retry_after
 from ..http.request import READ, Emit, Open, Sleep
+from ..protocols import load
 from ..records.build import notice
+from .fetched import with_fetched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,11 +182,20 @@ class Attempt:
 
 
 class Tries:
-    """The tries of one request at an endpoint."""
+    """The player of a model at an endpoint: one request, tried as often as it takes.
+
+    monotonic: a clock, in seconds; random: gives numbers from 0 up to 1.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, limits: Limits, *, monotonic: Callable[[], float], random: Callable[[], float]
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        *,
+        monotonic: Callable[[], float],
+        random: Callable[[], float] = random.random,
     ) -> None:
+        self.provider = endpoint.name
         self._endpoint = endpoint
         self._limits = limits
         self._monotonic = monotonic
@@ -192,8 +206,15 @@ class Tries:
         """Return the fields of `end` that the last try knows: of a reply that was cut off, too."""
         return {} if self._last is None else self._last.decoder.known_end()
 
-    def play(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Steps:
-        """Ask, as often as it takes; yield wants. Raises the failure of the last try."""
+    def play(self, conversation: Conversation, request: Request) -> Steps:
+        """Yield wants: the files to fetch, then the tries. Raises the failure of the last try."""
+        protocol = load(self._endpoint.protocol)
+        is_public = not is_local(split_url(self._endpoint.base_url)[1])
+        fetched = with_fetched(conversation.messages, protocol.SPEC, request.quirks, is_public=is_public)
+        messages = yield from fetched
+        yield from self._ask(protocol, conversation.with_messages(messages), request)
+
+    def _ask(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Steps:
         endpoint, limits = self._endpoint, self._limits
         asked, notices = protocol.encode(conversation, request)
         if notices:

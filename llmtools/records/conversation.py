@@ -5,7 +5,6 @@ Rule: history records are the conversation. Events only show whether a response 
 
 from __future__ import annotations
 
-from .build import deep_copy
 from .state import StreamState
 
 TYPE_CHECKING = False
@@ -67,10 +66,14 @@ class Conversation(StreamState):
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Conversation:
         """Return the conversation that records make; what is changed in them later changes nothing in it."""
+        from .build import deep_copy
+
         return cls(deep_copy(dict(record)) for record in records)
 
     def records(self) -> list[Record]:
         """Return the tools and the messages as records, which are the caller's own."""
+        from .build import deep_copy
+
         return [deep_copy(record) for record in (*self.tools.values(), *self.messages)]
 
     def with_appended(self, *messages: Mapping[str, Any]) -> Conversation:
@@ -94,7 +97,11 @@ class Conversation(StreamState):
         super().add(record)
 
     def with_messages(self, messages: list[Message]) -> Conversation:
-        """Return this conversation with other messages: its tools and its state are the same."""
+        """Return this conversation with other messages: its tools and its state are the same.
+
+        conversation = llmtools.Conversation([llmtools.user("hi"), llmtools.assistant("ho")])
+        len(conversation.with_messages(conversation.messages[:1]).messages)  # 1
+        """
         other = Conversation()
         other.__dict__.update(self.__dict__)
         other.messages, other.tools = messages, dict(self.tools)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from ..errors import ErrorRecord as ErrorRecord
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..errors import ErrorRecord as ErrorRecord
 
 Role = Literal["system", "user", "assistant", "tool"]
 Status = Literal["ok", "error", "cancelled", "truncated"]
@@ -19,7 +21,8 @@ Record = dict[str, Any]
 """Any record, of a known type or not."""
 
 Part = dict[str, Any]
-"""One part of a message; see `TextPart` and its like for the known ones."""
+"""One part of a message. `TextPart` and the like are the shapes of the known types: a program that
+checks types can cast a part to them; nothing here does."""
 
 Metadata = dict[str, dict[str, Any]]
 """provider_metadata: keyed by issuer, sent back to that issuer only."""

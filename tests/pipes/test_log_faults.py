@@ -300,8 +300,6 @@ def test_a_damaged_message_is_told(log: Shell, body: str) -> None:
     for action in ("list", "tree", "search question"):
         done = log.run(f"llm-log {action}")
         assert (done.status, done.err.count("\n")) == (74, 1) and "log.db: damaged: " in done.err
-    traced = log.run("LLMTOOLS_DEBUG=1 llm-log list 2>&1 | grep -c Traceback")
-    assert traced.text == "1\n", "a bug could be behind it"
     assert log.run("llm-log verify").status == 65
 
 

@@ -73,8 +73,8 @@ def test_it_is_asked_as_the_template_asks(desk: Shell) -> None:
 def test_the_library_asks_as_the_stream_does(desk: Shell) -> None:
     with Server(answer("openai-chat")) as server:
         program = (
-            "import llmtools, llmtools.providers.names\n"
-            f"endpoint = llmtools.providers.names.at({server.origin!r}, None, None)\n"
+            "import llmtools, llmtools.providers\n"
+            f"endpoint = llmtools.providers.at({server.origin!r}, None, None)\n"
             "conversation = llmtools.Conversation(llmtools.read_stream())\n"
             "list(llmtools.stream(conversation, endpoint=endpoint))\n"
         )

@@ -301,7 +301,7 @@ def test_run_answers_every_call_in_its_order(calc: Shell) -> None:
         None,
         "ValueError: no luck",
         None,
-        "no tool nope was offered",
+        "the tool nope was not offered",
         "the call was not run: arguments: b is missing",
     ]
     assert found[3]["attachments"][0]["type"] == "image/png"

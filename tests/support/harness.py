@@ -21,7 +21,7 @@ import jsonschema
 import llmtools
 from llmtools.http.endpoint import Endpoint
 from llmtools.protocols.request import Request
-from llmtools.providers.target import Target
+from llmtools.providers.address import target_at
 from support.paths import ROOT
 
 SCRIPTS = sysconfig.get_path("scripts")
@@ -157,7 +157,7 @@ def request_to(protocol: str, model: str, issuer: str, quirks: Iterable[str] = (
     """A request to a model, with what the catalogue knows of it."""
     options = asked.pop("options", {})
     endpoint = Endpoint(issuer, "http://127.0.0.1", protocol, quirks=frozenset(quirks))
-    return Target("m", model, endpoint).request(options, **asked)
+    return target_at(endpoint, model, "m").request(options, **asked)
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 from dataclasses import dataclass
 
-from ...attachment import data_of
 from ...errors import CreateError, OutputError
 from ...records.conversation import text_of
 from ...records.jsonl import dumps
@@ -125,6 +124,8 @@ def plain(part: Part) -> bytes:
     if kind == "tool_result":
         return str(part["output"]).encode()
     if kind == "attachment":
+        from ...attachment import data_of
+
         attachment = part.get("attachment", {})
         data = data_of(attachment)
         return attachment.get("url", "").encode() if data is None else data
@@ -148,6 +149,8 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
 
     Raises CreateError or OutputError.
     """
+    from ...attachment import data_of
+
     found = [attachment for message in messages for part in message["parts"] for attachment in _attachments(part)]
     paths = []
     for number, attachment in enumerate(found, 1):

@@ -11,7 +11,6 @@ from ...protocols import PROTOCOLS
 from ...records.jsonl import loads
 from ..main import main
 from ..options import Command, common, flag, needs_stream
-from .save import SaveFile
 from .sender import Sender
 
 TYPE_CHECKING = False
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...http.endpoint import Secret
     from ..process import Process
+    from .save import SaveFile
 
 EXAMPLES = """
 llm-msg user 'hi' | llm-send -m echo | llm-parts
@@ -31,6 +31,12 @@ llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-p
 """
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SECONDS = click.FloatRange(min=0, min_open=True)
+
+
+def _save_file(path: str) -> SaveFile:
+    from .save import SaveFile
+
+    return SaveFile(path)
 
 
 def _ask_options(given: dict[str, Any]) -> AskOptions:
@@ -169,7 +175,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     process: Process = ctx.obj
     needs_stream(process, options["no_stdin"])
     process.check_stdout()
-    save = SaveFile(options["save"]) if options["save"] else None
+    save = _save_file(options["save"]) if options["save"] else None
     try:
         sender = Sender(
             process,
