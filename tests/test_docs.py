@@ -189,6 +189,34 @@ def test_every_option_has_a_long_form(name: str) -> None:
     assert [names for names in documented(name) if not any(flag.startswith("--") for flag in names)] == []
 
 
+# Environment
+
+
+def variables(name: str) -> set[str]:
+    """Return the environment variables that a page lists."""
+    lines = re.findall(r"^\.It Ev (.*)$", section(page(name), "ENVIRONMENT"), re.MULTILINE)
+    return {word for line in lines for word in line.split() if word.isupper()}
+
+
+def code() -> str:
+    return "".join(path.read_text("utf-8") for path in (ROOT / "llmtools").rglob("*.py"))
+
+
+def test_llmtools_lists_exactly_the_variables_of_its_own_that_the_code_reads() -> None:
+    named = set(re.findall(r"""["'](LLMTOOLS_[A-Z_]+)["']""", code()))
+    assert {name for name in variables("llmtools.7") if name.startswith("LLMTOOLS_")} == named
+
+
+def test_every_variable_that_the_code_reads_by_name_is_in_a_page() -> None:
+    named = set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["']""", code()))
+    assert named and named <= variables("llmtools.7") | variables("llm-config.5")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_llmtools_lists_the_variables_of_every_command(name: str) -> None:
+    assert variables(f"{name}.1") <= variables("llmtools.7")
+
+
 # Statuses and records
 
 
