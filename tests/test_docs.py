@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,6 +210,21 @@ def test_every_option_is_in_the_synopsis_and_the_reverse(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_has_a_long_form(name: str) -> None:
     assert [names for names in documented(name) if not any(flag.startswith("--") for flag in names)] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_action_has_a_subsection_and_the_reverse(name: str) -> None:
+    module = sys.modules[COMMANDS[name].callback.__module__]
+    assert {title for title in actions_of(name) if title.isalpha()} == set(getattr(module, "ACTIONS", ()))
+
+
+def test_each_action_of_llm_log_lists_the_options_that_go_with_it() -> None:
+    command = COMMANDS["llm-log"]
+    actions = sys.modules[command.callback.__module__].ACTIONS
+    names = {param.name: frozenset(param.opts) for param in command.params}
+    listed = {action: set(options_in(text)) for action, text in actions_of("llm-log").items() if action}
+    assert listed.pop("(no action)") == {names["name"], names["require"]}
+    assert listed == {action: {names[option] for option in options} for action, (_, _, options) in actions.items()}
 
 
 # Environment
