@@ -11,8 +11,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 
 from .errors import InputError, NoInputError
 
@@ -137,10 +136,9 @@ def data_of(attachment: Attachment) -> bytes | None:
     that does not match it; NoInputError for a file that is gone.
     """
     if "content" in attachment:
-        try:
-            return a2b_base64(attachment["content"], strict_mode=True)
-        except Base64Error as error:
-            raise InputError(f"attachment: content is not base64: {error}") from None
+        from .records.attachments import decode_base64
+
+        return decode_base64(attachment["content"], is_strict=True)
     if "path" not in attachment:
         return None
     path, sha256 = attachment["path"], attachment.get("sha256")
@@ -169,22 +167,17 @@ def with_file_bytes(messages: list[Message]) -> list[Message]:
 
     Raises what `data_of` raises, which then names the message and the part.
     """
-    found: list[Message] = []
+    from .records.attachments import with_attachments
+
+    filled: list[Message] = []
     for number, message in enumerate(messages, 1):
         parts: list[Part] = []
         role = message["role"]
         for part in message["parts"]:
             try:
-                if part["type"] == "attachment" and "attachment" in part:
-                    part = {**part, "attachment": _with_file_bytes(part["attachment"], role)}
-                elif part["type"] == "tool_result" and "attachments" in part:
-                    part = {
-                        **part,
-                        "attachments": [_with_file_bytes(attachment, role) for attachment in part["attachments"]],
-                    }
+                parts.append(with_attachments(part, lambda attachment: _with_file_bytes(attachment, role)))  # noqa: B023
             except (InputError, NoInputError) as error:
                 error.message = f"message {number} ({role}), part {len(parts) + 1}: {error.message}"
                 raise
-            parts.append(part)
-        found.append({**message, "parts": parts})
-    return found
+        filled.append({**message, "parts": parts})
+    return filled

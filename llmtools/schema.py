@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from .errors import InputError, NoInputError, UsageError
-from .records.jsonl import Number, loads
+from .records.jsonl import Number, is_same, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,14 +161,10 @@ def _check_kind(value: Any, schema: dict[str, Any], place: str) -> None:
     names = [kinds] if isinstance(kinds, str) else kinds or []
     if names and not any(_KINDS.get(name, lambda _: True)(value) for name in names):
         raise InputError(f"{place}: must be of type {' or '.join(names)}")
-    if "enum" in schema and not any(_is_same(value, choice) for choice in schema["enum"]):
+    if "enum" in schema and not any(is_same(value, choice) for choice in schema["enum"]):
         raise InputError(f"{place}: must be one of the enumerated values")
-    if "const" in schema and not _is_same(value, schema["const"]):
+    if "const" in schema and not is_same(value, schema["const"]):
         raise InputError(f"{place}: must be the constant that is named")
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _check_bounds(value: Any, schema: dict[str, Any], place: str) -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from ..errors import InternalError, LlmToolsError, OutputError, UsageError
+from ..errors import CancelledError, InternalError, LlmToolsError, OutputError, UsageError
 from .process import Process, StreamFailure, Stuck
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def main(command: click.Command, *, writes_records: bool) -> NoReturn:
     except BrokenPipeError:
         process.die(signal.SIGPIPE)
     except Stuck:
-        status = 75
+        status = CancelledError.exit_status
     if process.signal is not None:
         process.die(process.signal)
     os._exit(status)

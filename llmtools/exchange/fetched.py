@@ -7,10 +7,11 @@ a private network.
 
 from __future__ import annotations
 
-from binascii import b2a_base64
+from functools import partial
 
 from ..attachment import mime_type
 from ..http.request import Fetch
+from ..records.attachments import attachments_of, encode_base64, with_attachments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,28 +30,21 @@ def with_fetched(
     Raises the LlmToolsError that comes back for one.
     """
     taken = spec.url_begins(quirks)
-    held: dict[str, bytes] = {}
+    fetched: dict[str, bytes] = {}
     filled = []
     for message in messages:
-        parts = message["parts"]
-        for attachment in _attachments(parts):
+        for attachment in [each for part in message["parts"] for each in attachments_of(part)]:
             url = attachment.get("url", "")
-            if _is_wanted(attachment, taken) and url not in held:
+            if _is_wanted(attachment, taken) and url not in fetched:
                 data = yield Fetch(url, is_public)
                 if not isinstance(data, bytes):
                     raise data
-                held[url] = data
-        if held:
-            message = {**message, "parts": [_filled(part, taken, held) for part in parts]}
+                fetched[url] = data
+        if fetched:
+            fill = partial(_filled, taken=taken, fetched=fetched)
+            message = {**message, "parts": [with_attachments(part, fill) for part in message["parts"]]}
         filled.append(message)
     return filled
-
-
-def _attachments(parts: list[dict[str, Any]]) -> Generator[Attachment, None, None]:
-    for part in parts:
-        yield from part.get("attachments", ())
-        if "attachment" in part:
-            yield part["attachment"]
 
 
 def _is_wanted(attachment: Attachment, taken: tuple[str, ...]) -> bool:
@@ -58,18 +52,11 @@ def _is_wanted(attachment: Attachment, taken: tuple[str, ...]) -> bool:
     return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(taken)
 
 
-def _filled(part: dict[str, Any], taken: tuple[str, ...], held: dict[str, bytes]) -> dict[str, Any]:
-    def filled(attachment: Attachment) -> Attachment:
-        if not _is_wanted(attachment, taken):
-            return attachment
-        data = held[attachment["url"]]
-        rest = {name: value for name, value in attachment.items() if name != "url"}
-        kind = attachment.get("type") or mime_type(data, attachment["url"].partition("?")[0])
-        content = b2a_base64(data, newline=False).decode()
-        return {**rest, "type": kind, "content": content}  # type: ignore[typeddict-item]
-
-    if "attachment" in part:
-        part = {**part, "attachment": filled(part["attachment"])}
-    if "attachments" in part:
-        part = {**part, "attachments": [filled(attachment) for attachment in part["attachments"]]}
-    return part
+def _filled(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
+    """Return an attachment with the bytes that were fetched for it, another one as it is."""
+    if not _is_wanted(attachment, taken):
+        return attachment
+    data = fetched[attachment["url"]]
+    rest = {name: value for name, value in attachment.items() if name != "url"}
+    kind = attachment.get("type") or mime_type(data, attachment["url"].partition("?")[0])
+    return {**rest, "type": kind, "content": encode_base64(data)}  # type: ignore[typeddict-item]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import orjson
 
 from ..errors import InputError
+from .attachments import decode_base64, with_attachments
 from .jsonl import Number
 
 TYPE_CHECKING = False
@@ -74,9 +75,7 @@ def _digits(value: float) -> str:
 def _identity(attachment: dict[str, Any]) -> dict[str, Any]:
     identity = {"type": attachment["type"]} if "type" in attachment else {}
     if "content" in attachment:
-        from binascii import a2b_base64
-
-        return {**identity, "sha256": _sha256(a2b_base64(attachment["content"])).hex()}
+        return {**identity, "sha256": _sha256(decode_base64(attachment["content"])).hex()}
     for name in ("sha256", "url"):
         if name in attachment:
             return {**identity, name: attachment[name]}
@@ -94,14 +93,6 @@ def _prepared(value: Any) -> Any:
     return value
 
 
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] == "attachment" and "attachment" in part:
-        part = {**part, "attachment": _identity(part["attachment"])}
-    if part["type"] == "tool_result" and "attachments" in part:
-        part = {**part, "attachments": [_identity(attachment) for attachment in part["attachments"]]}
-    return part
-
-
 def canonical_json(message: Message) -> bytes:
     """Return the canonical JSON of a message, in UTF-8.
 
@@ -110,7 +101,10 @@ def canonical_json(message: Message) -> bytes:
         llmtools.canonical_json(llmtools.user("hi")) == llmtools.canonical_json(llmtools.user("h", "i"))  # False
     """
     try:
-        kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
+        kept: dict[str, Any] = {
+            "role": message["role"],
+            "parts": [with_attachments(part, _identity) for part in message["parts"]],
+        }
         if message.get("provider_metadata"):
             kept["provider_metadata"] = message["provider_metadata"]
         return orjson.dumps(_prepared(kept), option=orjson.OPT_SORT_KEYS)

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from ..errors import InputError
-from .jsonl import dumps, loads
+from .jsonl import dumps, is_same, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,17 +74,8 @@ def arguments_of(part: Part) -> str:
         read = parse_arguments(raw)
     except InputError:  # nested deeper than JSON is written here
         return compact
-    is_fit = "exception" not in read and _is_same(read["arguments"], part["arguments"])
+    is_fit = "exception" not in read and is_same(read["arguments"], part["arguments"])
     return str(raw) if is_fit else compact
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def merge_metadata(into: Metadata, new: Metadata) -> None:
@@ -159,20 +150,17 @@ def _own(name: str, value: Any) -> Any:
     return value.copy() if name in ("annotations", "provider_metadata") and type(value) in (list, dict) else value
 
 
-def _decoded(text: str) -> bytes:
-    from binascii import a2b_base64
+def _bytes_of(chunk: str) -> bytes:
+    from .attachments import decode_base64
 
-    try:
-        return a2b_base64(text)
-    except ValueError as error:
-        raise InputError(f"attachment: not base64: {error}") from None
+    return decode_base64(chunk)
 
 
 def _with_chunks(attachment: dict[str, Any], chunks: list[bytes]) -> dict[str, Any]:
-    from binascii import b2a_base64
+    from .attachments import decode_base64, encode_base64
 
-    content = b"".join([_decoded(attachment.get("content", "")), *chunks])
-    return {**attachment, "content": b2a_base64(content, newline=False).decode()}
+    content = b"".join([decode_base64(attachment.get("content", "")), *chunks])
+    return {**attachment, "content": encode_base64(content)}
 
 
 _ORDER = ("name", "text", "output", "arguments", "tool_call_id", "attachment")
@@ -245,7 +233,7 @@ class Fold:
             part.fields["attachment"] = event["attachment"]
             part.chunks = []
         if kind != "tool_call_args" and "chunk" in event:
-            part.chunks.append(_decoded(event["chunk"]) if kind == "attachment" else event["chunk"])
+            part.chunks.append(_bytes_of(event["chunk"]) if kind == "attachment" else event["chunk"])
         part.add_fields(event)
 
     def _feed_bracket(self, event: Record, kind: str) -> None:

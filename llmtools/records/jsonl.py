@@ -173,6 +173,15 @@ def dumps(value: Any) -> bytes:
     return data
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def encode(records: Iterable[Record]) -> bytes:
     """Return the records as lines.
 

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..errors import TruncatedError
+from ..errors import CancelledError, LlmToolsError, PausedError, TruncatedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,12 @@ HISTORY = frozenset(("message", "tool", "conversation"))
 """The types of the records that are the conversation; the others tell how a response came."""
 
 _FAILURES = {
-    "ok": ("paused", "the model paused and did not go on", 75),
-    "cancelled": ("cancelled", "the reply was cancelled", 75),
-    "truncated": ("truncated", "the reply was cut off", 75),
-    "error": ("failed", "the reply failed", 1),
+    "ok": PausedError("the model paused and did not go on"),
+    "cancelled": CancelledError("the reply was cancelled"),
+    "truncated": TruncatedError("the reply was cut off"),
+    "error": LlmToolsError("the reply failed"),
 }
-"""Status of a response -> the code, message and exit status of its failure, where nothing else says them."""
+"""Status of a response -> its failure, where nothing else describes it."""
 
 
 def is_paused(message: Message) -> bool:
@@ -41,10 +41,9 @@ def _has_failed(outcome: Mapping[str, Any]) -> bool:
 
 def _failure_of(outcome: Record, error: Record | None) -> ErrorRecord:
     """Return the `error` record that an `end` or a message's `response` stands for."""
-    code, message, exit_status = _FAILURES[outcome.get("status", "ok")]
-    fields = {"code": code, "message": message, **(error or {})}
-    fields["exit_status"] = outcome.get("exit_status", exit_status)
-    return {"type": "error", **fields}  # type: ignore[typeddict-item]
+    failure = _FAILURES[outcome.get("status", "ok")]
+    exit_status = outcome.get("exit_status", failure.exit_status)
+    return {**failure.to_record(), **(error or {}), "type": "error", "exit_status": exit_status}  # type: ignore[typeddict-item]
 
 
 class StreamState:
@@ -111,7 +110,7 @@ class StreamState:
         the end of the stream: a response that is still open counts as cut off."""
         for failure in self._failures.values():
             return failure
-        return TruncatedError("the reply was cut off").to_record() if self.is_open else None
+        return _FAILURES["truncated"].to_record() if self.is_open else None
 
     @property
     def is_failing(self) -> bool:

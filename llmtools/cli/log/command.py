@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ...errors import OutputError
+from ...records.check import ROLES
 from ..main import main
 from ..options import Command, common, flag, needs_stream
 from ..process import Process
@@ -23,7 +24,6 @@ llm-log usage --by day --plot
 """
 
 
-ROLES = ("system", "user", "assistant", "tool")
 GROUPS = ("model", "day", "name")
 MOST = (1 << 63) - 1
 

@@ -10,6 +10,7 @@ import click
 from ...attachment import from_bytes, from_file, text_from
 from ...errors import InputError, LlmToolsError, UsageError
 from ...records.build import build_message
+from ...records.check import ROLES
 from ...records.conversation import Conversation
 from ..main import main
 from ..options import Command, common, flag
@@ -198,7 +199,7 @@ def _template(given: dict[str, Any]) -> Template | None:
     short_help="Append a message to a conversation",
     context_settings={"max_content_width": 100},
 )
-@click.argument("role", metavar="ROLE", required=False, type=click.Choice(("user", "system", "assistant", "tool")))
+@click.argument("role", metavar="ROLE", required=False, type=click.Choice(ROLES))
 @click.argument("text", required=False)
 @click.option("-f", "--fragment", multiple=True, metavar="FILE|URL|NAME:ARG|-", help="Put a text before TEXT.")
 @click.option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")

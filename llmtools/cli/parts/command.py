@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ...errors import NoInputError
+from ...records.check import ROLES
 from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
 from ...terminal import colour_wanted, visible
@@ -37,7 +38,6 @@ llm-parts --json -t tool_call < talk.jsonl
 llm-msg user 'Write fizzbuzz' | llm-send | llm-parts -x > fizzbuzz.py
 """
 LIVE = ("text", "reasoning", "refusal")
-ROLES = ("system", "user", "assistant", "tool")
 
 
 class Printer:

@@ -150,21 +150,15 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
     Raises CreateError or OutputError.
     """
     from ...attachment import data_of
+    from ...records.attachments import attachments_of
 
-    found = [attachment for message in messages for part in message["parts"] for attachment in _attachments(part)]
+    found = [attachment for message in messages for part in message["parts"] for attachment in attachments_of(part)]
     paths = []
     for number, attachment in enumerate(found, 1):
         data = data_of(attachment)
         if data is not None:
             paths.append(_write_new(folder, _file_name(attachment, number), data))
     return paths
-
-
-def _attachments(part: Part) -> list[Attachment]:
-    """Return the attachments of a part; the fields of a type that is not known mean nothing."""
-    if part["type"] == "tool_result":
-        return list(part.get("attachments", ()))
-    return [part["attachment"]] if part["type"] == "attachment" and "attachment" in part else []
 
 
 def _write_new(folder: str, name: str, data: bytes) -> str:

@@ -2,7 +2,7 @@
 # Written by tests/completions.py from the options of llm-msg: do not edit.
 
 complete -c llm-msg -f
-complete -c llm-msg -n 'not __fish_seen_subcommand_from user system assistant tool' -a 'user system assistant tool'
+complete -c llm-msg -n 'not __fish_seen_subcommand_from system user assistant tool' -a 'system user assistant tool'
 complete -c llm-msg -s f -l fragment -r -F -d 'Put a text before TEXT'
 complete -c llm-msg -s a -l attach -r -F -d 'Attach a file'
 complete -c llm-msg -l mime -x -d 'The MIME type of the attachments'
