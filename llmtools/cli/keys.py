@@ -150,7 +150,7 @@ def command(ctx: click.Context, /, action: str, provider: str | None, color: str
     if action == "list" and provider is not None:
         raise click.UsageError("list takes no provider")
     if action in ("set", "rm") and provider is None:
-        raise click.UsageError(f"{action}: which provider?")
+        raise click.UsageError(f"{action} needs a PROVIDER")
     process.check_stdout()
     keeper = Keeper(process, read())
     if action == "list":

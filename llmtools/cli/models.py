@@ -18,7 +18,7 @@ from ..providers.prices import priced
 from ..records.jsonl import dumps
 from ..terminal import visible
 from .main import main
-from .options import Command, flag, shared
+from .options import Command, flag, option, shared
 from .process import Process
 
 TYPE_CHECKING = False
@@ -205,17 +205,17 @@ def _text(value: Any) -> str:
     context_settings={"max_content_width": 100},
 )
 @click.argument("words", nargs=-1, type=Words(ACTIONS), metavar="[ACTION] [WORD]...")
-@flag("--refresh", help="Ask every provider again: lists are kept for a day.")
-@flag("--json", help="Write all that is known as JSON Lines.")
-@flag("-l", "--long", help="Show context, longest output, and prices in dollars a million tokens.")
-@flag("-a", "--all", help="List also the models that hold no conversations.")
-@flag("--rm", help="Take the default or the alias away.")
-@click.option(
+@flag("--refresh", help="Request every list again (lists are stored for a day).")
+@flag("--json", help="Write everything that is known as JSON Lines.")
+@flag("-l", "--long", help="Show also context, longest output, and prices in dollars per million tokens.")
+@flag("-a", "--all", help="List also models that are not for conversations.")
+@flag("--rm", help="Remove the default or the alias.")
+@option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     default=10,
-    help="The most that the lists may take.  [default: 10]",
+    help="Wait at most SECONDS for the lists.  [default: 10]",
 )
 @shared
 @click.pass_context
@@ -236,7 +236,7 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> None
     if given["rm"] and (action, len(rest)) not in (("default", 0), ("alias", 1)):
         raise click.UsageError("--rm goes with default, or with alias NAME")
     if action == "show" and not rest:
-        raise click.UsageError("show: which model?")
+        raise click.UsageError("show needs a MODEL")
     process.check_stdout()
     catalogue = Catalogue(process, _config(action, given), given)
     if action == "list":

@@ -7,7 +7,7 @@ import click
 from ...errors import OutputError
 from ...records.check import ROLES
 from ..main import main
-from ..options import Command, common, flag, needs_stream
+from ..options import Command, common, flag, needs_stream, option
 from ..process import Process
 
 TYPE_CHECKING = False
@@ -58,19 +58,30 @@ STREAMS = ("get", "export")
 )
 @click.argument("action", required=False, type=click.Choice(tuple(ACTIONS)), metavar="[ACTION]")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option("-d", "--database", metavar="FILE", help="The log is in FILE.  [default: log.db in LLMTOOLS_DATA]")
-@click.option("--name", metavar="NAME", help="The name that the conversation gets, or has.")
-@flag("--require", help="Fail before anything is read if it cannot be stored.")
+@option("-d", "--database", metavar="FILE", help="Use the log in FILE.  [default: log.db in LLMTOOLS_DATA]")
+@option("--name", metavar="NAME", help="Name the stored conversation; with search and usage: only this conversation.")
+@flag("--require", help="Fail if the log cannot be written, before stdin is read.")
 @flag("--json", help="Write JSON Lines.")
-@click.option("--model", metavar="MODEL", help="Only what MODEL replied.")
-@click.option("--since", metavar="WHEN", help="Only what is not older: 2026-11-21, 7d, 12h.")
-@click.option("--role", type=click.Choice(ROLES), help="Only messages of this role.")
-@click.option("--tool", metavar="TOOL", help="Only calls of TOOL and their results.")
-@click.option("--limit", type=click.IntRange(1, MOST), metavar="N", default=20, help="At most N.  [default: 20]")
-@flag("--all", help="All that there is, not only the graph of one message.")
-@flag("--dot", help="Write the graph for graphviz.")
-@click.option("--by", type=click.Choice(GROUPS), default="model", help="What to add up by.  [default: model]")
-@flag("--plot", help="Draw bars.")
+@option("--model", metavar="MODEL", help="Only replies of MODEL (list, search, usage).")
+@option("--since", metavar="WHEN", help="Only from WHEN on: 2026-11-21, 7d, 12h (list, search, usage).")
+@option("--role", type=click.Choice(ROLES), help="Only messages of this role (search).")
+@option("--tool", metavar="TOOL", help="Only calls of TOOL and their results (search).")
+@option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    default=20,
+    help="List at most N (list, search).  [default: 20]",
+)
+@flag("--all", help="Draw all graphs (tree).")
+@flag("--dot", help="Write the graph for Graphviz (tree).")
+@option(
+    "--by",
+    type=click.Choice(GROUPS),
+    default="model",
+    help="Print one sum for each model, day or name (usage).  [default: model]",
+)
+@flag("--plot", help="Draw bars (usage).")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **given: Any) -> None:

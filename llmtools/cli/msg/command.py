@@ -13,7 +13,7 @@ from ...records.build import build_message
 from ...records.check import ROLES
 from ...records.conversation import Conversation
 from ..main import main
-from ..options import Command, common, flag
+from ..options import Command, common, flag, option
 from ..process import Process, StreamFailure
 from .compose import answer, fragment, from_url, joined
 
@@ -201,15 +201,28 @@ def _template(given: dict[str, Any]) -> Template | None:
 )
 @click.argument("role", metavar="ROLE", required=False, type=click.Choice(ROLES))
 @click.argument("text", required=False)
-@click.option("-f", "--fragment", multiple=True, metavar="FILE|URL|NAME:ARG|-", help="Put a text before TEXT.")
-@click.option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")
-@click.option("--mime", metavar="TYPE", help="The MIME type of the attachments.")
-@flag("--ref", help="Attach by path and sha256, not by content.")
-@click.option("-t", "--template", metavar="TEMPLATE", help="Say what a template says; TEXT is its $input.")
-@click.option("-p", "--param", nargs=2, multiple=True, metavar="NAME VALUE", help="Fill in a field of the template.")
-@flag("-c", "--continue", "goes_on", help="Go on with the newest conversation of the log: llm-log get last |.")
-@flag("-e", "--edit", help="Write the message in $EDITOR.")
-@click.option("--call", metavar="ID", help="Which pending tool call the message answers (role tool).")
+@option(
+    "-f",
+    "--fragment",
+    multiple=True,
+    metavar="FILE|URL|NAME:ARG|-",
+    help="Put the text of a file, URL, program or stdin before TEXT.",
+)
+@option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")
+@option("--mime", metavar="TYPE", help="Set the MIME type of the attachments.")
+@flag("--ref", help="Attach files by path and SHA-256, not by content.")
+@option("-t", "--template", metavar="TEMPLATE", help="Make the message from a template; TEXT fills $input.")
+@option(
+    "-p",
+    "--param",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Fill the field NAME of the template with VALUE.",
+)
+@flag("-c", "--continue", "goes_on", help="Continue the conversation that was stored last.")
+@flag("-e", "--edit", help="Write the message in an editor on the terminal.")
+@option("--call", metavar="ID", help="Answer the pending tool call ID (role tool).")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

@@ -10,12 +10,7 @@ from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
 from ...terminal import colour_wanted, visible
 from ..main import main
-from ..options import (
-    Command,
-    common,
-    flag,
-    needs_stream,
-)
+from ..options import Command, common, flag, needs_stream, option
 from ..process import Process, StreamFailure
 from .select import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, turn, values
 from .view import (
@@ -195,22 +190,20 @@ def _shown(text: str) -> bytes:
     short_help="Print parts of a conversation",
     context_settings={"max_content_width": 100},
 )
-@click.option("-t", "--type", multiple=True, metavar="TYPE,…", help=f"Print parts of these types: {', '.join(TYPES)}.")
-@click.option(
-    "--role", multiple=True, metavar="ROLE,…", help="Print messages of these roles of the whole conversation."
-)
-@flag("--last", help="Only the final message.")
-@flag("--all", help="The whole conversation, not only the reply.")
-@flag("--json", help="Whole parts, as JSON Lines.")
-@flag("--events", help="The events of the reply, as they came.")
-@flag("-0", "--null", help="End each conversation's reply with NUL.")
-@flag("-x", "--extract", help="The first fenced code block.")
-@flag("--xl", "extract_last", help="The last fenced code block.")
-@click.option("--save", metavar="DIR", help="Write attachments to files in DIR.")
+@option("-t", "--type", multiple=True, metavar="TYPE,…", help=f"Print parts of these types: {', '.join(TYPES)}.")
+@option("--role", multiple=True, metavar="ROLE,…", help="Print messages of these roles of the whole conversation.")
+@flag("--last", help="Print only the last selected message.")
+@flag("--all", help="Print the whole conversation, not only the reply.")
+@flag("--json", help="Print whole parts as JSON Lines; with a schema, the answer.")
+@flag("--events", help="Print the events of the reply as they came.")
+@flag("-0", "--null", help="End the reply of each conversation with NUL instead of a newline.")
+@flag("-x", "--extract", help="Print the first fenced code block, or all text if there is none.")
+@flag("--xl", "extract_last", help="Print the last fenced code block, or all text if there is none.")
+@option("--save", metavar="DIR", help="Write attachments to files in DIR.")
 @flag("-R", "--no-reasoning", help="Leave reasoning out.")
-@flag("--usage", help="The tokens used, as a JSON object.")
-@flag("--whole", help="Wait for each message; print only complete ones.")
-@flag("--raw", help="Leave control characters alone on a terminal.")
+@flag("--usage", help="Print the number of tokens as a JSON object.")
+@flag("--whole", help="Print only complete messages.")
+@flag("--raw", help="Do not change control characters on a terminal.")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

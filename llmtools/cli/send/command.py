@@ -10,7 +10,7 @@ from ...http.request import Limits
 from ...protocols import PROTOCOLS
 from ...records.jsonl import loads
 from ..main import main
-from ..options import Command, common, flag, needs_stream
+from ..options import Command, common, flag, needs_stream, option
 from .sender import Sender
 
 TYPE_CHECKING = False
@@ -116,56 +116,81 @@ def _value(text: str) -> Any:
     short_help="Send a conversation to a model",
     context_settings={"max_content_width": 100},
 )
-@click.option(
+@option(
     "-m",
     "--model",
     metavar="MODEL",
-    help="The model, as PROVIDER/MODEL, or its alias.  [default: that of the last reply, LLMTOOLS_MODEL, config.toml]",
+    help="Use MODEL: PROVIDER/MODEL, an alias, or a bare name."
+    "  [default: that of the last reply, LLMTOOLS_MODEL, config.toml]",
 )
-@click.option("-s", "--system", metavar="TEXT", help="Make TEXT the first message of the stream, a system message.")
-@click.option(
-    "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
+@option("-s", "--system", metavar="TEXT", help="Begin the conversation with TEXT as a system message.")
+@option(
+    "-o",
+    "--option",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set an option of the model; VALUE is JSON or a string.",
 )
-@click.option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
+@option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
 @flag("--log", help="Store the conversation and the reply in the log.")
-@flag("--no-log", help="Do not, though config.toml says log = true.")
-@click.option("--schema", metavar="SCHEMA", help="Have JSON: a JSON Schema, a file of it, or 'name, age int'.")
-@click.option("--schema-multi", metavar="SCHEMA", help="Have a list of such objects, as items.")
-@click.option(
-    "--reasoning", type=click.Choice(EFFORTS), metavar="EFFORT", help=f"How much to think: {'|'.join(EFFORTS)}."
+@flag("--no-log", help="Do not store the conversation, even with log = true in config.toml.")
+@option(
+    "--schema",
+    metavar="SCHEMA",
+    help="Ask for JSON that fits SCHEMA: a JSON Schema, a *.json file, or 'name, age int'.",
 )
-@click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or the name of a tool.")
-@click.option(
+@option("--schema-multi", metavar="SCHEMA", help="Ask for a list of objects that each fit SCHEMA.")
+@option(
+    "--reasoning",
+    type=click.Choice(EFFORTS),
+    metavar="EFFORT",
+    help=f"Set how much the model reasons: {'|'.join(EFFORTS)}.",
+)
+@option(
+    "--tool-choice",
+    metavar="CHOICE",
+    help="Set whether the model calls a tool: auto, none, required, or a tool's name.",
+)
+@option(
     "--server-tool",
     multiple=True,
     metavar="NAME[=JSON]",
     help="Offer a tool that the provider runs: web_search, url_fetch, code_execution, image_generation …",
 )
-@flag("--cache-prompt", help="Have the provider keep the conversation for the next turn.")
-@flag("--drop-unsupported", help="Leave out attachments that the model does not take.")
-@click.option("--base-url", metavar="URL", help="Ask the server at URL.")
-@click.option(
+@flag("--cache-prompt", help="Ask the provider to cache the conversation for the next turn.")
+@flag("--drop-unsupported", help="Leave out attachments that the model does not accept.")
+@option("--base-url", metavar="URL", help="Send the request to the server at URL.")
+@option(
     "--protocol",
     type=click.Choice(tuple(PROTOCOLS)),
     metavar="NAME",
-    help=f"The protocol of --base-url: {', '.join(PROTOCOLS)}.",
+    help=f"Use this protocol for --base-url: {', '.join(PROTOCOLS)}.",
 )
-@click.option("--key-file", metavar="FILE", help="The key is in FILE, which only you may read.")
-@click.option("--key-fd", type=click.IntRange(min=0), metavar="N", help="It is read from the descriptor N.")
-@click.option("--key-env", metavar="NAME", help="It is in the environment variable NAME.")
-@click.option(
-    "--timeout", type=SECONDS, metavar="SECONDS", help="The most that the reply may take, all tries together."
+@option("--key-file", metavar="FILE", help="Read the key from FILE, which only you may access.")
+@option("--key-fd", type=click.IntRange(min=0), metavar="N", help="Read the key from file descriptor N.")
+@option("--key-env", metavar="NAME", help="Read the key from the environment variable NAME.")
+@option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up if the reply takes longer, including retries.")
+@option(
+    "--idle-timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    default=300,
+    help="Give up after SECONDS without any data.  [default: 300]",
 )
-@click.option(
-    "--idle-timeout", type=SECONDS, metavar="SECONDS", default=300, help="The most without an event.  [default: 300]"
+@option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=2,
+    help="Retry a failed request up to N times.  [default: 2]",
 )
-@click.option("--retries", type=click.IntRange(min=0), metavar="N", default=2, help="Further tries.  [default: 2]")
-@flag("--retry-stream", help="Try again also after the first event, behind a reset.")
-@flag("--no-stream", help="Ask for the answer in one piece.")
-@flag("--dry-run", help="Show the HTTP request, the key masked, and send nothing.")
-@flag("--anyway", help="Go on from a stream that has failed.")
-@flag("--prefill", help="Have a last message of the model's continued.")
-@flag("--no-events", help="Write the message only, no events.")
+@flag("--retry-stream", help="Retry also after the first event, with a reset record.")
+@flag("--no-stream", help="Ask the provider for the answer in one piece.")
+@flag("--dry-run", help="Print the HTTP request with the key masked; send nothing.")
+@flag("--anyway", help="Send the conversation even if the stream has failed.")
+@flag("--prefill", help="Let the model continue its own last message.")
+@flag("--no-events", help="Write only the message, without its events.")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:

@@ -10,7 +10,7 @@ from ...tools.process import CHILDREN, Limits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
 from ..main import main
-from ..options import Command, common, flag, needs_stream
+from ..options import Command, common, flag, needs_stream, option
 from ..process import Process, StreamFailure
 from .runner import PATIENCE, Runner
 
@@ -60,33 +60,45 @@ def _approval(process: Process, given: dict[str, Any]) -> Approval:
 )
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.argument("source", nargs=-1)
-@click.option(
-    "--max-rounds", type=click.IntRange(min=0), metavar="N", default=10, help="Rounds of a loop.  [default: 10]"
+@option(
+    "--max-rounds",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=10,
+    help="Run the calls of at most N replies (loop).  [default: 10]",
 )
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", default=JOBS, help="Calls at once.  [default: 8]"
+@option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=JOBS,
+    help="Run at most N calls at the same time.  [default: 8]",
 )
-@click.option(
+@option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     default=120,
-    help="The most that a call may take.  [default: 120]",
+    help="End a call that takes longer than SECONDS.  [default: 120]",
 )
-@click.option(
+@option(
     "--max-output",
     type=click.IntRange(min=1),
     metavar="BYTES",
     default=1 << 20,
-    help="The most that a call may say.  [default: 1048576]",
+    help="Cut the output of a call after BYTES.  [default: 1048576]",
 )
 @flag("--ask", help="Ask on the terminal before each call.")
-@click.option(
-    "--allow", multiple=True, metavar="PATTERN", help="Run only these tools; with --ask, do not ask for them."
+@option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run only tools that match PATTERN; with --ask, run them without asking.",
 )
-@click.option("--deny", multiple=True, metavar="PATTERN", help="Never run these tools.")
-@click.option("-E", "--env", multiple=True, metavar="NAME", help="Give tools the environment variable NAME.")
-@flag("--json", help="list, call: write records.")
+@option("--deny", multiple=True, metavar="PATTERN", help="Never run tools that match PATTERN.")
+@option("-E", "--env", multiple=True, metavar="NAME", help="Give tools the environment variable NAME.")
+@flag("--json", help="Write JSON (list, call).")
 @common
 @click.pass_context
 def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **options: Any) -> None:
@@ -102,11 +114,11 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     process: Process = ctx.obj
     names, asked = (source[:-2], source[-2:]) if action == "call" else (source, ())
     if action == "call" and len(source) < 3:
-        raise click.UsageError("call wants SOURCE, NAME and JSON")
+        raise click.UsageError("call needs SOURCE, NAME and JSON")
     if not names:
-        raise click.UsageError(f"{action}: which SOURCE?")
+        raise click.UsageError(f"{action} needs a SOURCE")
     if action == "loop" and not ctx.meta["command"]:
-        raise click.UsageError("loop wants a COMMAND behind --, such as: -- llm-send")
+        raise click.UsageError("loop needs a COMMAND after --, such as: -- llm-send")
     if action in ("offer", "run", "loop"):
         needs_stream(process, options["no_stdin"])
     process.writes_records = action in ("offer", "run", "loop")
