@@ -43,16 +43,16 @@ READ_SIZE = 1 << 18
 WAIT = 30.0
 """Seconds without a byte on stdin after which a filter gives up."""
 TELL = 5.0
-"""Seconds after which a person at a terminal is told what is waited for."""
+"""Seconds after which a person at a terminal learns what the command waits for."""
 GRACE = 1.0
 """Seconds for which a filter reads on after a signal."""
 TICK = 0.2
-"""Seconds between two looks at what no system call tells while another one blocks."""
+"""Seconds between two checks of the signals and of stdout's reader, while a call blocks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StreamFailure(Exception):
-    """The stream that was read had failed: what to exit with, silently, in `status`."""
+    """The stream that was read had failed: exit with `status`, silently."""
 
     def __init__(self, failure: ErrorRecord) -> None:
         super().__init__(failure["message"])
@@ -60,14 +60,14 @@ class StreamFailure(Exception):
 
 
 class Stuck(BaseException):
-    """A signal came, and what was left to do did not end in time."""
+    """A signal came, and the rest of the work did not end in time."""
 
 
 class Process:
     """The streams and signals of one command.
 
     writes_records: whether a failure is written to stdout too. quiet, verbose: -q and -v. status:
-    what the command ends with, where it raises nothing.
+    the exit status of a command that raises nothing.
     """
 
     def __init__(self, name: str, *, writes_records: bool) -> None:
@@ -91,7 +91,7 @@ class Process:
     # Signals
 
     def handle_signals(self) -> None:
-        """Take over the signals that end a command, but not one ignored at entry (nohup)."""
+        """Handle the signals that end a command, except those ignored at entry (nohup)."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._awake = reader
@@ -111,7 +111,7 @@ class Process:
             raise self.cancelled()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        """A tick of the clock: stdout may take no more after a signal, or have lost its reader."""
+        """Raise what a tick of the clock finds: stdout blocks after a signal, its reader left, the time is over."""
         if self._deadline is not None and time.monotonic() >= self._deadline + GRACE:
             raise Stuck
         if self._raises and self._has_lost_reader():
@@ -123,8 +123,8 @@ class Process:
 
     @contextmanager
     def interruptible(self, until: float | None = None) -> Iterator[None]:
-        """While this is open, a signal, or stdout's reader leaving, raises CancelledError, and
-        the moment `until` of time.monotonic() TimedOutError."""
+        """While this is open, a signal raises CancelledError, and so does stdout's reader when it leaves;
+        at `until` (of time.monotonic()) it raises TimedOutError."""
         self._raises, self._until = True, until
         signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
         try:
@@ -143,7 +143,7 @@ class Process:
 
     @property
     def signal_age(self) -> float:
-        """How many seconds ago the signal came; -1 where none did."""
+        """How many seconds ago the signal came; -1 without a signal."""
         return -1 if self._deadline is None else time.monotonic() - self._deadline + GRACE
 
     def cancelled(self) -> CancelledError:
@@ -158,7 +158,7 @@ class Process:
         os._exit(128 + number)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not after a signal came (it raises) nor after the reader of stdout left."""
+        """Sleep. Raises CancelledError at a signal, BrokenPipeError when stdout's reader leaves."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self.signal is not None:
@@ -166,8 +166,8 @@ class Process:
             self._poll(left)
 
     def _poll(self, seconds: float | None, watched: int | None = None) -> bool:
-        """Wait; return whether the descriptor that is watched can be read. Dies of SIGPIPE when
-        stdout's reader left."""
+        """Wait; return whether the watched descriptor can be read. Raises BrokenPipeError when stdout's
+        reader leaves."""
         poll = select.poll()
         if watched is not None:
             poll.register(watched, select.POLLIN)
@@ -183,7 +183,7 @@ class Process:
     # Output
 
     def check_stdout(self) -> None:
-        """Refuse a closed stdout, before anything is spent."""
+        """Refuse a closed stdout, before anything is sent. Raises OutputError, BrokenPipeError."""
         if 1 in self._closed:
             raise OutputError("stdout is closed")
         self._poll(0)
@@ -204,7 +204,7 @@ class Process:
                 raise OutputError(f"write error: {error.strerror}") from None
 
     def write_lines(self, lines: list[bytes]) -> None:
-        """Write lines, each with its newline, in one write where they are not large."""
+        """Write lines, each with its newline; lines that are not large go out in one write."""
         if sum(map(len, lines)) < READ_SIZE * 4:
             if lines:
                 self.write(b"\n".join(lines) + b"\n")
@@ -218,21 +218,21 @@ class Process:
         self.write_lines([dumps(record) for record in records])
 
     def write_error(self, error: LlmToolsError) -> None:
-        """Write an error as a record, where stdout still takes it: the status tells it all the same."""
+        """Write an error as a record. A stdout that takes no more is no fault here: the exit status remains."""
         try:
             self.write_records([dict(error.to_record())])
         except OutputError:
             pass
 
     def say(self, text: str) -> None:
-        """Write one line for people to stderr, whatever becomes of it."""
+        """Write one line for people to stderr. An error of stderr is ignored."""
         from ..terminal import visible
 
         line = visible(" ".join(text.splitlines()))
         try:
             self.write(f"{self.name}: {line}\n".encode(errors="replace"), 2)
         except (OSError, OutputError):
-            pass  # nobody reads it, and the exit status tells
+            pass  # nobody reads it; the exit status remains
 
     # Input
 
@@ -251,7 +251,7 @@ class Process:
         return stat.S_ISREG(os.fstat(0).st_mode)
 
     def chunks(self, wait: float = 0, quiet: Callable[[], float | None] | None = None) -> Iterator[bytes]:
-        """Yield what stdin holds, as it comes.
+        """Yield the bytes of stdin as they come.
 
         Gives up with NoInputError where not one byte comes in `wait` seconds (0: never).
         Where `quiet` returns a number of seconds, b"" is yielded after so long without
@@ -283,8 +283,8 @@ class Process:
                 yield data
 
     def follow(self, descriptor: int) -> Iterator[bytes]:
-        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a
-        signal it is followed for at most twice GRACE."""
+        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a signal
+        it reads on for at most twice GRACE."""
         while self._deadline is None or time.monotonic() < self._deadline + GRACE:
             if not self._poll(TICK, descriptor):
                 yield b""
@@ -303,7 +303,7 @@ class Process:
             raise OutputError(f"stdin: {error.strerror}") from None
 
     def _idle(self, tell: float | None, give_up: float | None, wait: float) -> float | None:
-        """Say that stdin is idle when it is time to, give up when it is time to; return when to say it next."""
+        """Report an idle stdin, or give up, when it is time; return when to report next."""
         moment = time.monotonic()
         if give_up is not None and moment >= give_up:
             raise NoInputError(f"nothing came on stdin in {wait:g} s (-n to go without it, --wait to wait longer)")
@@ -313,7 +313,7 @@ class Process:
         return tell
 
     def batches(self, wait: float, quiet: Callable[[], float | None] | None = None) -> Iterator[list[Line]]:
-        """Yield the records of stdin, those that came together in one list.
+        """Yield the records of stdin; those that came together are one list.
 
         Raises InputError, after the records before the wrong line have been yielded; the
         place in a file is put back then, for the one who reads it next.
@@ -351,7 +351,7 @@ class Process:
 
 
 def _open_on_null(descriptor: int) -> bool:
-    """Open a descriptor that was closed on /dev/null; return whether it was."""
+    """Open a closed descriptor on /dev/null; return whether it was closed."""
     try:
         os.fstat(descriptor)
         return False

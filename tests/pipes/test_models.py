@@ -404,7 +404,7 @@ def test_an_alias_is_set_shown_used_and_taken_away(shell: Shell) -> None:
         ("alias echo replay/x", 78, "the name"),
         ("default a b", 2, "no more than 1"),
         ("alias a b c", 2, "no more than 2"),
-        ("show", 2, "which model?"),
+        ("show", 2, "show needs a MODEL"),
         ("show --rm x", 2, "--rm goes with"),
         ("--timeout 0", 2, "--timeout"),
         ("alias >&-", 74, "stdout is closed"),

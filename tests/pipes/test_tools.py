@@ -499,7 +499,7 @@ def test_a_command_that_puts_something_in_front(calc: Shell) -> None:
         ("sh -c 'cat; exit 9'", 9, "sh ended with status 9"),
         ("true", 66, "true gave no reply"),
         ("cat", 66, "cat gave no reply"),
-        ("echo garbage", 65, "what echo printed is no stream: its output line 1"),
+        ("echo garbage", 65, "the output of echo is not a stream: its output line 1"),
         ("llm-send", 78, "no model"),
     ],
 )

@@ -1,4 +1,4 @@
-"""llm-log: keeps every conversation that passes once, and gives it back."""
+"""llm-log: stores every conversation that passes, once, and returns it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ STREAMS = ("get", "export")
 @flag("--plot", help="Draw bars (usage).")
 @common
 @click.pass_context
-def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **given: Any) -> None:
+def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **options: Any) -> None:
     """Store the stream on stdin and pass it on.
 
     \b
@@ -107,17 +107,17 @@ def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], *
     process.check_stdout()
     try:
         if action:
-            run_action(process, given, action, words)
+            run_action(process, options, action, words)
         else:
-            run_filter(process, given)
-    except OutputError as error:  # of the log: stdout may still be told, so that what follows fails too
+            run_filter(process, options)
+    except OutputError as error:  # of the log; stdout may still work, so that the next command fails too
         if process.writes_records and action:
             process.write_error(error)
         raise
 
 
 def _check(ctx: click.Context, action: str, operands: tuple[str, ...]) -> None:
-    """Refuse what does not go together."""
+    """Refuse options and operands that do not go together."""
     least, most, options = ACTIONS.get(action, (0, 0, ("name", "require")))
     if len(operands) < least or (most is not None and len(operands) > most):
         raise click.UsageError(f"{action} takes {_count(least, most)}")
@@ -134,11 +134,11 @@ def _count(least: int, most: int | None) -> str:
     return "no operand" if not most else f"{least} to {most} operands" if least != most else f"{least} operands"
 
 
-def run_action(process: Process, given: dict[str, Any], action: str, operands: tuple[str, ...]) -> None:
-    """Do what is asked of the log."""
+def run_action(process: Process, options: dict[str, Any], action: str, operands: tuple[str, ...]) -> None:
+    """Run an action."""
     from .actions import Reader
 
-    reader = Reader(process, given)
+    reader = Reader(process, options)
     method: Callable[..., None] = getattr(reader, _METHODS.get(action, action))
     try:
         method(*operands)
@@ -146,18 +146,18 @@ def run_action(process: Process, given: dict[str, Any], action: str, operands: t
         reader.close()
 
 
-def run_filter(process: Process, given: dict[str, Any]) -> None:
-    """Store and pass on what is on stdin."""
+def run_filter(process: Process, options: dict[str, Any]) -> None:
+    """Store the stream on stdin and pass it on."""
     from ...log.recorder import Recorder
-    from .filter import Filter
+    from .filter import LogFilter
 
-    needs_stream(process, given["no_stdin"])
-    if given["name"] is not None:
+    needs_stream(process, options["no_stdin"])
+    if options["name"] is not None:
         from ...log.store import check_name
 
-        check_name(given["name"])
-    passing = Filter(process, given, Recorder())
-    if given["require"]:
+        check_name(options["name"])
+    passing = LogFilter(process, options, Recorder())
+    if options["require"]:
         try:
             passing.open()
         except OutputError as error:
@@ -165,7 +165,7 @@ def run_filter(process: Process, given: dict[str, Any]) -> None:
             raise
     is_left = False
     try:
-        if not given["no_stdin"] and process.stdin_kind() == "stream":
+        if not options["no_stdin"] and process.stdin_kind() == "stream":
             passing.read()
     except BrokenPipeError:
         is_left = True

@@ -39,45 +39,45 @@ def _save_file(path: str) -> SaveFile:
     return SaveFile(path)
 
 
-def _ask_options(given: dict[str, Any]) -> AskOptions:
-    """Return what the options of the command line say about the answer."""
-    key = _key(given)
+def _ask_options(options: dict[str, Any]) -> AskOptions:
+    """Return the options of the command line that concern the answer."""
+    key = _key(options)
     endpoint = None
-    if given["base_url"] is not None:
+    if options["base_url"] is not None:
         from ...providers.address import at
 
-        endpoint = at(given["base_url"], given["protocol"], key)
+        endpoint = at(options["base_url"], options["protocol"], key)
     limits = Limits(
-        total=given["timeout"],
-        idle=given["idle_timeout"],
-        retries=given["retries"],
-        retry_stream=given["retry_stream"],
+        total=options["timeout"],
+        idle=options["idle_timeout"],
+        retries=options["retries"],
+        retry_stream=options["retry_stream"],
     )
     return AskOptions(
-        model=given["model"],
+        model=options["model"],
         endpoint=endpoint,
         key=None if endpoint is not None else key,
-        system=given["system"],
-        options={name: _value(value) for name, value in given["option"]},
-        schema=_schema(given),
-        tool_choice=given["tool_choice"],
-        reasoning=given["reasoning"],
-        server_tools=given["server_tool"],
-        cache_prompt=given["cache_prompt"],
-        drop_unsupported=given["drop_unsupported"],
-        stream=not given["no_stream"],
-        anyway=given["anyway"],
-        prefill=given["prefill"],
+        system=options["system"],
+        options={name: _value(value) for name, value in options["option"]},
+        schema=_schema(options),
+        tool_choice=options["tool_choice"],
+        reasoning=options["reasoning"],
+        server_tools=options["server_tool"],
+        cache_prompt=options["cache_prompt"],
+        drop_unsupported=options["drop_unsupported"],
+        stream=not options["no_stream"],
+        anyway=options["anyway"],
+        prefill=options["prefill"],
         limits=limits,
     )
 
 
-def _key(given: dict[str, Any]) -> Secret | None:
-    """Return the key that an option names."""
-    sources = [name for name in ("key_file", "key_fd", "key_env") if given[name] is not None]
-    if given["base_url"] is None and given["protocol"]:
+def _key(options: dict[str, Any]) -> Secret | None:
+    """Return the key that an option names, None without such an option."""
+    sources = [name for name in ("key_file", "key_fd", "key_env") if options[name] is not None]
+    if options["base_url"] is None and options["protocol"]:
         raise click.UsageError("--protocol goes with --base-url")
-    if given["base_url"] is None and sources and given["model"] is None:
+    if options["base_url"] is None and sources and options["model"] is None:
         raise click.UsageError("a key option goes with --base-url, or with a provider's model that -m names")
     if not sources:
         return None
@@ -86,23 +86,23 @@ def _key(given: dict[str, Any]) -> Secret | None:
     from ...providers import keys
 
     readers = {"key_file": keys.from_file, "key_fd": keys.from_descriptor, "key_env": keys.from_variable}
-    return readers[sources[0]](given[sources[0]])  # type: ignore[no-any-return, operator]
+    return readers[sources[0]](options[sources[0]])  # type: ignore[no-any-return, operator]
 
 
-def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
-    if given["schema"] is None and given["schema_multi"] is None:
+def _schema(options: dict[str, Any]) -> dict[str, Any] | None:
+    if options["schema"] is None and options["schema_multi"] is None:
         return None
-    if given["schema"] is not None and given["schema_multi"] is not None:
+    if options["schema"] is not None and options["schema_multi"] is not None:
         raise click.UsageError("--schema or --schema-multi, not both")
     from ...schema import from_text, many
 
-    if given["schema_multi"] is not None:
-        return many(from_text(given["schema_multi"]))
-    return from_text(given["schema"])
+    if options["schema_multi"] is not None:
+        return many(from_text(options["schema_multi"]))
+    return from_text(options["schema"])
 
 
 def _value(text: str) -> Any:
-    """Return an option's value: JSON where it is JSON, else the text."""
+    """Return the value of -o: a JSON value if it is JSON, else the text."""
     try:
         return loads(text)
     except InputError:

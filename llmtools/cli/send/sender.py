@@ -37,10 +37,10 @@ _DROPPED = frozenset(("event", "start", "reset", "end"))
 
 
 class Relay:
-    """Takes the records of the stream and says which lines go on.
+    """Takes the records of the stream and returns the lines to pass on.
 
-    With `instructions`, a system message of that text becomes the stream's first message,
-    unless it is that already. `keep` gets each line of history, in order.
+    With `instructions`, a system message of that text becomes the stream's first message, unless the
+    stream begins with it. `keep` gets each line of history, in order.
     """
 
     def __init__(self, instructions: str | None = None, keep: Callable[[bytes], None] | None = None) -> None:
@@ -50,7 +50,7 @@ class Relay:
         self._held: list[tuple[str, bytes]] = []
 
     def feed(self, record: Record, raw: bytes) -> list[bytes]:
-        """Take the next record; return the lines that go on now."""
+        """Take the next record; return the lines to pass on now."""
         kind = record["type"]
         lines = self._instruct(record) if kind == "message" else []
         self.conversation.add(record)
@@ -60,7 +60,7 @@ class Relay:
         return lines if self.conversation.is_failing else lines + self.release(events=False)
 
     def _instruct(self, message: Record | None) -> list[bytes]:
-        """Return the line of the system message, where it still has to be written."""
+        """Return the line of the system message, if it is still to be written."""
         if self._instructions is None:
             return []
         instructions = build_message("system", self._instructions)
@@ -74,13 +74,13 @@ class Relay:
         return [line]
 
     def eof(self) -> list[bytes]:
-        """Return the system message of a stream that has no other message."""
+        """Return the line of the system message of a stream without messages."""
         if self.conversation.conversations or self.conversation.is_failing:
             return []
         return self._instruct(None)
 
     def release(self, *, events: bool) -> list[bytes]:
-        """Return the lines that were held back, with or without the events among them."""
+        """Return the lines that were held back, with or without their events."""
         held, self._held = self._held, []
         return [raw for kind, raw in held if events or kind not in _DROPPED]
 
@@ -120,7 +120,7 @@ class Sender:
         try:
             for lines in self.process.batches(wait):
                 self._take(lines)
-        except InputError:  # what came before the wrong line goes out first
+        except InputError:  # the lines before the wrong one go out first
             self._pass_on(self._relay.release(events=True))
             raise
         self._pass_on(self._relay.eof())
@@ -147,7 +147,7 @@ class Sender:
     # The model
 
     def _resolve(self, model: str, key: Secret | None) -> Target:
-        """Look a model up. A signal may interrupt it: a key may be long in coming."""
+        """Look a model up. A signal may interrupt it: finding a key can take long."""
         if key is not None and (model != self._asker.options.model or is_built_in(model)):
             raise UsageError("a key option goes with --base-url, or with a provider's model that -m names")
         try:
@@ -167,7 +167,7 @@ class Sender:
                 self.process.say(error.message)
             from ...http.endpoint import Secret
 
-            return target_of(model, Secret("none"))  # what is shown of it is masked
+            return target_of(model, Secret("none"))  # --dry-run masks it
 
     # The stream
 
@@ -283,7 +283,7 @@ class Sender:
             raise
         except LlmToolsError as error:
             answer.add_error(error)
-            self._tell(answer.record, error)
+            self._report(answer.record, error)
         return answer.record
 
     def _answer_record(self, answer: RecordAnswer) -> None:
@@ -297,9 +297,9 @@ class Sender:
             pass
         answer.add_reply(exchange)
         if exchange.failure is not None:
-            self._tell(record, exchange.failure)
+            self._report(record, exchange.failure)
 
-    def _tell(self, record: dict[str, Any], error: LlmToolsError) -> None:
+    def _report(self, record: dict[str, Any], error: LlmToolsError) -> None:
         named = f" {record['id']}" if "id" in record else ""
         self.process.say(f"conversation{named}: {error.message}")
         self.process.status = self.process.status or error.exit_status

@@ -29,26 +29,26 @@ ACTIONS = ("list", "offer", "run", "loop", "call")
 
 
 class ToolsCommand(Command):
-    """A command that keeps what stands behind `--` for the command of a loop."""
+    """A command that keeps the words after `--` for the COMMAND of a loop."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take COMMAND away before the options are read."""
+        """Take COMMAND away before click reads the options."""
         place = args.index("--") if "--" in args else len(args)
         ctx.meta["command"] = args[place + 1 :] if "loop" in args[:place] else []
         return super().parse_args(ctx, args[:place] if "loop" in args[:place] else args)
 
 
-def _approval(process: Process, given: dict[str, Any]) -> Approval:
-    if not given["ask"]:
-        return Approval(allow=given["allow"], deny=given["deny"])
+def _approval(process: Process, options: dict[str, Any]) -> Approval:
+    if not options["ask"]:
+        return Approval(allow=options["allow"], deny=options["deny"])
     from ...paths import data_folder
-    from ..editor import edited
+    from ..editor import edit_text
 
     def ask(question: str) -> str:
         with process.interruptible():
             return ask_on_terminal(question)
 
-    return Approval(allow=given["allow"], deny=given["deny"], ask=ask, edit=edited, folder=data_folder())
+    return Approval(allow=options["allow"], deny=options["deny"], ask=ask, edit=edit_text, folder=data_folder())
 
 
 @click.command(
