@@ -32,7 +32,7 @@ def test_an_empty_message_is_a_usage_error(shell: Shell) -> None:
 
 def test_a_text_that_looks_like_an_option_is_refused_with_advice(shell: Shell) -> None:
     done = shell.run("llm-msg user --verbosity")
-    assert done.status == 2 and "--" in done.err and "goes after" in done.err
+    assert done.status == 2 and "--" in done.err and "after --" in done.err
     assert texts(shell.run("llm-msg user -- --verbosity").records) == [("user", "--verbosity")]
 
 
