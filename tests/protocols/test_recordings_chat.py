@@ -177,6 +177,7 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
     assert decode(name, *[data[i : i + 1] for i in range(len(data))]) == expected
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)

@@ -165,6 +165,7 @@ def test_a_source_annotates_what_it_supports(name: str) -> None:
     assert cited == [item["segment"]["text"] for item in supports for _ in item["groundingChunkIndices"]]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)

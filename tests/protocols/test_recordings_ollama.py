@@ -89,6 +89,7 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
     assert decode(read(name)) == records
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)

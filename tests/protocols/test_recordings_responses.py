@@ -226,6 +226,7 @@ def _visible(part: Object) -> Object:
     return kept
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)

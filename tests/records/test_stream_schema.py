@@ -75,6 +75,7 @@ def test_valid_records_are_accepted(kind: str) -> None:
     holds()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", sorted(known_records()))
 def test_check_and_schema_refuse_the_same(kind: str) -> None:
     @settings(derandomize=True, deadline=None, max_examples=30)
