@@ -41,7 +41,7 @@ def backend_folder(name: str, package: str, tmp_path_factory: pytest.TempPathFac
     """Install a backend into a folder of its own."""
     folder = tmp_path_factory.mktemp(name)
     command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), package]
-    done = subprocess.run(command, capture_output=True, check=False)
+    done = subprocess.run(command, capture_output=True, check=False, timeout=4 * LIMIT)
     if done.returncode:
         pytest.skip(f"{package} cannot be installed here")
     return str(folder)

@@ -72,7 +72,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self._clients: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     @property
@@ -84,19 +84,19 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 self._clients.append(client)
-                self._threads.append(threading.Thread(target=self._connect, args=(client,)))
+                self._threads.append(threading.Thread(target=self._connect, args=(client,), daemon=True))
                 self._threads[-1].start()
 
     def _connect(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._server)) as server:
-            back = threading.Thread(target=self._answer, args=(client, server))
+        with client, socket.create_connection(("127.0.0.1", self._server), LIMIT) as server:
+            back = threading.Thread(target=self._answer, args=(client, server), daemon=True)
             back.start()
             with suppress(OSError):
                 while data := client.recv(65536):
                     self.sent += data
                     server.sendall(data)
             _shut(client, server)
-            back.join()
+            back.join(LIMIT)
 
     def _answer(self, client: socket.socket, server: socket.socket) -> None:
         left = self._limit

@@ -23,7 +23,7 @@ from llmtools.errors import OutputError
 from llmtools.log.database import APPLICATION, VERSION
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
-from support.harness import Shell
+from support.harness import LIMIT, Shell, Watchdog
 
 Object = dict[str, Any]
 
@@ -114,6 +114,7 @@ def write_at_once(path: Path, writers: int, each: int) -> None:
         subprocess.Popen([*arguments, str(number), str(each), str(path)], text=True, **streams)
         for number in range(writers)
     ]
+    watchdogs = [Watchdog(process, 250) for process in started]
     try:
         for process in started:
             assert process.stdout and process.stdout.readline() == "ready\n"
@@ -123,9 +124,10 @@ def write_at_once(path: Path, writers: int, each: int) -> None:
             process.stdin = None
         ends = [process.communicate(timeout=250) for process in started]
     finally:
-        for process in started:
+        for watchdog, process in zip(watchdogs, started, strict=True):
+            watchdog.cancel()
             process.kill()
-            process.wait()
+            process.wait(LIMIT)
     assert ends == [("done\n", "")] * writers
     counts = assert_clean(path)
     assert counts["messages"] == 1 + 2 * writers * each  # the instructions of all are one
@@ -175,7 +177,7 @@ def kill_somewhere(log: Shell, dice: random.Random, first: int) -> int:
         assert data
         seen, left = seen + data, left - len(data)
     os.kill(process.pid, signal.SIGKILL)
-    rest, _ = process.communicate()
+    rest, _ = process.communicate(timeout=LIMIT)
     assert process.returncode == -signal.SIGKILL
     whole = (seen + rest).rpartition(b"\n")[0]
     said = [json.loads(line) for line in whole.split(b"\n") if line]
@@ -341,7 +343,7 @@ def test_a_database_that_another_process_holds_is_waited_for(log: Shell, monkeyp
     passed = [json.loads(process.stdout.readline())["type"] for _ in range(4)]
     assert passed == ["message", "start", "text", "message"]  # all but the end, which waits
     held.execute("COMMIT")
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=LIMIT)
     assert (json.loads(out)["type"], err, process.returncode) == ("end", b"", 0)
     held.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr("llmtools.log.database.WAIT", 0)
@@ -369,7 +371,7 @@ def test_a_database_that_another_process_has_to_itself_is_waited_for(
             Store(path_of(log), writes=writes)
     held.close()
     for process in (reader, writer):
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=LIMIT)
         assert (err, process.returncode) == (b"", 0)
 
 
