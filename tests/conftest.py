@@ -8,6 +8,9 @@ import pytest
 from support.harness import Shell
 from support.large import SIZE
 from support.paths import TESTS
+from support.signals import make_fresh
+
+make_fresh()
 
 
 @pytest.hookimpl(tryfirst=True)
