@@ -284,7 +284,7 @@ def test_a_schema_makes_json_that_fits(pipe: Shell, option: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["", "--no-stream", "--retry-stream --retries 3"])
-def test_a_wrong_key_is_told_in_the_servers_words_after_one_request(pipe: Shell, server: Server, option: str) -> None:
+def test_a_wrong_key_is_reported_after_one_request(pipe: Shell, server: Server, option: str) -> None:
     with closing(Proxy(server)) as proxy:
         script = f"llm-msg user hi | {ASK} -v --save saved.jsonl {option} | tee all.jsonl | llm-parts -v"
         done = pipe.run(script, env={"URL": proxy.url, "K": WRONG})
@@ -306,7 +306,7 @@ def test_the_right_key_is_in_no_output(pipe: Shell) -> None:
     assert KEY.encode() not in done.out + done.err.encode() + saved
 
 
-def test_a_context_that_is_too_long_is_told_in_the_servers_words(pipe: Shell, server: Server) -> None:
+def test_a_context_that_is_too_long_is_reported_in_the_servers_words(pipe: Shell, server: Server) -> None:
     with closing(Proxy(server)) as proxy:
         done, statuses = pipe.statuses(
             f"llm-msg user - | {ASK} | llm-msg user more | llm-parts", stdin=b"x" * says.CONTEXT, env={"URL": proxy.url}

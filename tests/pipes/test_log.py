@@ -318,7 +318,7 @@ def test_a_wrong_line_is_refused_and_what_came_before_is_kept(log: Shell) -> Non
     assert len(got(log)) == 2
 
 
-def test_a_message_that_cannot_be_kept_is_told_once_and_passes(log: Shell) -> None:
+def test_a_message_that_cannot_be_stored_is_reported_once_and_passed_on(log: Shell) -> None:
     attachment = {"type": "attachment", "attachment": {"type": "image/png", "content": "n"}}
     stream = lines(text("system", "a"), {"type": "message", "role": "user", "parts": [attachment]}, reply("ho"))
     done = log.run("llm-log", stream)
@@ -352,7 +352,7 @@ def test_a_reference_to_nothing_fails_what_follows_too(log: Shell, ref: str) -> 
     assert [record["type"] for record in done.records] == ["error"]
 
 
-def test_nothing_stored_yet_is_said(log: Shell) -> None:
+def test_an_empty_log_is_reported(log: Shell) -> None:
     done = log.run("llm-log get last")
     assert done.status == 66 and "nothing has been stored yet" in done.err
     for action in ("list", "search x", "tree", "fork last a", "rm last", "gc", "usage", "export", "verify", "backup b"):
@@ -511,7 +511,7 @@ def test_prices_come_from_genai_prices_where_it_is_installed(log: Shell) -> None
         ("search '++'", "which words"),
     ],
 )
-def test_wrong_usage_is_told(log: Shell, arguments: str, says: str) -> None:
+def test_wrong_usage_is_reported(log: Shell, arguments: str, says: str) -> None:
     store(log, text("user", "a"))
     done = log.run(f"llm-log {arguments}", b"")
     assert done.status == 2 and says in done.err

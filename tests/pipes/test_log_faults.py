@@ -295,7 +295,7 @@ def test_a_damaged_table_is_left_as_it_is(log: Shell) -> None:
 
 
 @pytest.mark.parametrize("body", ["{", '{"type":"message"}', "[]"])
-def test_a_damaged_message_is_told(log: Shell, body: str) -> None:
+def test_a_damaged_message_is_reported(log: Shell, body: str) -> None:
     log.run("llm-log", STREAM)
     with changed(path_of(log)) as connection:
         connection.execute("UPDATE node SET body = ?", (body,))

@@ -36,8 +36,9 @@ def test_no_signal_is_ignored_or_blocked_in_what_a_test_starts(shell: Shell) -> 
     assert [int(line.split()[1], 16) for line in shown.splitlines()] == [0, 0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("workers", ["0", "1"])
-def test_nor_where_they_are_ignored_when_the_tests_start(workers: str) -> None:
+def test_nor_where_they_are_ignored_before_the_tests_start(workers: str) -> None:
     """As in `tests/run &` in a script, or behind nohup."""
     names = "test_no_signal_is_ignored or in_time"
     command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-k", names, "tests/project/test_harness.py"]

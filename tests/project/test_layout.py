@@ -31,7 +31,7 @@ def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("name", ["run", "fix"])
-def test_a_script_tells_how_it_is_called(name: str) -> None:
+def test_a_script_shows_its_usage(name: str) -> None:
     done = script(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"tests/{name}") and "#" not in done.stdout

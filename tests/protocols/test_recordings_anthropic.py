@@ -222,7 +222,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_tells_its_message_and_status(name: str) -> None:
+def test_an_error_has_its_message_and_status(name: str) -> None:
     data = read(name)
     status = status_of(name)
     failure = error_of(status, HEADERS.get(name, {}).get("headers", {}), data)

@@ -176,7 +176,9 @@ def test_a_file_and_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
         ([lambda a, /: a], InputError),
     ],
 )
-def test_what_is_no_source(given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_invalid_source_is_refused(
+    given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.py").write_text("def f(:")
     with pytest.raises(error):
