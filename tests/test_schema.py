@@ -43,7 +43,7 @@ def test_the_short_form(text: str, means: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", ",", "\n", "name string", "age int int", "age INT", ": words", "a b c", "a 7"]
 )
-def test_what_is_no_short_form(text: str) -> None:
+def test_an_invalid_short_form_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         schema.from_text(text)
 
@@ -57,7 +57,7 @@ def test_a_json_schema_is_taken_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": }', "{} {}"])
-def test_json_that_is_none(text: str, tmp_path: Path) -> None:
+def test_invalid_json_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the schema"):
         schema.from_text(text)
     path = tmp_path / "some.json"
@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_refused_with_its_place(described_by: Any, value: A
         {"type": [["string"]]},
     ],
 )
-def test_a_schema_that_is_none_is_no_bug_of_ours(odd: dict[str, Any]) -> None:
+def test_an_invalid_schema_does_not_crash_the_check(odd: dict[str, Any]) -> None:
     """It may come from a stream. An answer is not taken for right where that cannot be known."""
     for value in ("x", 1, {"a": 1}, ["x"]):
         with contextlib.suppress(InputError):
@@ -209,6 +209,6 @@ def test_a_schema_that_leads_back_to_itself_is_refused(looping: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("text", ["", "no", "{", "```json\n{}\n```", "NaN", "[" * 2000])
-def test_what_is_no_json_is_no_answer(text: str) -> None:
+def test_invalid_json_is_not_an_answer(text: str) -> None:
     with pytest.raises(InputError, match="the answer"):
         schema.parsed(text, {})

@@ -26,7 +26,7 @@ from llmtools.errors import InputError, NoInputError, UsageError
         (b"\xff", ".txt", "not UTF-8"),
     ],
 )
-def test_what_is_no_template(text: bytes, ending: str, said: str) -> None:
+def test_an_invalid_template_is_refused(text: bytes, ending: str, said: str) -> None:
     if ending == ".yaml":
         pytest.importorskip("yaml")
     with pytest.raises(InputError) as caught:

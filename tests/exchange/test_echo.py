@@ -136,7 +136,7 @@ def test_an_echo_script_pauses_between_events() -> None:
     assert [item.seconds for item in items if isinstance(item, Sleep)] == [0.5, 0.5]
 
 
-def test_text_that_is_no_script_is_repeated() -> None:
+def test_text_that_is_not_a_script_is_repeated() -> None:
     for prompt in ('{"a":1}', "{}", "{", "[]", '{"text"'):
         assert parts_of(answer(prompt)[0]) == [{"type": "text", "text": prompt}]
 

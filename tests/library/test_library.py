@@ -144,7 +144,7 @@ def test_serialisation(protocol: str) -> None:
     assert second[fields[protocol]] == first[fields[protocol]], "the schema is kept"
 
 
-def test_a_stored_call_that_nobody_can_run_is_told() -> None:
+def test_a_stored_call_without_a_tool_is_reported() -> None:
     with Server(chat_calls(*DOGS), answer("openai-chat")) as server:
         asked = model(server, "openai-chat")
         stored = asked.prompt("Invent 2 dogs", tools=[describe_dog]).to_dict()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.harness import Shell, texts
+from support.harness import LIMIT, Shell, texts
 
 PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
 
@@ -134,12 +134,13 @@ def site() -> Iterator[str]:
             """Say nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-    thread.join()
+    thread.join(LIMIT)
     server.server_close()
+    assert not thread.is_alive()
 
 
 def test_urls(shell: Shell, site: str) -> None:

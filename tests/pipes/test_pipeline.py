@@ -57,7 +57,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("script", "status", "tail"), FAILURES)
 @pytest.mark.parametrize("pipefail", ["", "set -o pipefail; "])
-def test_every_later_stage_tells_the_first_failure(
+def test_every_later_stage_reports_the_first_failure(
     shell: Shell, script: str, status: int, tail: list[int], pipefail: str
 ) -> None:
     done, statuses = shell.statuses(pipefail + script)
@@ -92,7 +92,7 @@ def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_msg_is_told_down_the_pipe(shell: Shell) -> None:
+def test_later_stages_report_a_killed_msg(shell: Shell) -> None:
     script = (
         "(llm-msg user hi; sleep 5) | { llm-msg user x & sleep 2; kill $!; wait $!; } | llm-send -m echo | llm-parts"
     )

@@ -150,7 +150,7 @@ def test_the_functions_of_a_file(calc: Shell) -> None:
     assert records[0]["input_schema"]["required"] == ["a", "b"]
 
 
-def test_what_is_public_is_said(shell: Shell) -> None:
+def test_all_names_what_is_offered(shell: Shell) -> None:
     (shell.folder / "t.py").write_text("from os import getcwd\n__all__ = ['b']\ndef a(): ...\ndef b(): ...\n")
     assert shell.run("llm-tools list t.py").text == "b\n"
 
@@ -164,7 +164,7 @@ def test_what_is_public_is_said(shell: Shell) -> None:
         ("def f(a, /): ...\n", "the tool f: a can only be given by its place"),
     ],
 )
-def test_a_file_that_is_no_source(text: str, message: str, shell: Shell) -> None:
+def test_a_file_that_cannot_be_loaded(text: str, message: str, shell: Shell) -> None:
     (shell.folder / "t.py").write_text(text)
     done = shell.run("llm-tools list t.py")
     assert done.status != 0
@@ -232,7 +232,7 @@ def test_a_template(shell: Shell) -> None:
         ("'run: echo \"'", "No closing quotation"),
     ],
 )
-def test_a_template_that_is_none(source: str, message: str, shell: Shell) -> None:
+def test_an_invalid_command_template_is_refused(source: str, message: str, shell: Shell) -> None:
     done = shell.run(f"llm-tools list {source}")
     assert done.status == 2
     assert message in done.err
@@ -666,7 +666,7 @@ def test_a_tool_that_kills_its_process(calc: Shell) -> None:
     assert part["exception"] == "the process of calc.py ended"
 
 
-def test_what_a_tool_raises_is_told_and_ends_nothing(calc: Shell) -> None:
+def test_an_exception_of_a_tool_is_its_result(calc: Shell) -> None:
     hows = ["exit", "stop", "cancel", "key"]
     name = asked(calc, *[(tool, {"how": how}) for tool in ("leave", "go") for how in hows], ("wait", {"seconds": 0.5}))
     done = calc.run(f"llm-tools run calc.py -j 20 < {name}")

@@ -20,7 +20,7 @@ from llmtools import __version__, errors
 from llmtools.records import check, jsonl
 from llmtools.records.conversation import Conversation
 from support import completion_scripts
-from support.harness import Shell
+from support.harness import LIMIT, Shell
 from support.paths import ROOT
 
 MAN = ROOT / "man"
@@ -120,7 +120,8 @@ def test_an_example_can_be_copied_from_the_page(name: str) -> None:
     if not here:
         pytest.skip("neither mandoc nor groff is here")
     for command in here:
-        shown = subprocess.run([*command, str(MAN / name)], capture_output=True, text=True, check=True).stdout
+        page = [*command, str(MAN / name)]
+        shown = subprocess.run(page, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
         for example in examples_of(name):
             for line in example.script.splitlines():
                 assert line.strip() in shown
@@ -136,7 +137,8 @@ def test_a_page_is_clean(name: str) -> None:
     if not here:
         pytest.skip("neither mandoc nor groff is here")
     for command in here:
-        done = subprocess.run([*command, str(MAN / name)], capture_output=True, text=True, check=False)
+        page = [*command, str(MAN / name)]
+        done = subprocess.run(page, capture_output=True, text=True, check=False, timeout=LIMIT)
         assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 

@@ -213,7 +213,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_record_is_refused_after_the_lines_before_it(name: str) -> None:
+def test_an_invalid_record_is_refused_after_the_lines_before_it(name: str) -> None:
     lines, error = decode(GOOD + b"\n" + REFUSED[name] + b"\n" + GOOD + b"\n")
     assert len(lines) == 1
     assert error is not None
