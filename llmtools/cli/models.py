@@ -251,9 +251,9 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> No
 
 def _config(action: str, options: dict[str, Any]) -> Config:
     """Return the configuration. A file that an action is about to create need not exist."""
-    from ..paths import FILE, config_file
+    from ..paths import CONFIG_VARIABLE, config_file
 
-    if action in ("default", "alias") and os.environ.get(FILE) and not config_file().exists():
+    if action in ("default", "alias") and os.environ.get(CONFIG_VARIABLE) and not config_file().exists():
         return Config(str(config_file()))
     return read()
 

@@ -1,8 +1,8 @@
-"""Attachments by URL: the vendor fetches some types itself, the others are fetched here. No I/O.
+"""Attachments by URL: the vendor fetches some types itself, llmtools fetches the others. No I/O.
 
-Rule: what stands in a stream may come from elsewhere. A URL that a model on another machine
-is to see is fetched only from where anyone could fetch it, never from this machine or from
-a private network.
+Rule: a stream may come from another person. For a model on another machine, a URL is fetched only
+from a public address, never from this machine or from a private network: a stream must not read
+them for its author.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def with_fetched(
     messages: list[Message], spec: Spec, quirks: Iterable[str], *, is_public: bool
 ) -> Generator[Fetch, Any, list[Message]]:
-    """Return the messages with the bytes of the attachments that have to be fetched.
+    """Yield a `Fetch` for each attachment that has to be fetched; return the messages with the bytes.
 
-    Raises the LlmToolsError that comes back for one.
+    Raises the LlmToolsError that is sent back for a `Fetch`.
     """
     taken = spec.url_begins(quirks)
     fetched: dict[str, bytes] = {}
@@ -35,7 +35,7 @@ def with_fetched(
     for message in messages:
         for attachment in [each for part in message["parts"] for each in attachments_of(part)]:
             url = attachment.get("url", "")
-            if _is_wanted(attachment, taken) and url not in fetched:
+            if _must_fetch(attachment, taken) and url not in fetched:
                 data = yield Fetch(url, is_public)
                 if not isinstance(data, bytes):
                     raise data
@@ -47,14 +47,14 @@ def with_fetched(
     return filled
 
 
-def _is_wanted(attachment: Attachment, taken: tuple[str, ...]) -> bool:
+def _must_fetch(attachment: Attachment, taken: tuple[str, ...]) -> bool:
     url, kind = attachment.get("url", ""), attachment.get("type") or "image/"
     return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(taken)
 
 
 def _filled(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
-    """Return an attachment with the bytes that were fetched for it, another one as it is."""
-    if not _is_wanted(attachment, taken):
+    """Return an attachment with its fetched bytes; one that is not fetched stays as it is."""
+    if not _must_fetch(attachment, taken):
         return attachment
     data = fetched[attachment["url"]]
     rest = {name: value for name, value in attachment.items() if name != "url"}

@@ -87,9 +87,9 @@ def schema_of(given: Any) -> dict[str, Any] | None:
         found: dict[str, Any] = given.model_json_schema()
         return found
     if isinstance(given, str):
-        from ..schema import from_text
+        from ..schema import schema_from_text
 
-        return from_text(given)
+        return schema_from_text(given)
     raise UsageError(f"schema: {given!r} is not a JSON Schema, a pydantic model or a text")
 
 
@@ -100,9 +100,9 @@ def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
 
         llmtools.schema_dsl("name, age int, bio: one line")["required"]  # ["name", "age", "bio"]
     """
-    from ..schema import from_short, many
+    from ..schema import schema_from_short_form, schema_of_list
 
-    return many(from_short(text)) if multi else from_short(text)
+    return schema_of_list(schema_from_short_form(text)) if multi else schema_from_short_form(text)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> 
     Raises InputError for what is not a message.
     """
     from ..records.check import check_record
-    from ..records.jsonl import typed
+    from ..records.jsonl import with_type
 
     records = []
     given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
@@ -204,7 +204,7 @@ def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> 
         if not isinstance(each, Mapping):
             raise InputError(f"messages[{place}]: must be a message, not {each!r}")
         record = deep_copy(dict(each))
-        record = typed(record) or record
+        record = with_type(record) or record
         try:
             check_record(record)
         except InputError as error:

@@ -119,12 +119,12 @@ class ResponseState:
     def json(self) -> Any:
         """Return the answer, checked against its schema. Without a schema return the last message with its
         `response`. Raises InputError."""
-        from ..schema import parsed
+        from ..schema import parse_answer
 
         self.check()
         schema = self.prompt.answer_settings["schema"]
         if schema is not None:
-            return parsed(self.text(), schema)
+            return parse_answer(self.text(), schema)
         return self.messages[-1].to_dict() if self.messages else {}
 
     def to_dict(self) -> dict[str, Any]:

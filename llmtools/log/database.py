@@ -26,7 +26,7 @@ from ..errors import (
     NoInputError,
     OutputError,
 )
-from ..paths import data_folder, locked
+from ..paths import data_folder, lock_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """Return a connection to the log, made where there is none. Raises OutputError."""
     with sqlite_errors(path):
         if not path.exists() or path.stat().st_size == 0:
-            with locked(path.parent):
+            with lock_folder(path.parent):
                 if not path.exists():
                     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 if path.stat().st_size == 0:
                     return _made(_connect(path, "mode=rw"))
         connection = _connect(path, "mode=rw")
         if _is_empty(path, connection):
-            with locked(path.parent):
+            with lock_folder(path.parent):
                 if _is_empty(path, connection):
                     return _made(connection)
         return connection

@@ -1,4 +1,4 @@
-"""The attachments of a part, and the bytes in them."""
+"""The attachments in a part, and their base64."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def attachments_of(part: Part) -> list[Attachment]:
-    """Return the attachments of a part. Fields of a type that is not known mean nothing."""
+    """Return the attachments of a part: none for a part of another type, whatever its fields."""
     if part["type"] == "tool_result":
         return list(part.get("attachments", ()))
     return [part["attachment"]] if part["type"] == "attachment" and "attachment" in part else []
@@ -34,8 +34,8 @@ def with_attachments(part: Part, change: Callable[[Any], Any]) -> Part:
 def decode_base64(content: str, *, is_strict: bool = False) -> bytes:
     """Return the bytes of base64 text.
 
-    is_strict: refuse what vendors refuse: line breaks, other characters, wrong padding. What is
-    only stored or hashed is read leniently, so that nothing that came is lost.
+    is_strict: refuse what vendors refuse: line breaks, other characters, wrong padding. Content
+    that is stored or hashed is read leniently, so that it is not lost.
     Raises InputError for text that is not base64.
     """
     try:

@@ -1,10 +1,10 @@
-"""The shape of a record, checked once, where it enters.
+"""Checks the shape of a record, once, where it is read.
 
 Rules:
-* A record of an unknown type passes, and so does an unknown field: additions keep
-  the format. A known field of the wrong kind is refused, optional or not.
-* Every check raises InputError with the path of what is wrong; it changes nothing.
-* `stream.schema.json` says the same for other programs; a test holds the two together.
+* A record of an unknown type passes, and so does an unknown field, so that the format can grow.
+  A known field of a wrong kind is refused, required or not.
+* A check raises InputError with the path of the wrong field. It changes nothing.
+* `stream.schema.json` is the same for other programs; a test compares the two.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _check_attachment(value: Any, place: str) -> None:
 
 
 def check_part(part: Any, place: str = "part") -> None:
-    """Refuse a part of a wrong shape. Raises InputError."""
+    """Raise InputError for a part of a wrong shape."""
     if type(part) is not dict or type(part.get("type")) is not str:
         raise InputError(f"{place}: must be an object with a type")
     _check_fields(part, PARTS.get(part["type"], _META_ONLY), place)
@@ -183,7 +183,7 @@ def _check_outcome(value: dict[str, Any], place: str) -> None:
 
 
 def check_message(message: Any, place: str = "message") -> None:
-    """Refuse a message of a wrong shape. Raises InputError."""
+    """Raise InputError for a message of a wrong shape."""
     _check_object(message, MESSAGE, place)
     _check_each(message["parts"], check_part, f"{place}.parts")
     _check_nested(message, "request", REQUEST, place)
@@ -206,7 +206,7 @@ def _check_conversation(record: Any, place: str) -> None:
 
 
 def _check_chunk(record: Any, place: str) -> None:
-    """The record a stream is made of: anything more than the two fields takes the long way."""
+    """Check the most frequent record fast; one with more fields is checked as the others are."""
     if len(record) != 3 or type(record.get("chunk")) is not str or type(record.get("part_index")) is not int:
         _check_fields(record, EVENTS[place], place)
     elif record["part_index"] < 0:
@@ -233,16 +233,16 @@ CHECKS: dict[str, Check] = {
     "tool": _check_tool,
     "conversation": _check_conversation,
 }
-"""Record type -> its check, called with the record and its type. Other types have none."""
+"""The check of each record type, called with the record and the type. Other types are not checked."""
 
 
 def check_record(record: Any) -> None:
-    """Refuse a record of a wrong shape. Raises InputError."""
+    """Raise InputError for a record of a wrong shape."""
     if type(record) is not dict:
         raise InputError("not a JSON object")
     kind = record.get("type")
     if type(kind) is not str:
-        raise InputError("an object without a type: no record of a stream")
+        raise InputError("not a record of a stream: it has no type")
     check = CHECKS.get(kind)
     if check is not None:
         check(record, kind)

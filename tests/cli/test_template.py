@@ -16,7 +16,7 @@ from llmtools.errors import InputError, NoInputError, UsageError
         (b"prompt = 'a", ".toml", "(at "),
         (b"prompt = 'costs $5'", ".toml", "is written $$"),
         (b"tools = ['x']", ".toml", "a list of tables"),
-        (b"schema = 'a b c'", ".toml", "the template t: schema: 'a b c' is no NAME"),
+        (b"schema = 'a b c'", ".toml", "the template t: schema: 'a b c' is not NAME"),
         (b"schema = 'none.json'", ".toml", "the template t: none.json: No such file"),
         (b"[[tools]]\nname = 3", ".toml", "the template t: tool: name must be"),
         (b"options = {a = nan}", ".toml", "the template t: not JSON: nan"),

@@ -259,9 +259,9 @@ def test_50_mb_arrive_as_they_are(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "message"),
     [
-        ("printf x >> image.png", 65, "is not the file it was"),
+        ("printf x >> image.png", 65, "has changed"),
         ("rm image.png", 66, "No such file"),
-        ('sed -i \'s/"sha256":"[0-9a-f]*",*//; s/,}/}/\' talk.jsonl', 65, "without its sha256"),
+        ('sed -i \'s/"sha256":"[0-9a-f]*",*//; s/,}/}/\' talk.jsonl', 65, "has no sha256"),
     ],
 )
 def test_a_reference_that_does_not_hold_sends_nothing(spoil: str, status: int, message: str, shell: Shell) -> None:

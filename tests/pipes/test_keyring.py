@@ -120,9 +120,9 @@ def test_an_invalid_key_is_not_kept(shell: Shell, script: str, says: str) -> Non
     [
         ("echo x | llm-keys set grok", 78, "no provider is named 'grok': perhaps groq"),
         ("llm-keys which nosuchthing", 78, "no provider is named"),
-        ("llm-keys set", 2, "which provider?"),
+        ("llm-keys set", 2, "needs a PROVIDER"),
         ("llm-keys set groq < /dev/null", 2, "no key on stdin"),
-        ("llm-keys rm", 2, "which provider?"),
+        ("llm-keys rm", 2, "needs a PROVIDER"),
         ("llm-keys list groq", 2, "takes no provider"),
         ("llm-keys get groq", 2, "'get'"),
         ("llm-keys", 2, "Missing argument"),

@@ -408,9 +408,7 @@ def test_rm_of_a_message_forgets_all_that_goes_through_it_and_a_name_only_itself
     for number in range(3):
         store(log, text("user", "a"), reply("b"), text("user", f"c{number}"))
     log.run("llm-log fork last~1 here")
-    assert (
-        log.run("llm-log rm here").err == "llm-log: removed 1 reference (llm-log gc deletes what has no reference)\n"
-    )
+    assert log.run("llm-log rm here").err == "llm-log: removed 1 reference (llm-log gc deletes what has no reference)\n"
     assert len(log.run("llm-log list").text.splitlines()) == 3
     log.run("llm-log fork last~2 root")
     assert log.run("llm-log rm last~1").err.startswith("llm-log: removed 3 references ")

@@ -118,7 +118,7 @@ def test_a_path_without_its_sha256_is_refused(shell: Shell) -> None:
     (shell.folder / "secret").write_text("x")
     record = {"role": "user", "parts": [{"type": "attachment", "attachment": {"path": str(shell.folder / "secret")}}]}
     done = shell.run("llm-send -m echo", stdin=json.dumps(record).encode())
-    assert done.status == 65 and "without its sha256" in done.err
+    assert done.status == 65 and "has no sha256" in done.err
 
 
 @pytest.fixture

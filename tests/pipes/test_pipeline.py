@@ -305,7 +305,7 @@ def test_bare_messages_and_untidy_lines_are_read(shell: Shell) -> None:
         (b'{"type":"message","role":"user","parts":{}}', "parts must be a list"),
         (b'{"type":"message","role":"king","parts":[]}', "one of system, user, assistant, tool"),
         (b"[1,2]", "not a JSON object"),
-        (b'{"a":1}', "without a type"),
+        (b'{"a":1}', "has no type"),
         (b'{"type":"text","chunk":1,"part_index":0}', "chunk must be a string"),
         (b'{"type":"message","role":"user","parts":[{"type":"text","text":"\xff"}]}', "UTF-8"),
         (b'{"type":"message","role":"user","parts":[{"type":"text","text":"\\ud800"}]}', "surrogate"),
@@ -367,7 +367,7 @@ def test_replay_plays_a_saved_stream(shell: Shell) -> None:
     assert texts(done.records) == [("user", "x"), ("assistant", "one"), ("user", "y"), ("assistant", "two")]
     assert done.records[-1]["model_served"] == "echo"
     never = shell.run("llm-msg user x | llm-send -m replay/saved.jsonl | llm-msg user y | llm-send")
-    assert never.status == 78 and "never taken from a stream" in never.err
+    assert never.status == 78 and "which only -m may name" in never.err
     assert shell.run("llm-msg user x | llm-send -m replay/missing").status == 66
 
 

@@ -166,7 +166,7 @@ def test_wrong_uses(desk: Shell, command: str, status: int, said: str) -> None:
 def test_a_model_that_only_the_user_may_choose(desk: Shell) -> None:
     (desk.folder / "t.toml").write_text('prompt = "a"\nmodel = "replay/x"\n')
     done = desk.run("llm-msg -t t.toml | llm-send")
-    assert done.status == 78 and "never taken from a stream" in done.err
+    assert done.status == 78 and "which only -m may name" in done.err
 
 
 def test_a_request_of_a_wrong_shape_is_refused(shell: Shell) -> None:

@@ -500,7 +500,7 @@ def test_a_command_that_puts_something_in_front(calc: Shell) -> None:
         ("true", 66, "true gave no reply"),
         ("cat", 66, "cat gave no reply"),
         ("echo garbage", 65, "the output of echo is not a stream: its output line 1"),
-        ("llm-send", 78, "no model"),
+        ("llm-send", 78, "the model is missing"),
     ],
 )
 def test_a_command_that_fails(command: str, status: int, message: str, calc: Shell) -> None:

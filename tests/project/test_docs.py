@@ -283,7 +283,7 @@ def test_every_code_of_an_error_stands_at_its_status() -> None:
     table = section(page("llmtools.7"), "EXIT STATUS").partition(".El")[2]
     found = re.findall(r"^\.It (\d+)\n\.Li (.*)$", table, re.MULTILINE)
     listed = {code: int(number) for number, codes in found for code in codes.split(" , ")}
-    assert listed == {code: cls.exit_status for code, cls in errors.classes().items()}
+    assert listed == {code: cls.exit_status for code, cls in errors.error_classes().items()}
 
 
 def test_every_record_and_event_is_in_llm_stream() -> None:

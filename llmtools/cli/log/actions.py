@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import InputError, NoInputError
 from ...records.jsonl import dumps
-from ...terminal import colour_wanted, visible
+from ...terminal import visible, wants_colour
 from .place import log_path
 
 TYPE_CHECKING = False
@@ -84,7 +84,7 @@ class Reader:
             raise NoInputError("nothing found")
         if options["json"]:
             return self._write(store.message(row["node"]) for row in rows)
-        wanted = colour_wanted(options["color"], self.process.is_terminal(1))
+        wanted = wants_colour(options["color"], self.process.is_terminal(1))
         marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
         for row in rows:
             line = self._shown(found(row))

@@ -209,9 +209,9 @@ def _checked(name: str, fields: dict[str, Any]) -> Template:
         dumps(fields)  # YAML and TOML hold more than JSON does
         _check(fields)
         if isinstance(fields.get("schema"), str):
-            from ...schema import from_text
+            from ...schema import schema_from_text
 
-            fields = {**fields, "schema": from_text(fields["schema"])}
+            fields = {**fields, "schema": schema_from_text(fields["schema"])}
     except (InputError, UsageError, NoInputError) as error:
         raise InputError(f"the template {name}: {error.message.replace('--schema', 'schema')}") from None
     return Template(name, fields)

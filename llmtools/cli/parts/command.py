@@ -8,7 +8,7 @@ from ...errors import NoInputError
 from ...records.check import ROLES
 from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
-from ...terminal import colour_wanted, visible
+from ...terminal import visible, wants_colour
 from ..main import main
 from ..options import Command, common, flag, needs_stream, option
 from ..process import Process, StreamFailure
@@ -77,7 +77,7 @@ class Printer:
         if self.options["events"]:
             return EventLines(keep=keep)
         if self._is_for_people:
-            colour = colour_wanted(self.options["color"], self.process.is_terminal(2))
+            colour = wants_colour(self.options["color"], self.process.is_terminal(2))
             return PeopleView(colour=colour, reasoning=self.selection.reasoning, keep=keep)
         return View(self.selection.types, keep=keep)
 

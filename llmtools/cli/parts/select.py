@@ -98,9 +98,9 @@ def json_values(messages: Iterable[Message], selection: Selection) -> Iterator[A
         schema = message.get("response", {}).get("request", {}).get("schema")
         text = text_of(message)
         if schema and text and not selection.types and is_complete(message):
-            from ...schema import parsed
+            from ...schema import parse_answer
 
-            yield parsed(text, schema)
+            yield parse_answer(text, schema)
         else:
             yield from selection.parts([message])
 

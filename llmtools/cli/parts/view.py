@@ -13,13 +13,7 @@ from __future__ import annotations
 from ...records.conversation import Conversation
 from ...records.fold import TEXT_KINDS
 from ...records.jsonl import dumps
-from ...terminal import (
-    CYAN,
-    DIM,
-    RED,
-    YELLOW,
-    painted,
-)
+from ...terminal import CYAN, DIM, RED, YELLOW, paint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -226,7 +220,7 @@ class PeopleView(View):
 
     def _aside(self, text: str, colour: str) -> None:
         """Show a line of its own on stderr."""
-        self._show(painted(text, colour, self._colour) + "\n", STDERR)
+        self._show(paint(text, colour, self._colour) + "\n", STDERR)
 
     def show_line(self, record: Record, raw: bytes) -> None:
         """Show what whole records say."""
@@ -260,7 +254,7 @@ class PeopleView(View):
     def show_other(self, record: Record, kind: str) -> None:
         """Show reasoning, dim, and the result of a tool as soon as it comes."""
         if kind == "reasoning" and self._reasoning and record["chunk"]:
-            self._show(painted(record["chunk"], DIM, self._colour), STDERR)
+            self._show(paint(record["chunk"], DIM, self._colour), STDERR)
         elif self._bracket == "tool" and kind == "tool_result" and (record["chunk"] or "exception" in record):
             part = {"type": kind, "output": record["chunk"], "exception": record.get("exception")}
             self._show_tool(part, record["part_index"])

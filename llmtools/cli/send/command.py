@@ -94,11 +94,11 @@ def _schema(options: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if options["schema"] is not None and options["schema_multi"] is not None:
         raise click.UsageError("--schema or --schema-multi, not both")
-    from ...schema import from_text, many
+    from ...schema import schema_from_text, schema_of_list
 
     if options["schema_multi"] is not None:
-        return many(from_text(options["schema_multi"]))
-    return from_text(options["schema"])
+        return schema_of_list(schema_from_text(options["schema_multi"]))
+    return schema_from_text(options["schema"])
 
 
 def _value(text: str) -> Any:
