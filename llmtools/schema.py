@@ -32,11 +32,11 @@ def schema_from_text(text: str) -> dict[str, Any]:
     if text.lstrip().startswith("{"):
         return _object(text, "the schema")
     if text.endswith(".json"):
-        return _object(_read(text), text)
+        return _object(_read_text(text), text)
     return schema_from_short_form(text)
 
 
-def _read(path: str) -> str:
+def _read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -143,7 +143,7 @@ def check(value: Any, schema: Any, root: dict[str, Any], place: str) -> None:
     _check_bounds(value, schema, place)
     _check_choices(value, schema, root, place)
     if isinstance(value, dict):
-        _check_object(value, schema, root, place)
+        _check_members(value, schema, root, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             check(item, schema.get("items", True), root, f"{place}[{index}]")
@@ -203,7 +203,7 @@ def _holds(value: Any, schema: Any, root: dict[str, Any], place: str) -> bool:
     return True
 
 
-def _check_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
+def _check_members(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
     properties = schema.get("properties", {})
     for name in schema.get("required", ()):
         if name not in value:

@@ -11,8 +11,8 @@ from ..providers import keychain, keys, resolve
 from ..providers.address import address, is_own
 from ..providers.config import read
 from .main import main
-from .options import Command, shared
-from .process import WAIT, Process
+from .options import Command, shared_options
+from .process import STDIN_WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PLAIN = ("keyrings.alt.file.PlaintextKeyring",)
 """Backends that do not encrypt."""
 
 
-class Keeper:
+class KeyCommands:
     """The run of one llm-keys."""
 
     def __init__(self, process: Process, config: Config) -> None:
@@ -70,7 +70,7 @@ class Keeper:
         if kind == "none":
             raise click.UsageError("no key on stdin: pipe it in, or type it at a terminal")
         if kind == "stream":
-            data = b"".join(self.process.chunks(WAIT))
+            data = b"".join(self.process.chunks(STDIN_WAIT))
             try:
                 return data.decode()
             except UnicodeDecodeError:
@@ -135,7 +135,7 @@ class Keeper:
 )
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.argument("provider", required=False)
-@shared
+@shared_options
 @click.pass_context
 def command(ctx: click.Context, /, action: str, provider: str | None, color: str) -> None:
     """Keep the API keys of providers in the system keyring.
@@ -152,7 +152,7 @@ def command(ctx: click.Context, /, action: str, provider: str | None, color: str
     if action in ("set", "rm") and provider is None:
         raise click.UsageError(f"{action} needs a PROVIDER")
     process.check_stdout()
-    keeper = Keeper(process, read())
+    keeper = KeyCommands(process, read())
     if action == "list":
         keeper.names()
     elif action == "which":

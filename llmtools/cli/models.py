@@ -16,9 +16,8 @@ from ..providers.lists import listings
 from ..providers.names import near, perhaps
 from ..providers.prices import priced
 from ..records.jsonl import dumps
-from ..terminal import visible
 from .main import main
-from .options import Command, flag, option, shared
+from .options import Command, flag, option, shared_options
 from .process import Process
 
 TYPE_CHECKING = False
@@ -96,7 +95,7 @@ class ModelsCommand:
     def _write(self, models: list[Model]) -> None:
         if self.options["json"]:
             return self.process.write_lines([dumps(priced(model)) for model in models])
-        rows = [[self._shown(str(model["name"]))] for model in models]
+        rows = [[" ".join(str(model["name"]).splitlines())] for model in models]
         if self.options["long"]:
             rows = [[row[0], *_columns(priced(model))] for row, model in zip(rows, models, strict=True)]
             rows = [["MODEL", *(column.upper() for column in COLUMNS)], *rows]
@@ -104,11 +103,7 @@ class ModelsCommand:
             rows = [
                 [row[0].ljust(wide[0]), *(cell.rjust(wide[i + 1]) for i, cell in enumerate(row[1:]))] for row in rows
             ]
-        self.process.write_lines(["  ".join(row).rstrip().encode() for row in rows])
-
-    def _shown(self, text: str) -> str:
-        text = " ".join(text.splitlines())
-        return visible(text) if self.process.is_terminal(1) else text
+        self.process.write_lines([self.process.visible("  ".join(row).rstrip()) for row in rows])
 
     # One model
 
@@ -139,7 +134,7 @@ class ModelsCommand:
                 lines += [f"{name}.{key}: {_text(item)}" for key, item in value.items()]
             else:
                 lines.append(f"{name}: {_text(value)}")
-        self.process.write_lines([self._shown(line).encode() for line in lines])
+        self.process.write_lines([self.process.visible(" ".join(line.splitlines())) for line in lines])
 
     # Settings
 
@@ -217,7 +212,7 @@ def _text(value: Any) -> str:
     default=10,
     help="Wait at most SECONDS for the lists.  [default: 10]",
 )
-@shared
+@shared_options
 @click.pass_context
 def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> None:
     """List the models of every provider that has a key or runs on this machine.

@@ -8,7 +8,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
-from .process import WAIT, Process
+from .process import STDIN_WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _wait(ctx: click.Context, param: click.Parameter, value: float | None) -> fl
         return value
     named = os.environ.get("LLMTOOLS_WAIT")
     try:
-        return WAIT if not named else max(float(named), 0)
+        return STDIN_WAIT if not named else max(float(named), 0)
     except ValueError:
         raise ConfigError(f"LLMTOOLS_WAIT={named!r} is not a number of seconds") from None
 
@@ -91,7 +91,7 @@ def flag(*names: str, help: str, **kwargs: Any) -> Decorator:
     return click.option(*names, is_flag=True, help=help, **kwargs)
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command has."""
     hidden: dict[str, Any] = {"expose_value": False, "is_eager": True}
     for decorator in (
@@ -110,9 +110,9 @@ def shared(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every filter has."""
-    function = shared(function)
+    function = shared_options(function)
     for decorator in (
         option(
             "--wait",

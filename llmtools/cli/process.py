@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from ..records.types import ErrorRecord, Record
 
 READ_SIZE = 1 << 18
-WAIT = 30.0
+STDIN_WAIT = 30.0
 """Seconds without a byte on stdin after which a filter gives up."""
 TELL = 5.0
 """Seconds after which a person at a terminal learns what the command waits for."""
-GRACE = 1.0
+SIGNAL_GRACE = 1.0
 """Seconds for which a filter reads on after a signal."""
-TICK = 0.2
+SIGNAL_POLL = 0.2
 """Seconds between two checks of the signals and of stdout's reader, while a call blocks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -88,6 +88,14 @@ class Process:
         """Whether a descriptor is a terminal."""
         return descriptor not in self._closed and os.isatty(descriptor)
 
+    def visible(self, text: str) -> bytes:
+        """Return text for stdout, with control characters made visible on a terminal."""
+        if self.is_terminal(1):
+            from ..terminal import visible
+
+            text = visible(text)
+        return text.encode(errors="replace")
+
     # Signals
 
     def handle_signals(self) -> None:
@@ -105,14 +113,14 @@ class Process:
         if self.signal is not None:
             self.die(number)
         self.signal = number
-        self._deadline = time.monotonic() + GRACE
-        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        self._deadline = time.monotonic() + SIGNAL_GRACE
+        signal.setitimer(signal.ITIMER_REAL, SIGNAL_POLL, SIGNAL_POLL)
         if self._raises:
-            raise self.cancelled()
+            raise self.cancellation()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
         """Raise what a tick of the clock finds: stdout blocks after a signal, its reader left, the time is over."""
-        if self._deadline is not None and time.monotonic() >= self._deadline + GRACE:
+        if self._deadline is not None and time.monotonic() >= self._deadline + SIGNAL_GRACE:
             raise Stuck
         if self._raises and self._has_lost_reader():
             self._raises = False
@@ -126,10 +134,10 @@ class Process:
         """While this is open, a signal raises CancelledError, and so does stdout's reader when it leaves;
         at `until` (of time.monotonic()) it raises TimedOutError."""
         self._raises, self._until = True, until
-        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        signal.setitimer(signal.ITIMER_REAL, SIGNAL_POLL, SIGNAL_POLL)
         try:
             if self.signal is not None:
-                raise self.cancelled()
+                raise self.cancellation()
             yield
         finally:
             self._raises = False
@@ -144,10 +152,10 @@ class Process:
     @property
     def signal_age(self) -> float:
         """How many seconds ago the signal came; -1 without a signal."""
-        return -1 if self._deadline is None else time.monotonic() - self._deadline + GRACE
+        return -1 if self._deadline is None else time.monotonic() - self._deadline + SIGNAL_GRACE
 
-    def cancelled(self) -> CancelledError:
-        """Return the error that stands for the signal that came."""
+    def cancellation(self) -> CancelledError:
+        """Return the error of the signal that came."""
         return CancelledError(f"cancelled by {signal.Signals(self.signal or signal.SIGTERM).name}")
 
     def die(self, number: int) -> NoReturn:
@@ -162,7 +170,7 @@ class Process:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self.signal is not None:
-                raise self.cancelled()
+                raise self.cancellation()
             self._poll(left)
 
     def _poll(self, seconds: float | None, watched: int | None = None) -> bool:
@@ -255,7 +263,7 @@ class Process:
 
         Gives up with NoInputError where not one byte comes in `wait` seconds (0: never).
         Where `quiet` returns a number of seconds, b"" is yielded after so long without
-        input. After a signal it reads on for at most GRACE seconds.
+        input. After a signal it reads on for at most SIGNAL_GRACE seconds.
         """
         left = max(os.fstat(0).st_size - os.lseek(0, 0, os.SEEK_CUR), 0) if self.is_file() else None
         begun = time.monotonic()
@@ -283,10 +291,10 @@ class Process:
                 yield data
 
     def follow(self, descriptor: int) -> Iterator[bytes]:
-        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a signal
-        it reads on for at most twice GRACE."""
-        while self._deadline is None or time.monotonic() < self._deadline + GRACE:
-            if not self._poll(TICK, descriptor):
+        """Yield what a child writes, until it ends, and b"" every SIGNAL_POLL while it is silent. After a signal
+        it reads on for at most twice SIGNAL_GRACE."""
+        while self._deadline is None or time.monotonic() < self._deadline + SIGNAL_GRACE:
+            if not self._poll(SIGNAL_POLL, descriptor):
                 yield b""
             elif data := os.read(descriptor, READ_SIZE):
                 yield data
@@ -337,10 +345,10 @@ class Process:
             out = []
             for record, raw in lines:
                 state.add(record)
-                out.append(self._changed(record, raw, change) if record["type"] == "conversation" else raw)
+                out.append(self._change_record(record, raw, change) if record["type"] == "conversation" else raw)
             self.write_lines(out)
 
-    def _changed(self, record: Record, raw: bytes, change: Callable[[Record, Conversation], Record]) -> bytes:
+    def _change_record(self, record: Record, raw: bytes, change: Callable[[Record, Conversation], Record]) -> bytes:
         from ..records.conversation import conversation_of
 
         conversation = conversation_of(record)

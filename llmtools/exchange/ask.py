@@ -16,7 +16,7 @@ from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from
 from ..http.request import Limits
 from ..protocols.request import Target, is_built_in
 from ..records.build import build_message, notice
-from ..records.conversation import Conversation, conversation_of, text_of, unanswered, with_call_ids
+from ..records.conversation import Conversation, conversation_of, text_of, unanswered_calls, with_call_ids
 from ..records.state import is_paused
 from .exchange import Exchange
 
@@ -106,7 +106,7 @@ def drop_incomplete_calls(messages: list[Message]) -> tuple[list[Message], list[
     notices: list[Record] = []
     for index, message in enumerate(messages):
         if message["role"] == "assistant" and message.get("response", {}).get("status", "ok") != "ok":
-            calls = unanswered(messages, index)
+            calls = unanswered_calls(messages, index)
             notices += [notice("dropped_call", f"dropped the incomplete call of {call['name']}") for call in calls]
             message = _without(message, calls)
         remaining.append(message)

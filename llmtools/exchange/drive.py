@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..records.types import Record
     from .response_records import ResponseRecords
 
-    class Source(Protocol):
+    class WantSource(Protocol):
         """A source of wants, such as an exchange."""
 
         def next_want(self, answer: Any) -> Want | None:
@@ -52,7 +52,7 @@ def _async_connection() -> AsyncConnection:
     return AsyncConnection()
 
 
-def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
+def drive(source: WantSource, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
     """Yield the records of a source, in batches: those that are ready at the same moment.
 
     A LlmToolsError that `sleep` or the handler of a signal raises ends the response with that error;
@@ -85,7 +85,7 @@ def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Gene
             connection.close()
 
 
-async def adrive(source: Source) -> AsyncGenerator[list[Record], None]:
+async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
     """As `drive`, for asyncio. Cancelling the task closes the connection."""
     from asyncio import sleep, to_thread
 

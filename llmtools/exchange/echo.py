@@ -3,8 +3,8 @@
 Rules:
 * It answers with the text of the last user message, word by word; after tool results, with their
   outputs.
-* A text that is a JSON object with a key of `KEYS` is a script. The keys are played in the order of
-  `KEYS`. `events` are records, so that a script can write every event of the format.
+* A text that is a JSON object with a key of `SCRIPT_KEYS` is a script. The keys are played in the order of
+  `SCRIPT_KEYS`. `events` are records, so that a script can write every event of the format.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..records.conversation import Conversation
     from ..records.types import Record
 
-KEYS = (
+SCRIPT_KEYS = (
     "reasoning",
     "text",
     "refusal",
@@ -71,8 +71,8 @@ def _script(conversation: Conversation) -> dict[str, Any]:
             script = loads(text)
         except InputError:
             return {"text": text}
-        if not script.keys().isdisjoint(KEYS):
-            unknown = ", ".join(sorted(script.keys() - set(KEYS)))
+        if not script.keys().isdisjoint(SCRIPT_KEYS):
+            unknown = ", ".join(sorted(script.keys() - set(SCRIPT_KEYS)))
             if unknown:
                 raise RequestError(f"echo: the script has unknown keys: {unknown}")
             return script  # type: ignore[no-any-return]

@@ -217,7 +217,7 @@ class Exchange:
         if response.message is not None and response.message["parts"]:
             messages.append(response.message)
         self._conversation = self._conversation.with_messages(messages)
-        left = None if limits.total is None else max(limits.total - response.elapsed(), 0.001)
+        left = None if limits.total is None else max(limits.total - response.age(), 0.001)
         self._limits = replace(limits, pauses=limits.pauses - 1, total=left)
         self._start_response()
         return True

@@ -41,7 +41,7 @@ def with_fetched(
                     raise data
                 fetched[url] = data
         if fetched:
-            fill = partial(_filled, taken=taken, fetched=fetched)
+            fill = partial(_with_bytes, taken=taken, fetched=fetched)
             message = {**message, "parts": [with_attachments(part, fill) for part in message["parts"]]}
         filled.append(message)
     return filled
@@ -52,7 +52,7 @@ def _must_fetch(attachment: Attachment, taken: tuple[str, ...]) -> bool:
     return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(taken)
 
 
-def _filled(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
+def _with_bytes(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
     """Return an attachment with its fetched bytes; one that is not fetched stays as it is."""
     if not _must_fetch(attachment, taken):
         return attachment

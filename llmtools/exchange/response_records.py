@@ -70,7 +70,7 @@ class ResponseRecords:
         self._begun = time.monotonic()
         self._first: float | None = None
 
-    def elapsed(self) -> float:
+    def age(self) -> float:
         """Return the seconds since the request."""
         return time.monotonic() - self._begun
 
@@ -191,7 +191,7 @@ class ResponseRecords:
         end["finish_reason"] = "stop" if failure is None else "error"
         fields = {**self._player.known_end(), **(self._end or {})}  # also for a reply that is cut off
         end.update({name: value for name, value in fields.items() if name not in ("type", "status")})
-        timing = {"total": round(self.elapsed(), 3)}
+        timing = {"total": round(self.age(), 3)}
         if self._first is not None:
             timing = {"first": round(self._first - self._begun, 3), **timing}
         end["timing"] = timing

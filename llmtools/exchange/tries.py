@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..records.conversation import Conversation
     from ..records.types import Record
 
-    Steps = Generator[Any, Any, None]
+    Wants = Generator[Any, Any, None]
 
 ERROR_BODY = 1 << 20
 """The most bytes of an error body that are read."""
@@ -56,7 +56,7 @@ class Clock:
         self.begun = monotonic()
         self._event = self._progress = self.begun
 
-    def elapsed(self) -> float:
+    def age(self) -> float:
         """Return the seconds since the first try began."""
         return self._now() - self.begun
 
@@ -95,7 +95,7 @@ class Attempt:
         self.has_content = False
         self.failure: LlmToolsError | None = None
 
-    def run(self) -> Steps:
+    def run(self) -> Wants:
         """Yield the wants of the try."""
         answer = yield self._opening
         if isinstance(answer, LlmToolsError):
@@ -122,7 +122,7 @@ class Attempt:
             if self.failure is None:
                 yield from self._emit(self.decoder.body(body))
 
-    def _stream(self) -> Steps:
+    def _stream(self) -> Wants:
         decoder, seen = self.decoder, 0
         late: LlmToolsError | None = None
         while True:
@@ -207,7 +207,7 @@ class Tries:
         """Return the fields of `end` that the last try knows, also for a reply that is cut off."""
         return {} if self._last is None else self._last.decoder.known_end()
 
-    def play(self, conversation: Conversation, request: Request) -> Steps:
+    def play(self, conversation: Conversation, request: Request) -> Wants:
         """Yield wants: of the files to fetch, then of the tries. Raises the failure of the last try."""
         protocol = load(self._endpoint.protocol)
         is_public = not is_local(split_url(self._endpoint.base_url)[1])
@@ -215,7 +215,7 @@ class Tries:
         messages = yield from fetched
         yield from self._ask(protocol, conversation.with_messages(messages), request)
 
-    def _ask(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Steps:
+    def _ask(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Wants:
         endpoint, limits = self._endpoint, self._limits
         http_request, notices = protocol.encode(conversation, request)
         if notices:
@@ -231,7 +231,7 @@ class Tries:
                 return
             failure.message = endpoint.masked(failure.message)
             failure.args = (failure.message,)
-            wait = _wait(attempt, failure, tries, clock.elapsed(), self._random(), limits)
+            wait = _wait(attempt, failure, tries, clock.age(), self._random(), limits)
             if wait is None:
                 raise _with_server_wait(failure)
             if attempt.has_content:

@@ -71,7 +71,7 @@ class AsyncResponse(ResponseBase):
 
     def _require_end(self) -> None:
         if not self.is_done:
-            raise RuntimeError("the response has not ended: await it first")
+            raise RuntimeError("the response has not wait_and_return: await it first")
 
     async def wait(self) -> None:
         """Wait for the end of the response. A failure is in `error`."""
@@ -99,7 +99,7 @@ class AsyncResponse(ResponseBase):
         while await self._pull(place):
             event = self._state.events[place]
             place += 1
-            if not self._hidden(event):
+            if not self._is_hidden(event):
                 yield event
         self._state.check()
 
@@ -111,11 +111,11 @@ class AsyncResponse(ResponseBase):
     def __await__(self) -> Generator[Any, None, AsyncResponse]:
         """Wait for the end of the response, and return it."""
 
-        async def ended() -> AsyncResponse:
+        async def wait_and_return() -> AsyncResponse:
             await self.wait()
             return self
 
-        return ended().__await__()
+        return wait_and_return().__await__()
 
     async def text(self) -> str:
         """Return the whole text. Raises the error of a response that failed.

@@ -76,7 +76,7 @@ class Asked(Words, Settings, total=False):
     """Every keyword argument of a prompt."""
 
 
-def schema_of(given: Any) -> dict[str, Any] | None:
+def to_schema(given: Any) -> dict[str, Any] | None:
     """Return the JSON Schema of a dict, a pydantic model, or the short form.
 
     Raises UsageError.
@@ -225,7 +225,7 @@ def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[st
     if "tools" in settings:
         settings["tools"] = Tools(settings["tools"] or ())
     if "schema" in settings:
-        settings["schema"] = schema_of(settings["schema"])
+        settings["schema"] = to_schema(settings["schema"])
     if "key" in settings:
         settings["key"] = Secret(settings["key"]) if settings["key"] else None
     return settings

@@ -104,7 +104,7 @@ class Response(ResponseBase):
         while self._pull(place):
             event = self._state.events[place]
             place += 1
-            if not self._hidden(event):
+            if not self._is_hidden(event):
                 yield event
         self._state.check()
 

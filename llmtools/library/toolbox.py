@@ -176,12 +176,12 @@ class Tools:
             self.records[tool.name] = tool.record()
             self._tools[tool.name] = tool
 
-    def _unprepared(self) -> list[Toolbox]:
+    def _boxes_to_prepare(self) -> list[Toolbox]:
         return [box for box in self._boxes if not box._is_prepared]
 
     def prepare(self) -> None:
         """Prepare every toolbox, once."""
-        for box in self._unprepared():
+        for box in self._boxes_to_prepare():
             box.prepare()
             box._is_prepared = True
         for box in self._boxes:
@@ -189,7 +189,7 @@ class Tools:
 
     async def prepare_async(self) -> None:
         """As `prepare`, in asyncio."""
-        for box in self._unprepared():
+        for box in self._boxes_to_prepare():
             await box.prepare_async()
             box._is_prepared = True
         for box in self._boxes:

@@ -76,7 +76,7 @@ class ResponseBase:
         state = repr(self._state.text()) if self.is_done else "not read yet"
         return f"<{type(self).__name__} of {self.prompt.model.model_id}: {state}>"
 
-    def _hidden(self, event: Event) -> bool:
+    def _is_hidden(self, event: Event) -> bool:
         return event.type == "reasoning" and self.prompt.hide_reasoning
 
 

@@ -156,11 +156,11 @@ class Conversation(StreamState):
         cut off."""
         for place in range(len(self.messages) - 1, -1, -1):
             if self.messages[place]["role"] == "assistant":
-                return [_mark_if_cut(call, self.messages[place]) for call in unanswered(self.messages, place)]
+                return [_mark_if_cut(call, self.messages[place]) for call in unanswered_calls(self.messages, place)]
         return []
 
 
-def unanswered(messages: list[Message], place: int) -> list[Part]:
+def unanswered_calls(messages: list[Message], place: int) -> list[Part]:
     """Return the calls of the message at `place` that have no result before the next assistant message,
     each with its id (`~N` for a call without one).
 

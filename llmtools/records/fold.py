@@ -17,13 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .types import (
-        Message,
-        Metadata,
-        Part,
-        Record,
-        Response,
-    )
+    from .types import Message, Metadata, Part, Record, ResponseFields
 
 TEXT_KINDS = frozenset(("text", "reasoning", "refusal"))
 _PART_TYPE = {"tool_call_name": "tool_call", "tool_call_args": "tool_call", "annotation": "text"}
@@ -255,7 +249,7 @@ class Fold:
             message["response"] = self._response()
         return message
 
-    def _response(self) -> Response:
+    def _response(self) -> ResponseFields:
         response: dict[str, Any] = {}
         for source, names in ((self._start, _FROM_START), (self._end, _FROM_END)):
             response.update({name: source[name] for name in names if name in source})

@@ -118,7 +118,7 @@ class Timing(TypedDict, total=False):
     total: float
 
 
-class Response(TypedDict, total=False):
+class ResponseFields(TypedDict, total=False):
     """How an assistant message came about. It is not part of the identity of the message."""
 
     id: str
@@ -138,7 +138,7 @@ class Response(TypedDict, total=False):
     details: dict[str, Any]
 
 
-class Request(TypedDict, total=False):
+class RequestFields(TypedDict, total=False):
     """How a user message asks to be answered. Options of llm-send take precedence."""
 
     model: str
@@ -153,8 +153,8 @@ class Message(TypedDict):
     role: Role
     parts: list[Part]
     provider_metadata: NotRequired[Metadata]
-    request: NotRequired[Request]
-    response: NotRequired[Response]
+    request: NotRequired[RequestFields]
+    response: NotRequired[ResponseFields]
 
 
 class ToolRecord(TypedDict):

@@ -30,12 +30,12 @@ def test_an_invalid_template_is_refused(text: bytes, ending: str, said: str) -> 
     if ending == ".yaml":
         pytest.importorskip("yaml")
     with pytest.raises(InputError) as caught:
-        template.parse("t", text, ending)
+        template.parse_template("t", text, ending)
     assert said in caught.value.message
 
 
 def test_no_template_is_looked_for_outside() -> None:
     with pytest.raises(NoInputError):
-        template.load("")
+        template.load_template("")
     with pytest.raises(UsageError):
-        template.parse("t", b"$a", ".txt").fill("prompt", {}, None)
+        template.parse_template("t", b"$a", ".txt").fill("prompt", {}, None)

@@ -135,10 +135,10 @@ def test_the_yaml_of_llm(desk: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [notice["message"].split(": ")[1] for notice in notices] == ["extract is left out", "tools is left out"]
     assert system["parts"][0]["text"] == "You are GlaDOS" and message["parts"][0]["text"] == "Summarize: hi"
     assert message["request"] == {"options": {"temperature": 1}, "schema": {"type": "object"}}
-    assert template.parse("t", b"just text", ".yml").fields == {"prompt": "just text"}
+    assert template.parse_template("t", b"just text", ".yml").fields == {"prompt": "just text"}
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(InputError, match="needs PyYAML"):
-        template.parse("t", b"a: b", ".yaml")
+        template.parse_template("t", b"a: b", ".yaml")
 
 
 def _split(records: list[dict[str, Any]]) -> tuple[list[Any], Any, Any]:

@@ -299,11 +299,11 @@ def test_every_record_and_event_is_in_llm_stream() -> None:
 
 
 def test_every_key_of_an_echo_script_is_in_llm_send() -> None:
-    from llmtools.exchange.echo import KEYS
+    from llmtools.exchange.echo import SCRIPT_KEYS
 
     text = section(page("llm-send.1"), "ECHO SCRIPTS")
     lines = re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE)
-    assert [key for line in lines for key in line.split(" , ")] == list(KEYS)
+    assert [key for line in lines for key in line.split(" , ")] == list(SCRIPT_KEYS)
 
 
 # --help and --version

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import InputError, NoInputError
 from ...records.jsonl import dumps
-from ...terminal import visible, wants_colour
+from ...terminal import wants_colour
 from .place import log_path
 
 TYPE_CHECKING = False
@@ -62,16 +62,12 @@ class Reader:
 
         options = self.options
         rows = conversations(self._store(), options["limit"], since=self._since(), model=options["model"])
-        self._write(dumps(row) if options["json"] else self._shown(listed(row)) for row in rows)
+        self._write(dumps(row) if options["json"] else self.process.visible(listed(row)) for row in rows)
 
     def _since(self) -> int | None:
         from ...log.search import since
 
         return since(self.options["since"]) if self.options["since"] else None
-
-    def _shown(self, line: str) -> bytes:
-        """Return a line for people, with control characters made visible on a terminal."""
-        return (visible(line) if self.process.is_terminal(1) else line).encode()
 
     def search(self, *words: str) -> None:
         """Write the messages that hold the words, the best match first."""
@@ -87,7 +83,7 @@ class Reader:
         wanted = wants_colour(options["color"], self.process.is_terminal(1))
         marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
         for row in rows:
-            line = self._shown(found(row))
+            line = self.process.visible(found(row))
             for mark, shown in zip(MARKS, marks, strict=True):
                 line = line.replace(mark.encode(), shown.encode())
             self.process.write_lines([line])
@@ -97,7 +93,7 @@ class Reader:
         from ...log import tree
 
         rows = tree.rows(self._store(), None if self.options["all"] else ref)
-        self._write(map(self._shown, tree.dot(rows) if self.options["dot"] else tree.drawn(rows)))
+        self._write(map(self.process.visible, tree.dot(rows) if self.options["dot"] else tree.drawn(rows)))
 
     def fork(self, ref: str, name: str) -> None:
         """Name a message, so that a conversation can continue from there."""
@@ -129,7 +125,7 @@ class Reader:
         rows = usage.usage(self._store(), by, since=self._since(), model=options["model"], name=options["name"])
         if options["json"]:
             return self._write(map(dumps, rows))
-        self._write(map(self._shown, usage.bars(rows, by) if options["plot"] else usage.table(rows, by)))
+        self._write(map(self.process.visible, usage.bars(rows, by) if options["plot"] else usage.table(rows, by)))
 
     def export(self, *refs: str) -> None:
         """Write conversations as records."""

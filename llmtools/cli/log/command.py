@@ -7,7 +7,7 @@ import click
 from ...errors import OutputError
 from ...records.check import ROLES
 from ..main import main
-from ..options import Command, common, flag, needs_stream, option
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ STREAMS = ("get", "export")
     help="Print one sum for each model, day or name (usage).  [default: model]",
 )
 @flag("--plot", help="Draw bars (usage).")
-@common
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **options: Any) -> None:
     """Store the stream on stdin and pass it on.

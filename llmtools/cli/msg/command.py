@@ -13,7 +13,7 @@ from ...records.build import build_message, notice
 from ...records.check import ROLES
 from ...records.conversation import Conversation
 from ..main import main
-from ..options import Command, common, flag, option
+from ..options import Command, filter_options, flag, option
 from ..process import Process, StreamFailure
 from .compose import answer, fragment, from_url, join_texts
 
@@ -133,7 +133,7 @@ class Appender:
         if failure is not None:
             raise StreamFailure(failure)
         if self.process.is_cut:
-            self.process.write_error(self.process.cancelled())
+            self.process.write_error(self.process.cancellation())
             return
         if not self.conversation.conversations or self.conversation.has_history:
             before = self._missing(self.conversation)
@@ -182,7 +182,7 @@ def _check(child: int, appender: Appender) -> None:
 
 
 def _template(options: dict[str, Any]) -> Template | None:
-    """Return the template that -t names, None without -t. Raises UsageError, and what `load` raises."""
+    """Return the template that -t names, None without -t. Raises UsageError, and what `load_template` raises."""
     if options["template"] is None:
         if options["role"] is None:
             raise click.UsageError("Missing argument 'ROLE'.")
@@ -191,9 +191,9 @@ def _template(options: dict[str, Any]) -> Template | None:
         return None
     if options["role"] not in (None, "user"):
         raise click.UsageError("-t goes with the role user")
-    from .template import load
+    from .template import load_template
 
-    return load(options["template"])
+    return load_template(options["template"])
 
 
 @click.command(
@@ -227,7 +227,7 @@ def _template(options: dict[str, Any]) -> Template | None:
 @flag("-c", "--continue", "goes_on", help="Continue the conversation that was stored last.")
 @flag("-e", "--edit", help="Write the message in an editor on the terminal.")
 @option("--call", metavar="ID", help="Answer the pending tool call ID (role tool).")
-@common
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Copy the stream on stdin and append a message of ROLE: user, system, assistant or tool.

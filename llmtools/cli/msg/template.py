@@ -1,7 +1,7 @@
 """Templates of llm-msg: messages with fields to fill in.
 
 Rules:
-* A template is TOML (`system`, `prompt`, `model`, `options`, `schema` … see `KEYS`), plain text, which
+* A template is TOML (`system`, `prompt`, `model`, `options`, `schema` … see `TEMPLATE_KEYS`), plain text, which
   is its prompt, or YAML as llm writes it, where PyYAML is installed.
 * `$name` in system and prompt is a field (`$$` is a dollar sign). `$input` is the TEXT of llm-msg;
   TEXT is appended to a prompt without `$input`. A field without a value is refused.
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ...records.types import Record
 
 _TEXT, _TABLE, _TEXTS, _TABLES = "a string", "a table", "a list of strings", "a list of tables"
-KEYS: dict[str, tuple[str, ...]] = {
+TEMPLATE_KEYS: dict[str, tuple[str, ...]] = {
     "name": (_TEXT,),
     "system": (_TEXT,),
     "prompt": (_TEXT,),
@@ -116,7 +116,7 @@ def _names(text: str) -> list[str]:
     return Text(text).get_identifiers()
 
 
-def load(name: str) -> Template:
+def load_template(name: str) -> Template:
     """Return the template of that name.
 
     Raises NoInputError for a template that does not exist, InputError for one that is wrong.
@@ -128,11 +128,11 @@ def load(name: str) -> Template:
     places = [name, *(str(folder / (name + ending)) for ending in ENDINGS)] if name else []
     for place in places:
         if os.path.isfile(place):
-            return parse(name, read_file(place), os.path.splitext(place)[1])
+            return parse_template(name, read_file(place), os.path.splitext(place)[1])
     program, colon, argument = name.partition(":")
     output = _run_program(program, [argument] if colon else [])
     if output is not None:
-        return parse(name, output, "")
+        return parse_template(name, output, "")
     advice = did_you_mean(name, _template_names(folder), "; ")
     raise NoInputError(f"no template {name!r}: no such file, none in {folder}, no llm-template-{program}{advice}")
 
@@ -158,7 +158,7 @@ def _run_program(name: str, arguments: list[str]) -> bytes | None:
     return process.stdout
 
 
-def parse(name: str, data: bytes, ending: str) -> Template:
+def parse_template(name: str, data: bytes, ending: str) -> Template:
     """Return the template in the bytes of a file, by the ending of its name. Without an ending it is
     TOML if it can be read as TOML, else text. Raises InputError."""
     text = text_from(data, f"the template {name}")
@@ -168,11 +168,11 @@ def parse(name: str, data: bytes, ending: str) -> Template:
         import tomllib
 
         try:
-            return _checked(name, tomllib.loads(text))
+            return _checked_template(name, tomllib.loads(text))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             if ending:
                 raise InputError(f"the template {name}: {error}") from None
-    return _checked(name, {"prompt": text.removesuffix("\n")})
+    return _checked_template(name, {"prompt": text.removesuffix("\n")})
 
 
 def _yaml(name: str, text: str) -> Any:
@@ -198,16 +198,16 @@ def _from_llm(name: str, document: Any) -> Template:
     if "schema_object" in fields:
         fields["schema"] = fields.pop("schema_object")
     left_out = [key for key in fields if key in LEFT_OUT]
-    checked = _checked(name, {key: value for key, value in fields.items() if key not in LEFT_OUT})
+    template = _checked_template(name, {key: value for key, value in fields.items() if key not in LEFT_OUT})
     notes = tuple(f"the template {name}: {key} is left out: {LEFT_OUT[key]}" for key in left_out)
-    return Template(name, checked.fields, notes)
+    return Template(name, template.fields, notes)
 
 
-def _checked(name: str, fields: dict[str, Any]) -> Template:
+def _checked_template(name: str, fields: dict[str, Any]) -> Template:
     """Return the template, checked. Raises InputError."""
     try:
         dumps(fields)  # YAML and TOML hold more than JSON does
-        _check(fields)
+        _check_fields(fields)
         if isinstance(fields.get("schema"), str):
             from ...schema import schema_from_text
 
@@ -217,15 +217,15 @@ def _checked(name: str, fields: dict[str, Any]) -> Template:
     return Template(name, fields)
 
 
-def _check(fields: dict[str, Any]) -> None:
+def _check_fields(fields: dict[str, Any]) -> None:
     from ...providers.names import did_you_mean
 
     for key, value in fields.items():
-        if key not in KEYS:
-            advice = did_you_mean(key, KEYS) or f"there are {', '.join(KEYS)}"
+        if key not in TEMPLATE_KEYS:
+            advice = did_you_mean(key, TEMPLATE_KEYS) or f"there are {', '.join(TEMPLATE_KEYS)}"
             raise InputError(f"{key!r} is not known: {advice}")
-        if not any(_is(value, kind) for kind in KEYS[key]):
-            raise InputError(f"{key} must be {' or '.join(KEYS[key])}")
+        if not any(_is(value, kind) for kind in TEMPLATE_KEYS[key]):
+            raise InputError(f"{key} must be {' or '.join(TEMPLATE_KEYS[key])}")
     for key in ("system", "prompt"):
         if not Text(fields.get(key, "")).is_valid():
             raise InputError(f"{key}: a $ that begins no field is written $$")

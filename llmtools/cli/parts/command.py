@@ -10,7 +10,7 @@ from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
 from ...terminal import visible, wants_colour
 from ..main import main
-from ..options import Command, common, flag, needs_stream, option
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
 from .select import (
     TYPES,
@@ -113,7 +113,7 @@ class Printer:
             if descriptor == 1:
                 self._write(text.encode())
             elif self._is_for_people and not self.process.quiet:
-                self.process.write(_shown(text), 2)
+                self.process.write(_visible(text), 2)
             elif not self.process.quiet:
                 self.process.say(text)
 
@@ -140,11 +140,11 @@ class Printer:
             for value in json_values(messages, self.selection):
                 self._write(dumps(value) + b"\n")
         else:
-            self._write(self._formed(messages))
+            self._write(self._format(messages))
         self._save(messages)
         self._close()
 
-    def _formed(self, messages: list[Message]) -> bytes:
+    def _format(self, messages: list[Message]) -> bytes:
         """Return whole messages in the form that the options ask for."""
         options, selection = self.options, self.selection
         if options["usage"]:
@@ -182,15 +182,15 @@ def _names(lists: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for names in lists for name in names.split(",") if name.strip())
 
 
-def _shown(text: str) -> bytes:
+def _visible(text: str) -> bytes:
     """Return text for stderr with control characters made visible, except our own colours."""
     pieces = text.split("\x1b[")
-    shown = [visible(pieces[0])]
+    visible_pieces = [visible(pieces[0])]
     for piece in pieces[1:]:
         code, m, rest = piece.partition("m")
         is_ours = m and code.isdigit()
-        shown.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
-    return "".join(shown).encode()
+        visible_pieces.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
+    return "".join(visible_pieces).encode()
 
 
 @click.command(
@@ -214,7 +214,7 @@ def _shown(text: str) -> bytes:
 @flag("--usage", help="Print the number of tokens as a JSON object.")
 @flag("--whole", help="Print only complete messages.")
 @flag("--raw", help="Do not change control characters on a terminal.")
-@common
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Print the reply, as it comes: the messages of the model after the last user message.

@@ -10,7 +10,7 @@ from ...http.request import Limits
 from ...protocols import PROTOCOLS
 from ...records.jsonl import loads
 from ..main import main
-from ..options import Command, common, flag, needs_stream, option
+from ..options import Command, filter_options, flag, needs_stream, option
 from .sender import Sender
 
 TYPE_CHECKING = False
@@ -191,7 +191,7 @@ def _value(text: str) -> Any:
 @flag("--anyway", help="Send the conversation even if the stream has failed.")
 @flag("--prefill", help="Let the model continue its own last message.")
 @flag("--no-events", help="Write only the message, without its events.")
-@common
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Read a conversation, send it to a model, and write it with the reply: the reply's events

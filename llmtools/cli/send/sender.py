@@ -130,7 +130,7 @@ class Sender:
         for record, raw in lines:
             if record["type"] == "conversation":
                 self._pass_on(out)
-                out, raw = [], dumps(self._answered(record))
+                out, raw = [], dumps(self._answer_conversation(record))
             elif record["type"] == "tool":
                 self._tools.append((len(self._relay.conversation.messages), record))
             out += self._relay.feed(record, raw)
@@ -182,7 +182,7 @@ class Sender:
             raise StreamFailure(failure)
         self._pass_on(relay.release(events=False))
         if self.process.signal is not None:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
         question = self._asker.question(conversation)
         if self._is_dry_run:
             return self._show(question)
@@ -271,7 +271,7 @@ class Sender:
 
     # Conversation records
 
-    def _answered(self, record: Record) -> Record:
+    def _answer_conversation(self, record: Record) -> Record:
         """Return a conversation record with its reply, or with the error that came instead."""
         answer = RecordAnswer(self._asker, record)
         if answer.failure is not None:

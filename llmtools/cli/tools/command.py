@@ -10,9 +10,9 @@ from ...tools.process import CHILDREN, Limits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
 from ..main import main
-from ..options import Command, common, flag, needs_stream, option
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
-from .runner import PATIENCE, Runner
+from .runner import COMMAND_PATIENCE, Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _approval(process: Process, options: dict[str, Any]) -> Approval:
 @option("--deny", multiple=True, metavar="PATTERN", help="Never run tools that match PATTERN.")
 @option("-E", "--env", multiple=True, metavar="NAME", help="Give tools the environment variable NAME.")
 @flag("--json", help="Write JSON (list, call).")
-@common
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **options: Any) -> None:
     """Work with tools: Python files, executables, command templates, MCP servers, @NAMES.
@@ -138,7 +138,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
             getattr(runner, action)()
     except BaseException as error:
         if isinstance(error, CancelledError) or not isinstance(error, (LlmToolsError, StreamFailure)):
-            CHILDREN.end(PATIENCE)
+            CHILDREN.end(COMMAND_PATIENCE)
         raise
     finally:
         if tools is not None:

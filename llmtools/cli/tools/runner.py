@@ -13,10 +13,9 @@ from ...errors import CancelledError, InputError, LlmToolsError, NoInputError, U
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder, dumps, loads
 from ...records.state import StreamState
-from ...terminal import visible
 from ...tools.calls import goes_on, result_part
 from ...tools.process import CHILDREN, how_ended
-from ..process import GRACE, Process, StreamFailure
+from ..process import SIGNAL_GRACE, Process, StreamFailure
 from .history import History
 
 TYPE_CHECKING = False
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from ...records.types import Record
     from ...tools.toolset import Toolset
 
-TICK = 0.001
+ROUND_POLL = 0.001
 """Seconds between two checks of signals and of stdout's reader while results are awaited."""
-PATIENCE = 0.5
+COMMAND_PATIENCE = 0.5
 """Seconds between SIGTERM and SIGKILL for tools that still run at the end."""
 
 
@@ -47,14 +46,14 @@ class Runner:
 
     def offer(self) -> None:
         """Copy the stream, and append the tools that it does not have."""
-        self._copy(self._offered)
+        self._copy(self._offer_tools)
         self._ready()
         if self._has_stream():
             self.process.write_records(self._missing(self.conversation))
 
     def run(self) -> None:
         """Copy the stream, run the pending calls of its last reply, and append the results."""
-        self._copy(self._answered)
+        self._copy(self._answer_calls)
         self._ready()
         if self._has_stream():
             for records in self._round(self.conversation):
@@ -71,7 +70,7 @@ class Runner:
         if failure is not None:
             raise StreamFailure(failure)
         if self.process.is_cut:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
         return not self.conversation.conversations or self.conversation.has_history
 
     def _copy(self, change: Callable[[Record, Conversation], Record]) -> None:
@@ -83,12 +82,12 @@ class Runner:
             return iter(())
         return self.process.batches(self.options["wait"])
 
-    def _offered(self, record: Record, inner: Conversation) -> Record:
+    def _offer_tools(self, record: Record, inner: Conversation) -> Record:
         self._ready()
         missing = self._missing(inner)
         return {**record, "tools": [*record.get("tools", ()), *missing]} if missing else record
 
-    def _answered(self, record: Record, inner: Conversation) -> Record:
+    def _answer_calls(self, record: Record, inner: Conversation) -> Record:
         self._ready()
         message = None
         for records in self._round(inner):
@@ -105,10 +104,10 @@ class Runner:
         if turn is None:
             return
         try:
-            yield from turn.batches(lambda: self.process.sleep(TICK))
+            yield from turn.batches(lambda: self.process.sleep(ROUND_POLL))
         except CancelledError:
             yield turn.end()
-            CHILDREN.end(PATIENCE)
+            CHILDREN.end(COMMAND_PATIENCE)
 
     # The loop
 
@@ -158,18 +157,18 @@ class Runner:
         with tempfile.TemporaryFile() as file:
             file.writelines(line + b"\n" for line in history.lines())
             file.seek(0)
-            child, stdout = _started(command, file.fileno())
+            child, stdout = _start(command, file.fileno())
         is_whole = False
         try:
             wrong = self._pass_on(child, stdout, history, added)
             is_whole = wrong is None and self.process.signal is None
         finally:
             os.close(stdout)
-            status = self._ended(child, is_whole)
+            status = self._wait_for(child, is_whole)
         self.process.write_lines(history.rest())
         conversation = Conversation(history.records())
         if self.process.signal is not None:
-            raise self.process.cancelled() if added.failure is None else StreamFailure(added.failure)
+            raise self.process.cancellation() if added.failure is None else StreamFailure(added.failure)
         if added.failure is not None:
             raise StreamFailure(added.failure)
         has_reply = sum(record.get("role") == "assistant" for record in history.records()) > before
@@ -192,7 +191,7 @@ class Runner:
         is_terminated = False
         for data in self.process.follow(stdout):
             if not is_terminated and self.process.signal_age > (
-                0 if self.process.signal == signal.SIGTERM else GRACE / 2
+                0 if self.process.signal == signal.SIGTERM else SIGNAL_GRACE / 2
             ):
                 is_terminated = True  # once: the second signal of the terminal's would kill it at once
                 child.terminate()
@@ -216,9 +215,9 @@ class Runner:
                 if record["type"] == "message":
                     history.add(record, dumps(record), is_written=True)
         if self.process.signal is not None:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
 
-    def _ended(self, child: subprocess.Popen[bytes], is_whole: bool) -> int:
+    def _wait_for(self, child: subprocess.Popen[bytes], is_whole: bool) -> int:
         """Return the status of COMMAND. After a whole stream it may take its time; otherwise it is ended."""
         with suppress(CancelledError):
             if is_whole:
@@ -226,7 +225,7 @@ class Runner:
                     return child.wait()
         try:
             with suppress(subprocess.TimeoutExpired):
-                return child.wait(GRACE)
+                return child.wait(SIGNAL_GRACE)
         finally:
             child.kill()  # also when a signal leaves no more time
         return child.wait()
@@ -241,7 +240,7 @@ class Runner:
         lines = []
         for name, tool in self.tools.records.items():
             about = tool.get("description", "").strip().partition("\n")[0]
-            lines.append(self._shown(f"{name}\t{about}".rstrip("\t")))
+            lines.append(self.process.visible(f"{name}\t{about}".rstrip("\t")))
         self.process.write_lines(lines)
 
     def call(self, name: str, text: str) -> None:
@@ -256,18 +255,14 @@ class Runner:
         if self.options["json"]:
             self.process.write_records([result_part(name, call["tool_call_id"], result)])
         else:
-            self.process.write(self._shown(result.output))
+            self.process.write(self.process.visible(result.output))
             if result.output and not result.output.endswith("\n"):
                 self.process.write(b"\n")
         if result.exception is not None:
             raise LlmToolsError(f"{name}: {result.exception}")
 
-    def _shown(self, text: str) -> bytes:
-        """Return the output of a tool, with control characters made visible on a terminal."""
-        return (visible(text) if self.process.is_terminal(1) else text).encode(errors="replace")
 
-
-def _started(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
+def _start(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
     """Start COMMAND; return it, and the pipe that it writes to. Raises UsageError."""
     reader, writer = os.pipe()
     try:
