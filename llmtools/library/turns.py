@@ -10,7 +10,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from ..tools.calls import goes_on
+from ..tools.calls import has_next_round
 from .messages import Event
 from .model_ref import ModelRef
 from .prompt import build_prompt
@@ -101,7 +101,7 @@ class ToolLoop(Generic[ResponseT]):
             return self._keep(await self._opened())
         last = self._responses[-1]
         calls = await maybe_await(last.tool_calls())
-        if not goes_on(calls, len(self._responses) - 1, self._limit, "chain_limit"):
+        if not has_next_round(calls, len(self._responses) - 1, self._limit, "chain_limit"):
             return False
         ran = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
         results = await maybe_await(ran)

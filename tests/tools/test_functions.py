@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from llmtools.errors import InputError
 from llmtools.records.jsonl import Number
 from llmtools.tools.calls import Result
-from llmtools.tools.function import described, input_schema, result_of, tool_record, values_of
-from llmtools.tools.hints import schema_of, value_of
+from llmtools.tools.function import input_schema, parse_docstring, result_of, tool_record, values_of
+from llmtools.tools.hints import convert, schema_of_hint
 
 
 class Colour(enum.Enum):
@@ -91,7 +91,7 @@ POINT = {
     ],
 )
 def test_hints(hint: Any, schema: dict[str, Any]) -> None:
-    assert schema_of(hint) == schema
+    assert schema_of_hint(hint) == schema
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
@@ -139,7 +139,7 @@ def test_the_docstring_of_sphinx() -> None:
         """
         return a + b
 
-    assert described(add) == ("Add.", {"a": "the first, which counts", "b": "the second"})
+    assert parse_docstring(add) == ("Add.", {"a": "the first, which counts", "b": "the second"})
 
 
 def test_a_function_without_a_word() -> None:
@@ -158,7 +158,7 @@ def test_what_cannot_be_a_tool() -> None:
 
     def unknown(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    with pytest.raises(InputError, match="the tool placed: a can only be given by its place"):
+    with pytest.raises(InputError, match="the tool placed: a is positional-only"):
         input_schema(placed)
     with pytest.raises(InputError, match="the tool unknown: name 'Nowhere'"):
         input_schema(unknown)
@@ -205,7 +205,7 @@ class Tree:
 def test_a_type_that_holds_itself_is_refused() -> None:
     def plant(tree: Tree) -> None: ...
 
-    with pytest.raises(InputError, match="the tool plant: tree is of a type that holds itself"):
+    with pytest.raises(InputError, match="the tool plant: the type of tree contains itself"):
         input_schema(plant)
 
 
@@ -234,7 +234,7 @@ def test_a_type_that_holds_itself_is_refused() -> None:
     ],
 )
 def test_values(hint: Any, value: Any, made: Any) -> None:
-    found = value_of(value, hint)
+    found = convert(value, hint)
     assert found == made
     assert type(found) is type(made)
 

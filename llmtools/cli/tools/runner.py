@@ -14,8 +14,8 @@ from ...records.conversation import Conversation
 from ...records.jsonl import Decoder, dumps, loads
 from ...records.state import StreamState
 from ...terminal import visible
-from ...tools.calls import goes_on, result_part
-from ...tools.process import CHILDREN, how_ended
+from ...tools.calls import has_next_round, result_part
+from ...tools.process import CHILDREN, describe_status
 from ..process import GRACE, Process, StreamFailure
 from .history import History
 
@@ -143,7 +143,7 @@ class Runner:
             self._answer(self.conversation, history)
         for rounds in count():
             conversation = self._ask(command, history)
-            if not goes_on(conversation.pending_calls(), rounds, self.given["max_rounds"], "--max-rounds"):
+            if not has_next_round(conversation.pending_calls(), rounds, self.given["max_rounds"], "--max-rounds"):
                 return
             self._answer(conversation, history)
 
@@ -177,7 +177,7 @@ class Runner:
         if wrong is not None:
             raise InputError(f"what {name} printed is no stream: {wrong.message}")
         if status:
-            error = LlmToolsError(f"{name} {how_ended(status)}")
+            error = LlmToolsError(f"{name} {describe_status(status)}")
             error.exit_status = status if 0 < status < 126 else 1
             raise error
         if not has_reply:
