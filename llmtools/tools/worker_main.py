@@ -9,9 +9,9 @@ It lists its tools in the first line, then reads calls and writes replies, a lin
 Rules:
 * Calls run side by side: a function in a thread, a coroutine in the event loop.
 * stdin and stdout belong to the protocol: the stdout of a tool goes to stderr, its stdin is empty.
-* Each public function of the file is a tool. So is each public method of a public class named
-  Toolbox, or derived from one, as Class_method; one object of the class serves as long as the
-  process lives. If the file has `__all__`, that lists the public names.
+* Each public function of the file is a tool. So is each public method, as Class_method, of a public
+  class derived from Toolbox; one object of the class serves for the life of the process. If the
+  file has `__all__`, that lists the public names.
 """
 
 from __future__ import annotations

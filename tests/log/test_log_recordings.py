@@ -108,10 +108,10 @@ def test_a_recorded_conversation_comes_back_and_makes_the_same_request(protocol:
         for record in conversation(module, name):
             recorder.feed(record)
             if record["type"] == "end":
-                log.write(recorder.changed())  # as the filter does
+                log.write(recorder.unsaved_conversations())  # as the filter does
         recorder.eof()
-        log.write(recorder.changed())
-        tips[name] = recorder.chain.hash.hex()
+        log.write(recorder.unsaved_conversations())
+        tips[name] = recorder.conversation.hash.hex()
     for name, tip in tips.items():  # when all are in it: none disturbs another
         records = history(conversation(module, name))
         back = [loads(line) for line in log.lines(tip)]
@@ -162,8 +162,8 @@ def test_recorded_requests_come_back(tmp_path: Path) -> None:
         recorder = Recorder()
         for record in records:
             recorder.feed(record)
-        log.write(recorder.changed())
-        back = [loads(line) for line in log.lines(recorder.chain.hash.hex())]
+        log.write(recorder.unsaved_conversations())
+        back = [loads(line) for line in log.lines(recorder.conversation.hash.hex())]
         assert history(back) == history(records), name
         assert request(anthropic, back) == request(anthropic, records)
         count += 1

@@ -11,7 +11,7 @@ import pytest
 
 from llmtools.errors import UsageError
 from llmtools.log.recorder import Recorder
-from llmtools.log.search import CROWD, query, search
+from llmtools.log.search import MAX_RANKED, fts_query, search
 from llmtools.log.store import Store
 from support.harness import Shell
 
@@ -115,7 +115,7 @@ def test_records_with_json(log: Shell) -> None:
 @pytest.mark.parametrize("words", ["", "++", '""', "* *"])
 def test_words_that_are_none_are_refused(words: str) -> None:
     with pytest.raises(UsageError):
-        query(words)
+        fts_query(words)
 
 
 def test_nothing_a_person_types_is_a_syntax_error(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def fill(path: Path, conversations: int) -> Store:
             recorder.feed(
                 text(role, f"common w{number % 1000} " + " ".join(f"x{dice.randrange(9999)}" for _ in range(8)))
             )
-        chains += recorder.changed()
+        chains += recorder.unsaved_conversations()
         if len(chains) == 1000 or number == conversations - 1:
             log.write(chains)
             chains = []
@@ -150,7 +150,7 @@ def test_search_in_100_000_messages(tmp_path: Path) -> None:
     log = fill(tmp_path / "log.db", 25_000)
     rows = search(log, "common", 20)
     newest = log.connection.execute("SELECT max(id) FROM node").fetchone()[0]
-    assert len(rows) == 20 and all(row["node"] > newest - CROWD for row in rows)
+    assert len(rows) == 20 and all(row["node"] > newest - MAX_RANKED for row in rows)
     assert len(search(log, "w17", 500)) == 100
     assert {row["role"] for row in search(log, "common", 20, role="user")} == {"user"}
     log.close()
@@ -180,7 +180,7 @@ def grow(path: Path, count: int) -> list[int]:
         recorder = Recorder()
         for message in said[:end]:
             recorder.feed(message)
-        log.write(recorder.changed())
+        log.write(recorder.unsaved_conversations())
         if end in (len(said) // 2, len(said)):
             sizes.append(size(log))
     log.close()
@@ -194,7 +194,7 @@ def test_a_conversation_stored_after_every_turn_takes_what_is_new(tmp_path: Path
     recorder = Recorder()
     for message in turns(count):
         recorder.feed(message)
-    log.write(recorder.changed())
+    log.write(recorder.unsaved_conversations())
     once = size(log)
     empty = size(Store(tmp_path / "empty.db"))
     assert whole - empty < 2.4 * (half - empty)  # linear, not quadratic: that would be four times
@@ -209,7 +209,7 @@ def test_forks_of_one_long_prefix_store_it_once(tmp_path: Path, count: int) -> N
         recorder = Recorder()
         for message in [*prefix, reply(f"answer {number}", f"r{number}")]:
             recorder.feed(message)
-        log.write(recorder.changed())
+        log.write(recorder.unsaved_conversations())
     assert log.connection.execute("SELECT count(*) FROM node").fetchone()[0] == 2 + count
     assert log.connection.execute("SELECT count(*) FROM head").fetchone()[0] == count
     assert size(log) < 1_500_000 + 1_000 * count  # the prefix alone is 600,000 bytes
@@ -221,6 +221,6 @@ def test_a_thousand_turns_come_back(tmp_path: Path) -> None:
     said = turns(1000)
     for message in said:
         recorder.feed(message)
-    log.write(recorder.changed())
+    log.write(recorder.unsaved_conversations())
     assert [json.loads(line) for line in log.lines("last")] == said
     log.close()

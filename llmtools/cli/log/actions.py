@@ -33,8 +33,8 @@ class Reader:
         path = given_path(self.given) or default_path()
         store = Store(path, writes=creates or (writes and path.exists()))
         self._opened.append(store)
-        if store.said and not self.process.quiet:
-            self.process.say(store.said)
+        if store.notice and not self.process.quiet:
+            self.process.say(store.notice)
         return store
 
     def close(self) -> None:
@@ -58,16 +58,16 @@ class Reader:
 
     def list(self) -> None:
         """Write the conversations, the newest first."""
-        from ...log.search import conversations, listed
+        from ...log.search import conversation_line, list_conversations
 
         given = self.given
-        rows = conversations(self._store(), given["limit"], since=self._since(), model=given["model"])
-        self._write(dumps(row) if given["json"] else self._shown(listed(row)) for row in rows)
+        rows = list_conversations(self._store(), given["limit"], since=self._since(), model=given["model"])
+        self._write(dumps(row) if given["json"] else self._shown(conversation_line(row)) for row in rows)
 
     def _since(self) -> int | None:
-        from ...log.search import since
+        from ...log.search import parse_since
 
-        return since(self.given["since"]) if self.given["since"] else None
+        return parse_since(self.given["since"]) if self.given["since"] else None
 
     def _shown(self, line: str) -> bytes:
         """Return a line for people; on a terminal no character of it is a command."""
@@ -75,7 +75,7 @@ class Reader:
 
     def search(self, *words: str) -> None:
         """Write the messages that hold the words, the best match first."""
-        from ...log.search import MARKS, found, search
+        from ...log.search import MATCH_MARKS, match_line, search
 
         given, store = self.given, self._store()
         asked = {name: given[name] for name in ("model", "role", "tool", "name")}
@@ -87,8 +87,8 @@ class Reader:
         wanted = colour_wanted(given["color"], self.process.is_terminal(1))
         marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
         for row in rows:
-            line = self._shown(found(row))
-            for mark, shown in zip(MARKS, marks, strict=True):
+            line = self._shown(match_line(row))
+            for mark, shown in zip(MATCH_MARKS, marks, strict=True):
                 line = line.replace(mark.encode(), shown.encode())
             self.process.write_lines([line])
 
@@ -96,8 +96,8 @@ class Reader:
         """Draw the graph that a message stands in."""
         from ...log import tree
 
-        rows = tree.rows(self._store(), None if self.given["all"] else ref)
-        self._write(map(self._shown, tree.dot(rows) if self.given["dot"] else tree.drawn(rows)))
+        rows = tree.tree_rows(self._store(), None if self.given["all"] else ref)
+        self._write(map(self._shown, tree.dot_lines(rows) if self.given["dot"] else tree.draw_lines(rows)))
 
     def fork(self, ref: str, name: str) -> None:
         """Give a name to a message, for a conversation to go on from there."""
@@ -105,17 +105,17 @@ class Reader:
 
     def rm(self, *refs: str) -> None:
         """Forget conversations."""
-        from ...log.upkeep import remove
+        from ...log.upkeep import remove_references
 
-        count = remove(self._store(writes=True), refs)
+        count = remove_references(self._store(writes=True), refs)
         if not self.process.quiet:
             self.process.say(f"removed {_several(count, 'reference')} (llm-log gc deletes what nothing refers to)")
 
     def gc(self) -> None:
         """Delete what nothing refers to."""
-        from ...log.upkeep import collect
+        from ...log.upkeep import collect_garbage
 
-        gone = collect(self._store(writes=True))
+        gone = collect_garbage(self._store(writes=True))
         if not self.process.quiet:
             said = f"{_several(gone['messages'], 'message')} and {_several(gone['attachments'], 'attachment')}"
             self.process.say(f"deleted {said}, {max(gone['bytes'], 0)} bytes freed")
@@ -129,13 +129,13 @@ class Reader:
         rows = usage.usage(self._store(), by, since=self._since(), model=given["model"], name=given["name"])
         if given["json"]:
             return self._write(map(dumps, rows))
-        self._write(map(self._shown, usage.bars(rows, by) if given["plot"] else usage.table(rows, by)))
+        self._write(map(self._shown, usage.bar_lines(rows, by) if given["plot"] else usage.table_lines(rows, by)))
 
     def export(self, *refs: str) -> None:
         """Write conversations as records."""
-        from ...log.export import exported
+        from ...log.export import export_records
 
-        self._write(exported(self._store(), refs))
+        self._write(export_records(self._store(), refs))
 
     def import_(self, *files: str) -> None:
         """Take in what other files hold."""
@@ -145,11 +145,11 @@ class Reader:
         try:
             for file in files:
                 if file == "-":
-                    importer.lines(self.process.chunks(self.given["wait"]), "stdin")
+                    importer.import_lines(self.process.chunks(self.given["wait"]), "stdin")
                 else:
-                    importer.file(Path(file))
+                    importer.import_file(Path(file))
         finally:
-            messages, responses, attachments = importer.added
+            messages, responses, attachments = importer.added_counts
             if not self.process.quiet:
                 counts = (messages, "message"), (responses, "response"), (attachments, "attachment")
                 self.process.say("imported " + ", ".join(_several(*count) for count in counts))
