@@ -10,11 +10,11 @@ import click
 from ..errors import NoKeyError, NoModelError
 from ..protocols.request import is_built_in
 from ..providers import resolve
-from ..providers.address import address
-from ..providers.config import Config, put, read
-from ..providers.lists import listings
-from ..providers.names import near, perhaps
-from ..providers.prices import priced
+from ..providers.address import base_url_of
+from ..providers.config import Config, read_config, set_value
+from ..providers.lists import load_listings
+from ..providers.names import did_you_mean
+from ..providers.prices import with_prices
 from ..records.jsonl import dumps
 from ..terminal import visible
 from .main import main
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..providers.list_formats import Listing, Model
+    from ..providers.list_formats import Listing, ModelEntry
 
 EXAMPLES = """
 llm-models
@@ -59,7 +59,7 @@ class Catalogue:
 
     def show_list(self, words: tuple[str, ...]) -> int:
         """Write the models whose names have all the words in them; return the exit status."""
-        known = resolve.known(self.config)
+        known = resolve.all_providers(self.config)
         named = [word[:-1] for word in words if word.endswith("/") and word[:-1] in known]
         lists = self._lists(named)
         failures = [listing.failure for listing in lists if listing.failure is not None]
@@ -78,7 +78,7 @@ class Catalogue:
     def _lists(self, names: list[str]) -> list[Listing]:
         """Return the lists of providers, and tell of each that failed."""
         with self.process.interruptible():
-            lists = listings(self.config, names, refresh=self.given["refresh"], limit=self.given["timeout"])
+            lists = load_listings(self.config, names, refresh=self.given["refresh"], limit=self.given["timeout"])
         for listing in lists:
             if listing.failure is not None:
                 day = time.strftime("%Y-%m-%d", time.localtime(listing.fetched))
@@ -87,18 +87,18 @@ class Catalogue:
                 self.process.say(f"{listing.provider}: {message}{earlier}")
         return lists
 
-    def _is_wanted(self, model: Model, words: tuple[str, ...]) -> bool:
+    def _is_wanted(self, model: ModelEntry, words: tuple[str, ...]) -> bool:
         if model.get("chat") is False and not self.given["all"]:
             return False
         text = f"{model['name']} {model.get('title', '')}".lower()
         return all(word.lower() in text for word in words)
 
-    def _write(self, models: list[Model]) -> None:
+    def _write(self, models: list[ModelEntry]) -> None:
         if self.given["json"]:
-            return self.process.write_lines([dumps(priced(model)) for model in models])
+            return self.process.write_lines([dumps(with_prices(model)) for model in models])
         rows = [[self._shown(str(model["name"]))] for model in models]
         if self.given["long"]:
-            rows = [[row[0], *_columns(priced(model))] for row, model in zip(rows, models, strict=True)]
+            rows = [[row[0], *_columns(with_prices(model))] for row, model in zip(rows, models, strict=True)]
             rows = [["MODEL", *(column.upper() for column in COLUMNS)], *rows]
             wide = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
             rows = [
@@ -114,23 +114,25 @@ class Catalogue:
 
     def show(self, name: str) -> None:
         """Write what is known of a model."""
-        meant = resolve.alias(name, self.config)
+        meant = resolve.resolve_alias(name, self.config)
         if is_built_in(meant):
             return self._tell({"name": meant, "provider": meant.partition("/")[0]})
-        provider, model = resolve.split(name, self.config)
-        said = resolve.provider(provider, self.config)
-        base_url = address(provider, said, self.config.providers.get(provider, {}), model)[0]
-        known: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
+        provider, model = resolve.split_name(name, self.config)
+        said = resolve.find_provider(provider, self.config)
+        base_url = base_url_of(provider, said, self.config.providers.get(provider, {}), model)[0]
+        known: ModelEntry = {"name": f"{provider}/{model}", "provider": provider, "id": model}
         listed = self._lists([provider])[0].models if said.models else []
         known.update(_entry(listed, provider, model))
-        known = {**priced(known), "protocol": said.protocol, "base_url": base_url}
-        if aliases := [alias for alias in self.config.aliases if resolve.alias(alias, self.config) == known["name"]]:
+        known = {**with_prices(known), "protocol": said.protocol, "base_url": base_url}
+        if aliases := [
+            alias for alias in self.config.aliases if resolve.resolve_alias(alias, self.config) == known["name"]
+        ]:
             known["aliases"] = aliases
-        if options := resolve.options(str(known["name"]), self.config):
+        if options := resolve.model_options(str(known["name"]), self.config):
             known["options"] = options
         self._tell(known)
 
-    def _tell(self, known: Model) -> None:
+    def _tell(self, known: ModelEntry) -> None:
         if self.given["json"]:
             return self.process.write_lines([dumps(known)])
         lines = []
@@ -146,10 +148,10 @@ class Catalogue:
     def default(self, name: str | None) -> None:
         """Write the default model, or set it."""
         if self.given["rm"]:
-            return put(("default_model",), None)
+            return set_value(("default_model",), None)
         if name is not None:
             self._must_be(name)
-            return put(("default_model",), name)
+            return set_value(("default_model",), name)
         found = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
         if not found:
             raise NoModelError("no default model: llm-models default MODEL sets one")
@@ -162,31 +164,31 @@ class Catalogue:
             return self.process.write_lines([f"{alias}\t{aliases[alias]}".encode() for alias in sorted(aliases)])
         if model is not None:
             self._must_be(model, Config(self.config.path, aliases={**aliases, name: model}))
-            return put(("aliases", name), model)
+            return set_value(("aliases", name), model)
         if name not in aliases:
-            raise NoModelError(f"no alias is named {name!r}{perhaps(near(name, aliases), ': ')}")
+            raise NoModelError(f"no alias is named {name!r}{did_you_mean(name, aliases, ': ')}")
         if self.given["rm"]:
-            return put(("aliases", name), None)
+            return set_value(("aliases", name), None)
         self.process.write_lines([aliases[name].encode()])
 
     def _must_be(self, model: str, config: Config | None = None) -> None:
         """Refuse a name that means nothing, and an alias that leads back to itself."""
         if config is not None:
-            resolve.alias(model, config)
-        if not is_built_in(resolve.alias(model, self.config)):
-            resolve.split(model, self.config)
+            resolve.resolve_alias(model, config)
+        if not is_built_in(resolve.resolve_alias(model, self.config)):
+            resolve.split_name(model, self.config)
 
 
-def _entry(listed: list[Model], provider: str, model: str) -> Model:
+def _entry(listed: list[ModelEntry], provider: str, model: str) -> ModelEntry:
     """Return the entry of a model in its provider's list. Raises NoModelError where the list has none."""
     found = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
     if listed and not found:
-        meant = near(model, [str(entry["id"]) for entry in listed])
-        raise NoModelError(f"{provider} lists no model {model!r}{perhaps(meant, ': ')}")
+        advice = did_you_mean(model, [str(entry["id"]) for entry in listed], ": ")
+        raise NoModelError(f"{provider} lists no model {model!r}{advice}")
     return found[0] if found else {}
 
 
-def _columns(model: Model) -> list[str]:
+def _columns(model: ModelEntry) -> list[str]:
     prices = model.get("prices", {})
     return [_text(model.get(name, prices.get(name, "-"))) for name in COLUMNS]
 
@@ -255,7 +257,7 @@ def _config(action: str, given: dict[str, Any]) -> Config:
 
     if action in ("default", "alias") and os.environ.get(FILE) and not config_file().exists():
         return Config(str(config_file()))
-    return read()
+    return read_config()
 
 
 def run() -> None:

@@ -160,7 +160,7 @@ def _is_standard_base64(content: str, data: bytes) -> bool:
     return len(content) == (len(data) + 2) // 3 * 4 and content.endswith(last) and content.isascii()
 
 
-def _without(attachment: Object, *names: str) -> Object:
+def _without_fields(attachment: Object, *names: str) -> Object:
     return {name: value for name, value in attachment.items() if name not in names}
 
 
@@ -168,7 +168,7 @@ def _with_digest(attachment: Object, content: _Content | None) -> Object:
     """Return an attachment with its sha256 in place of inline content, as the hash covers it."""
     if content is None or "content" not in attachment:
         return attachment
-    return {**_without(attachment, "content", "url"), "sha256": content.digest.hex()}
+    return {**_without_fields(attachment, "content", "url"), "sha256": content.digest.hex()}
 
 
 def _with_reference(attachment: Object, content: _Content | None) -> Object:
@@ -215,7 +215,7 @@ def _reference_to_digest(attachment: Object) -> Object:
         return attachment
     if not re.fullmatch("[0-9a-f]{64}", str(content.get("sha256"))):
         raise InputError("a stored attachment has a wrong shape")
-    return {**_without(attachment, "content", "url"), "sha256": content["sha256"]}
+    return {**_without_fields(attachment, "content", "url"), "sha256": content["sha256"]}
 
 
 def load_response(body: str | bytes) -> Object:
@@ -238,7 +238,7 @@ def restore_message(body: str, content_of: Callable[[bytes], bytes | None]) -> M
         if type(content) is dict:
             data = content_of(bytes.fromhex(content["sha256"]))
             if data is None:  # damaged, as `verify` reports: keep at least the identity
-                return {**_without(attachment, "content"), "sha256": content["sha256"]}
+                return {**_without_fields(attachment, "content"), "sha256": content["sha256"]}
             return {**attachment, "content": b2a_base64(data, newline=False).decode()}
         if content is None and "sha256" in attachment:
             return _restore_file(attachment, content_of)
@@ -256,7 +256,7 @@ def _restore_file(attachment: Object, content_of: Callable[[bytes], bytes | None
         return attachment
     if data is None:
         return attachment
-    return {**_without(attachment, "path", "sha256"), "content": b2a_base64(data, newline=False).decode()}
+    return {**_without_fields(attachment, "path", "sha256"), "content": b2a_base64(data, newline=False).decode()}
 
 
 def load_hashed_message(body: str) -> Message:
@@ -279,7 +279,7 @@ def face_of(message: Message) -> Message:
         elif part["type"] == "tool_result" and not part.get("server_executed"):
             parts.append({"type": "tool_result", "output": part["output"]})
         elif part["type"] == "attachment" and "attachment" in part and message["role"] != "assistant":
-            parts.append({"type": "attachment", "attachment": _without(part["attachment"], "type")})
+            parts.append({"type": "attachment", "attachment": _without_fields(part["attachment"], "type")})
     return {"type": "message", "role": message["role"], "parts": parts}
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..records.types import ToolRecord
 
-_FIELD = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_TEMPLATE_FIELD = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 START_TIMEOUT = 60.0
 """The seconds in which a source must list its tools."""
@@ -112,10 +112,10 @@ class CommandTemplate:
             self._argv = shlex.split(text)
         except ValueError as error:
             raise UsageError(f"the template {name}: {error}") from None
-        if not self._argv or _FIELD.search(self._argv[0]):
+        if not self._argv or _TEMPLATE_FIELD.search(self._argv[0]):
             raise UsageError(f"the template {name}: the first word must be the program, not a field")
         self._argv[0] = find_program(self._argv[0])
-        fields = [field for word in self._argv for field in _FIELD.findall(word) if field]
+        fields = [field for word in self._argv for field in _TEMPLATE_FIELD.findall(word) if field]
         properties = {field: {"type": "string"} for field in fields}
         schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": False}
         if fields:
@@ -131,7 +131,7 @@ class CommandTemplate:
         def value_of_field(match: re.Match[str]) -> str:
             return str(arguments[match[1]]) if match[1] else match[0][0]
 
-        argv = [self._argv[0], *[_FIELD.sub(value_of_field, word) for word in self._argv[1:]]]
+        argv = [self._argv[0], *[_TEMPLATE_FIELD.sub(value_of_field, word) for word in self._argv[1:]]]
         if any("\0" in word for word in argv):
             raise ToolError("an argument contains a NUL character, which a command cannot receive")
         return _process_result(process.run(argv, b"", limits, self._env, self._cancel))

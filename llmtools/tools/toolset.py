@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 
 def _configured_tools() -> dict[str, list[str]]:
-    from ..providers.config import read
+    from ..providers.config import read_config
 
-    return read().tools
+    return read_config().tools
 
 
 class Toolset:

@@ -13,7 +13,7 @@ from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.options import REFUSED
 from llmtools.providers.catalogue import MODEL_QUIRKS, PROVIDERS, QUIRKS, provider_of, quirks_of
 from llmtools.providers.config import Config
-from llmtools.providers.resolve import split
+from llmtools.providers.resolve import split_name
 from support.paths import ROOT
 
 
@@ -103,7 +103,7 @@ def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], h
     ],
 )
 def test_a_bare_name_that_tells_its_provider(model: str, provider: str) -> None:
-    assert split(model, Config()) == (provider, model)
+    assert split_name(model, Config()) == (provider, model)
 
 
 @pytest.mark.parametrize("model", ["gpt-oss-120b", "llama3.2", "qwen3:4b", "o", "gpt", "deepseek-r1:8b", "sonarqube"])
@@ -114,9 +114,9 @@ def test_a_bare_name_that_tells_none(model: str) -> None:
 @pytest.mark.parametrize("model", ["openrouter/openai/gpt-5.5", "fireworks/accounts/f/models/m", "ollama/hf.co/a/b:Q4"])
 def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> None:
     provider, _, name = model.partition("/")
-    assert split(model, Config()) == (provider, name)
+    assert split_name(model, Config()) == (provider, name)
 
 
 def test_a_library_caller_is_told_the_same() -> None:
     with pytest.raises(NoModelError, match="perhaps openai/x"):
-        split("opnai/x", Config())
+        split_name("opnai/x", Config())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmtools.providers.list_formats import decode
+from llmtools.providers.list_formats import decode_list
 from support.paths import RECORDINGS
 
 LISTS = RECORDINGS / "models"
@@ -18,7 +18,7 @@ def recorded(name: str, provider: str) -> dict[str, dict[str, Any]]:
     if not LISTS.exists():
         pytest.skip("the recordings are not here")
     body = json.loads((LISTS / name).read_bytes())
-    return {model["id"]: model for model in decode(provider, body)}
+    return {model["id"]: model for model in decode_list(provider, body)}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_converses_is_told_from_what_does_not(file: str, model: str, conver
     ],
 )  # fmt: skip
 def test_an_entry_says_what_it_says(entry: dict[str, Any], facts: dict[str, Any]) -> None:
-    said = decode("p", {"data": [entry]})[0]
+    said = decode_list("p", {"data": [entry]})[0]
     assert {name: said[name] for name in said if name not in ("name", "provider", "id")} == facts
 
 
@@ -104,4 +104,4 @@ def test_an_entry_says_what_it_says(entry: dict[str, Any], facts: dict[str, Any]
     "body", [[{"id": "a"}], {"data": [{"id": "a"}, 7, {"id": 3}, {}]}, {"models": [{"name": "models/a"}]}]
 )
 def test_every_form_of_a_list_is_read(body: Any) -> None:
-    assert [model["name"] for model in decode("p", body)] == ["p/a"]
+    assert [model["name"] for model in decode_list("p", body)] == ["p/a"]

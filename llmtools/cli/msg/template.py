@@ -121,7 +121,7 @@ def load(name: str) -> Template:
     Raises NoInputError where there is none, InputError for what is none.
     """
     from ...paths import config_file
-    from ...providers.names import near, perhaps
+    from ...providers.names import did_you_mean
 
     folder = config_file().parent / "templates"
     places = [name, *(str(folder / (name + ending)) for ending in ENDINGS)] if name else []
@@ -132,7 +132,7 @@ def load(name: str) -> Template:
     printed = _printed(program, [argument] if colon else [])
     if printed is not None:
         return parse(name, printed, "")
-    advice = perhaps(near(name, _listed(folder)), "; ")
+    advice = did_you_mean(name, _listed(folder), "; ")
     raise NoInputError(f"no template {name!r}: no such file, none in {folder}, no llm-template-{program}{advice}")
 
 
@@ -217,11 +217,11 @@ def _checked(name: str, said: dict[str, Any]) -> Template:
 
 
 def _check(said: dict[str, Any]) -> None:
-    from ...providers.names import near, perhaps
+    from ...providers.names import did_you_mean
 
     for key, value in said.items():
         if key not in KEYS:
-            advice = perhaps(near(key, KEYS)) or f"there are {', '.join(KEYS)}"
+            advice = did_you_mean(key, KEYS) or f"there are {', '.join(KEYS)}"
             raise InputError(f"{key!r} is not known: {advice}")
         if not any(_is(value, kind) for kind in KEYS[key]):
             raise InputError(f"{key} must be {' or '.join(KEYS[key])}")

@@ -215,9 +215,9 @@ class Sender:
             return bool(self._log)
         if target.endpoint is None:
             return False
-        from ...providers.config import read
+        from ...providers.config import read_config
 
-        return read().log
+        return read_config().log
 
     def _show(self, question: Question) -> None:
         request, notices = question.exchange().dry_run()
