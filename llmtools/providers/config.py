@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Table = dict[str, Any]
 
-_STRING, _STRINGS, _TABLE, _BOOLEAN = "a string", "a list of strings", "a table", "true or false"
+_STRING, _STRINGS, _TOML_TABLE, _BOOLEAN = "a string", "a list of strings", "a table", "true or false"
 _PROVIDER_TYPES = {
     "protocol": _STRING,
     "base_url": _STRING,
@@ -119,7 +119,7 @@ class _Validator:
         tables = ("aliases", "providers", "models", "tools")
         self._check_keys(document, (), ("default_model", "log", *tables))
         for name in tables:
-            self._check_type(document.get(name, {}), _TABLE, (name,))
+            self._check_type(document.get(name, {}), _TOML_TABLE, (name,))
         default = document.get("default_model")
         if default is not None:
             self._check_type(default, _STRING, ("default_model",))
@@ -131,16 +131,16 @@ class _Validator:
             self._check_provider(name, table)
         for name, table in document.get("models", {}).items():
             place = ("models", name)
-            self._check_type(table, _TABLE, place)
+            self._check_type(table, _TOML_TABLE, place)
             self._check_keys(table, place, ("options",))
-            self._check_type(table.get("options", {}), _TABLE, (*place, "options"))
+            self._check_type(table.get("options", {}), _TOML_TABLE, (*place, "options"))
         for name, sources in document.get("tools", {}).items():
             self._check_type(sources, _STRINGS, ("tools", name))
         return Config(self._path, default, document.get("log", False), *(document.get(name, {}) for name in tables))
 
     def _check_provider(self, name: str, table: Any) -> None:
         place = ("providers", name)
-        self._check_type(table, _TABLE, place)
+        self._check_type(table, _TOML_TABLE, place)
         self._check_name(name, place)
         self._check_keys(table, place, tuple(_PROVIDER_TYPES))
         for key, value in table.items():
@@ -178,7 +178,7 @@ class _Validator:
         is_right = {
             _STRING: isinstance(value, str),
             _STRINGS: is_strings,
-            _TABLE: isinstance(value, dict),
+            _TOML_TABLE: isinstance(value, dict),
             _BOOLEAN: isinstance(value, bool),
             f"{_STRING} or {_STRINGS}": isinstance(value, str) or is_strings,
             "a table of strings": isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
