@@ -11,7 +11,7 @@ from functools import partial
 
 from ..attachment import mime_type
 from ..http.request import Fetch
-from ..records.attachments import attachments_of, encode_base64, with_attachments
+from ..records.attachments import attachments_in, encode_base64, map_attachments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def with_fetched(
     fetched: dict[str, bytes] = {}
     filled = []
     for message in messages:
-        for attachment in [each for part in message["parts"] for each in attachments_of(part)]:
+        for attachment in attachments_in(message):
             url = attachment.get("url", "")
             if _must_fetch(attachment, vendor_types) and url not in fetched:
                 data = yield Fetch(url, is_public)
@@ -42,7 +42,7 @@ def with_fetched(
                 fetched[url] = data
         if fetched:
             fill = partial(_with_bytes, vendor_types=vendor_types, fetched=fetched)
-            message = {**message, "parts": [with_attachments(part, fill) for part in message["parts"]]}
+            message = map_attachments(message, fill)
         filled.append(message)
     return filled
 

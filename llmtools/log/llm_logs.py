@@ -11,9 +11,9 @@ Rules:
 from __future__ import annotations
 
 import sqlite3
-from binascii import b2a_base64
 
 from ..errors import InputError
+from ..records.attachments import encode_base64
 from ..records.build import rfc3339
 from ..records.check import check_record
 from ..records.jsonl import loads
@@ -76,7 +76,7 @@ class LlmLogs:
         """Return a row of `attachments` as an attachment of a part."""
         media_type = {"type": row["type"]} if row["type"] else {}
         if row["content"] is not None:
-            return {**media_type, "content": b2a_base64(row["content"], newline=False).decode()}
+            return {**media_type, "content": encode_base64(row["content"])}
         if row["path"]:
             return {**media_type, "path": row["path"], "sha256": row["id"]}
         return {**media_type, "url": row["url"]}

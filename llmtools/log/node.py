@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from binascii import a2b_base64, b2a_base64
 from typing import NamedTuple
 
 from ..errors import InputError
+from ..records.attachments import attachments_in, decode_base64, encode_base64, map_attachments
 from ..records.canonical import node_hash
 from ..records.check import check_message
 from ..records.conversation import text_of
@@ -24,7 +24,7 @@ from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from ..records.types import Message, Part, Record
@@ -66,7 +66,7 @@ class Node:
         self.message: Any = {"type": "message", **rest}
         self._hashed: Any = self.message
         self.may_differ = len(self.message.keys() | _COMMON_FIELDS) > len(_COMMON_FIELDS)
-        if any(True for _ in attachments_of(message)):
+        if attachments_in(message):
             self._detach_attachments()
         self.hash = node_hash(self._hashed, parent)  # type: ignore[arg-type]
         self.depth = depth
@@ -75,10 +75,7 @@ class Node:
 
     def _detach_attachments(self) -> None:
         message, self.may_differ = self.message, True
-        try:
-            all_contents = [_read_content(attachment) for attachment in attachments_of(message)]
-        except ValueError as error:
-            raise InputError(f"an attachment is not base64: {error}") from None
+        all_contents = [_read_content(attachment) for attachment in attachments_in(message)]
         self.contents = {item.digest: item.data for item in all_contents if item and item.data is not None}
         contents = iter(all_contents)
         self._hashed = map_attachments(message, lambda attachment: _with_digest(attachment, next(contents)))
@@ -112,27 +109,6 @@ class Node:
 # Attachments
 
 
-def attachments_of(message: Message) -> Iterator[Object]:
-    """Yield the attachments of a message, also those of tool results."""
-    for part in message["parts"]:
-        if part["type"] == "attachment" and "attachment" in part:
-            yield part["attachment"]
-        elif part["type"] == "tool_result":
-            yield from part.get("attachments", ())
-
-
-def map_attachments(message: Message, change: Callable[[Object], Object]) -> Message:
-    """Return a message with `change` applied to each of its attachments."""
-    parts: list[Part] = []
-    for part in message["parts"]:
-        if part["type"] == "attachment" and "attachment" in part:
-            part = {**part, "attachment": change(part["attachment"])}
-        elif part["type"] == "tool_result" and "attachments" in part:
-            part = {**part, "attachments": [change(attachment) for attachment in part["attachments"]]}
-        parts.append(part)
-    return {**message, "parts": parts}
-
-
 class _Content(NamedTuple):
     """The digest and the bytes of an attachment. `data` is None if the bytes stay in the body."""
 
@@ -140,12 +116,12 @@ class _Content(NamedTuple):
     data: bytes | None
 
 
-def _read_content(attachment: Object) -> _Content | None:
+def _read_content(attachment: Mapping[str, Any]) -> _Content | None:
     """Return the content of an attachment, inline or from a file that still has its sha256; None for
-    another. Raises ValueError for invalid base64."""
+    another. Raises InputError for invalid base64."""
     content = attachment.get("content")
     if isinstance(content, str):
-        data = a2b_base64(content)
+        data = decode_base64(content)
         is_detached = _is_standard_base64(content, data) and len(data) <= MAX_ATTACHMENT
         return _Content(sha256(data), data if is_detached else None)
     if content is None and "path" in attachment and "sha256" in attachment:
@@ -156,7 +132,7 @@ def _read_content(attachment: Object) -> _Content | None:
 
 def _is_standard_base64(content: str, data: bytes) -> bool:
     """Whether encoding `data` gives exactly `content`, checked by length and end."""
-    last = b2a_base64(data[(len(data) - 1) // 3 * 3 :], newline=False).decode() if data else ""
+    last = encode_base64(data[(len(data) - 1) // 3 * 3 :])
     return len(content) == (len(data) + 2) // 3 * 4 and content.endswith(last) and content.isascii()
 
 
@@ -239,7 +215,7 @@ def restore_message(body: str, content_of: Callable[[bytes], bytes | None]) -> M
             data = content_of(bytes.fromhex(content["sha256"]))
             if data is None:  # damaged, as `verify` reports: keep at least the identity
                 return {**_without_fields(attachment, "content"), "sha256": content["sha256"]}
-            return {**attachment, "content": b2a_base64(data, newline=False).decode()}
+            return {**attachment, "content": encode_base64(data)}
         if content is None and "sha256" in attachment:
             return _restore_file(attachment, content_of)
         return attachment
@@ -256,7 +232,7 @@ def _restore_file(attachment: Object, content_of: Callable[[bytes], bytes | None
         return attachment
     if data is None:
         return attachment
-    return {**_without_fields(attachment, "path", "sha256"), "content": b2a_base64(data, newline=False).decode()}
+    return {**_without_fields(attachment, "path", "sha256"), "content": encode_base64(data)}
 
 
 def load_hashed_message(body: str) -> Message:
@@ -297,7 +273,7 @@ def search_text_of(message: Message) -> str:
     for part in message["parts"]:
         for name in _SEARCHED.get(part["type"], ()):
             texts += _strings(part.get(name))
-    texts += [attachment["name"] for attachment in attachments_of(message) if "name" in attachment]
+    texts += [attachment["name"] for attachment in attachments_in(message) if "name" in attachment]
     return separate_words("\n".join(texts))
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .types import Attachment, Part
+    from .types import Attachment, Message, Part
 
 
 def attachments_of(part: Part) -> list[Attachment]:
@@ -29,6 +29,16 @@ def with_attachments(part: Part, change: Callable[[Any], Any]) -> Part:
     if part["type"] == "attachment" and "attachment" in part:
         return {**part, "attachment": change(part["attachment"])}
     return part
+
+
+def attachments_in(message: Message) -> list[Attachment]:
+    """Return the attachments of all parts of a message."""
+    return [attachment for part in message["parts"] for attachment in attachments_of(part)]
+
+
+def map_attachments(message: Message, change: Callable[[Any], Any]) -> Message:
+    """Return a message with each of its attachments changed."""
+    return {**message, "parts": [with_attachments(part, change) for part in message["parts"]]}
 
 
 def decode_base64(content: str, *, is_strict: bool = False) -> bytes:

@@ -150,11 +150,9 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
     Raises CreateError or OutputError.
     """
     from ...attachment import data_of
-    from ...records.attachments import attachments_of
+    from ...records.attachments import attachments_in
 
-    attachments = [
-        attachment for message in messages for part in message["parts"] for attachment in attachments_of(part)
-    ]
+    attachments = [attachment for message in messages for attachment in attachments_in(message)]
     paths = []
     for number, attachment in enumerate(attachments, 1):
         data = data_of(attachment)
