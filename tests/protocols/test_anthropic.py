@@ -368,6 +368,17 @@ class TestCalls:
             assert parts(*events)[0]["arguments"] == {"x": 2**64}
         assert b"18446744073709551616" in dumps(sent_back(begun, stop(0))[0])
 
+    def test_a_message_that_starts_with_its_blocks(self) -> None:
+        called = {"type": "tool_use", "id": "toolu_1", "name": "roll", "input": {"die": 1}, "caller": {"type": "code"}}
+        said = {"type": "text", "text": "Rolling."}
+        started = begin(content=[said, called], stop_reason="tool_use")
+        for events in ([started], [started, started]):  # some servers send the start twice
+            records = decode(sse(*events, {"type": "message_stop"}))
+            assert [part["type"] for part in whole(records)["parts"]] == ["text", "tool_call"]
+            assert whole(records)["parts"][1]["arguments"] == {"die": 1}
+            assert end(records)["finish_reason"] == "tool_calls"
+            assert end(records)["finish_reason_raw"] == "tool_use"
+
     def test_the_caller_is_kept(self) -> None:
         events = tool_use(0, "f", "a", "{}", caller={"type": "code_execution_20260120", "tool_id": "srvtoolu_1"})
         assert sent_back(*events)[0]["caller"] == {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}

@@ -9,6 +9,8 @@ Rules:
   has no part of its own, whole, under its own type.
 * Output only, so kept in details and never sent back: the usage object, stop_sequence,
   stop_details, context_management, and every other field of the message.
+* A message may start with blocks in it, whole, and with its stop_reason: so it does where
+  code that the server runs calls tools.
 * A message that starts again goes on with the first: what came is kept, a notice tells it.
 * An unknown event or delta says nothing.
 
@@ -107,10 +109,6 @@ class Reply:
     def take_body(self, body: Wire) -> list[Record]:
         """Return the records of a whole message."""
         self._start_message({"message": body})
-        for index, block in enumerate(objects_in(body.get("content"))):
-            self._start({"index": index, "content_block": block})
-            self._stop({"index": index})
-        self._take_delta(body)
         return self._draft.taken() + self.end()
 
     # ---- the message
@@ -119,16 +117,19 @@ class Reply:
         message = event.get("message")
         message = message if isinstance(message, dict) else {}
         identity = text_in(message.get("id"))
-        if self.is_begun and identity != self._id:
+        is_repeated = self.is_begun and identity == self._id
+        if self.is_begun and not is_repeated:
             self._draft.notice("restarted", "the server began its message again in the middle; what came is kept")
             self._open, self.plain = {}, {}
         self.is_begun = True
         self._id = self._draft.response_id = identity
         self._model = text_in(message.get("model")) or self._model
         self._take_usage(message.get("usage"))
-        self._details.update(said_in(message, _OF_MESSAGE))
-        self._take_container(message)
         self._draft.open()
+        for index, block in enumerate(() if is_repeated else objects_in(message.get("content"))):
+            self._start({"index": index, "content_block": block})
+            self._stop({"index": index})
+        self._take_delta(message)
 
     def _end_message(self, event: Wire) -> None:
         delta = event.get("delta")

@@ -225,6 +225,8 @@ class Messages(Builder):
         text, kind = part["text"], own.get("type")
         if not own:
             self.drop("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
+        elif kind == "thinking" and isinstance(own.get("thinking"), str):
+            turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":
             turn.blocks.append(overlay({"thinking": [{"type": "text", "text": text}]}, own))
         elif isinstance(kind, str):

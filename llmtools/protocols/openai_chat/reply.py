@@ -49,6 +49,15 @@ FINISH_REASONS = {
     "refusal": "refusal",
     "error": "error",
     "insufficient_system_resource": "error",
+    "sensitive": "content_filter",
+    "network_error": "error",
+    "abort": "error",
+    "repetition": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "MAX_TOKENS": "length",
+    "model_context_window_exceeded": "length",
 }
 """The vendors' words and ours; any other is `stop`."""
 
@@ -250,7 +259,9 @@ class Reply:
         self._begin_block("thinking", is_whole)
         is_new = "thinking" not in self._draft.places
         rest = {name: value for name, value in block.items() if name not in ("type", "thinking") and value is not None}
-        if isinstance(said, str) or any(piece.get("type") != "text" for piece in pieces):
+        if isinstance(said, str):
+            rest["thinking"] = ""  # its form, which the text fills
+        elif any(piece.get("type") != "text" for piece in pieces) or (is_whole and len(pieces) > 1):
             rest["thinking"] = said
         text = "".join([text_in(piece.get("text")) for piece in pieces])
         self._draft.say(

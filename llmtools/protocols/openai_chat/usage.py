@@ -3,11 +3,16 @@
 Rules:
 * input is all the model read, cached or not; output all it wrote, reasoning included.
 * Some vendors leave the reasoning out of completion_tokens (xAI, Gemini behind this
-  protocol): their total tells, or a count of reasoning beyond that of the completion.
-* Some leave the sound out of prompt_tokens (Mistral's Voxtral): the total tells.
+  protocol): their total counts it. A total that is the sum of the two counts says that the
+  completion includes the reasoning, even where the count of the reasoning is the larger
+  one (Qwen at OpenRouter, DeepSeek at Together). The Vercel gateway is the exception: its
+  total leaves the reasoning of Gemini out, its cost does not.
+* Some leave the sound out of prompt_tokens (Mistral's Voxtral): the total counts it.
 * details: cached, cache_write, reasoning, and audio where they are not 0.
 
-Recorded: xAI `68 + 185 reasoning, 470 in, total 723`; Gemini `12 out, 35 in, total 109`.
+Recorded: xAI `68 + 185 reasoning, 470 in, total 723`; Gemini `12 out, 35 in, total 109`;
+Qwen `16 out, of these 21 reasoning, 21 in, total 37`; Vercel `14 out, 43 reasoning, 40 in,
+total 54`, charged for 57 out; Voxtral `2 out, 16 in, total 393`.
 """
 
 from __future__ import annotations
@@ -51,10 +56,10 @@ def usage_of(usage: dict[str, Any]) -> Usage:
             details[name] = count
     reasoning = details.get("reasoning", 0)
     missing = total - read - wrote
-    if missing > 0 and details.get("audio_input") == missing:
+    if missing > 0 and ("prompt_audio_seconds" in usage or details.get("audio_input") == missing):
         read += missing
     elif missing > 0 and reasoning in (0, missing):
         wrote += missing
-    elif reasoning > wrote:
+    elif reasoning > wrote and (not total or "market_cost" in usage):  # the latter is Vercel's
         wrote += reasoning
     return {"input": read, "output": wrote, "details": details} if details else {"input": read, "output": wrote}
