@@ -1,4 +1,4 @@
-"""What is asked of a model beside the conversation."""
+"""The request that the user makes: the model and everything that goes beside the conversation."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `model` is the name that resolves again, `served_name` what the
-    provider calls it; `issuer` keys the provider_metadata that may be sent to it.
+    """What to ask of which model.
 
-    schema: a JSON Schema for the answer; tool_choice: auto, none, required or a tool's
-    name; reasoning: none, minimal, low, medium, high, xhigh or max; cache_prompt: have the
-    provider keep the conversation for the next turn; drop_unsupported: leave out what it does
-    not take; longest: the most tokens that the model writes, where that is known; quirks: what is
-    known of the server and the model, by name.
+    model: the name that resolves to this model again. served_name: the provider's name of the
+    model. issuer: the key of the provider_metadata that may be sent. options: by their common
+    or the vendor's own names. schema: the JSON Schema of the answer. tool_choice: auto, none,
+    required or the name of a tool. reasoning: none, minimal, low, medium, high, xhigh or max.
+    cache_prompt: ask the provider to keep the conversation for the next turn. drop_unsupported:
+    leave out attachments that the provider does not take. longest: the most tokens that the
+    model writes, None if not known. quirks: names of what is known of the server and the model.
 
         request = llmtools.Request("echo", reasoning="low")
         request.record()  # {"reasoning": "low"}
@@ -38,6 +39,6 @@ class Request:
     quirks: frozenset[str] = frozenset()
 
     def record(self) -> dict[str, Any]:
-        """Return what `start` says of the request: the fields that were given."""
+        """Return the field `request` of `start`: options, schema, tool_choice and reasoning, if given."""
         names = ("options", "schema", "tool_choice", "reasoning")
         return {name: value for name in names if (value := getattr(self, name))}

@@ -9,9 +9,9 @@ import pytest
 
 from llmtools import errors
 from llmtools.http.failure import (
+    error_message,
     error_of,
     failure_of,
-    message_of,
     rate_limits,
     request_id,
     retry_after,
@@ -48,7 +48,7 @@ MESSAGES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("body", "message"), MESSAGES)
 def test_the_message(body: Any, message: str | None) -> None:
-    assert message_of(body) == message
+    assert error_message(body) == message
     assert failure_of(body, 500).message == (message or "the provider answered with status 500")
 
 

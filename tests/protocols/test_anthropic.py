@@ -15,7 +15,7 @@ from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.protocols.anthropic.request import (
     MAX_TOKENS,
     Decoder,
-    closed,
+    close_objects,
     encode,
     error_of,
 )
@@ -312,7 +312,7 @@ class TestThinking:
         assert message["parts"] == [{"type": "reasoning", "text": "Hm"}]
         body = asked(user("q"), message, user("go on"))
         assert [block["text"] for block in body["messages"][0]["content"]] == ["q", "go on"]
-        assert body["notices"] == ["reasoning of a reply was not sent: it has no signature of this provider's"]
+        assert body["notices"] == ["reasoning of a reply was not sent: it has no signature of this provider"]
 
     def test_a_server_that_signs_nothing(self) -> None:
         message = assistant({"type": "reasoning", "text": "Hm"})
@@ -895,15 +895,15 @@ class TestRequest:
         schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object"}}}}
         body = asked(user("hi"), schema=schema, reasoning="low", options={"output_config": {"effort": "max"}})
         assert body["output_config"]["effort"] == "max"
-        assert body["output_config"]["format"] == {"type": "json_schema", "schema": closed(schema)}
-        assert closed(schema) == {
+        assert body["output_config"]["format"] == {"type": "json_schema", "schema": close_objects(schema)}
+        assert close_objects(schema) == {
             "type": "object",
             "properties": {
                 "a": {"type": "array", "items": {"type": "object", "additionalProperties": False}},
             },
             "additionalProperties": False,
         }
-        assert closed({"type": "object", "additionalProperties": True})["additionalProperties"] is True
+        assert close_objects({"type": "object", "additionalProperties": True})["additionalProperties"] is True
         body = asked(user("hi"), schema=schema, quirks=frozenset({"no_schema"}))
         assert "output_config" not in body
         assert len(body["notices"]) == 1

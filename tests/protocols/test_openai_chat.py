@@ -742,9 +742,9 @@ class TestErrors:
             (b"Internal Server Error", "Internal Server Error"),
             (b"data: {bad}\n\ndata: [DONE]\n\n", "not JSON"),
             (b'data: "text"\n\n', "text"),
-            (b"data: [DONE]\n\n", "no reply"),
-            (b'{"foo": 1}', "no reply"),
-            (b'{"choices": []}', "no reply"),
+            (b"data: [DONE]\n\n", "without a reply"),
+            (b'{"foo": 1}', "neither a reply nor an error"),
+            (b'{"choices": []}', "neither a reply nor an error"),
         ],
     )
     def test_garbage(self, data: bytes, said: str) -> None:
