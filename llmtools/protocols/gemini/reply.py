@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _CHUNK_FIELDS = frozenset(("candidates", "usageMetadata", "modelVersion", "responseId", "continuationToken"))
 _CANDIDATE_FIELDS = frozenset(
-    ("content", "finishReason", "index", "groundingMetadata", "logprobsResult", "citationMetadata")
+    ("content", "finishReason", "index", "groundingMetadata", "logprobsResult", "citationMetadata", "continuationToken")
 )
 _SERVER_RUN_FIELDS = {
     "executableCode": frozenset(("code", "language", "id")),
@@ -112,6 +112,7 @@ class Reply:
         for part in objects_of(content.get("parts")) if isinstance(content, dict) else ():
             self._take_part(part)
         self.finish = string_or_empty(candidate.get("finishReason")) or self.finish
+        self._token = string_or_empty(candidate.get("continuationToken")) or self._token
         self._details.update(other_fields(candidate, _CANDIDATE_FIELDS))
         if isinstance(candidate.get("groundingMetadata"), dict):
             self._grounding.update(other_fields(candidate["groundingMetadata"]))

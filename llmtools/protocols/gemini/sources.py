@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..json_fields import JsonObject
 
 _KINDS = ("web", "retrievedContext", "maps", "image")
-_SOURCE_FIELDS = (("uri", "url"), ("title", "title"), ("text", "cited_text"))
+_SOURCE_FIELDS = (("uri", "url"), ("sourceUri", "url"), ("title", "title"), ("text", "cited_text"))
 
 
 def _span(text: str, start: int, end: int, segment_text: str) -> tuple[int, int] | None:

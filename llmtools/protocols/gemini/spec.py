@@ -18,7 +18,7 @@ def _next_page(body: dict[str, Any]) -> dict[str, str]:
 
 _FILTERED = (
     *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
-    *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION"),
+    *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "ESCALATION", "PUP_LIMITED_DISABLED"),
 )
 _FAILED = (
     *("OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
@@ -49,6 +49,11 @@ SPEC = Spec(
             "labels",
             "toolConfig",
             "tools",
+            "modelArmorConfig",
+            "continuationToken",
+            "systemInstruction",
+            "outputConfig",
+            "modelConfig",
         ),
     ),
     key_header=("x-goog-api-key", ""),

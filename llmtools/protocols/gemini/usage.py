@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...records.types import Usage
     from ..json_fields import JsonObject
 
-_COUNTS = ("promptTokenCount", "candidatesTokenCount")
+_COUNTS = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
 
 
 def usage_of(usage: JsonObject) -> Usage | None:
