@@ -1,18 +1,16 @@
-"""Attachments: bytes to a part of a message and back.
+"""Attachments: from bytes and files to a part of a message, and back.
 
 Rules:
-* The type is found from the bytes, then from the name, never from the name alone where
-  the bytes say otherwise.
-* Bytes are inline (base64) unless a reference is asked for. A reference is a path with
-  the sha256 of what it held; a file that changed, or a path without its sha256, is
-  refused: a stream from elsewhere cannot make us upload a file its author has not read.
+* The bytes decide the type. The name decides only between types that the bytes allow.
+* Bytes are inline (base64), or the attachment is a reference: a path with the sha256 of the
+  file. A file that changed is refused, and a path without its sha256 too: a stream from another
+  machine cannot upload a file that its author has not read.
 """
 
 from __future__ import annotations
 
 import os
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 
 from .errors import InputError, NoInputError
 
@@ -66,13 +64,13 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # not just a character cut at the end
+        if error.start < len(head) - 3:  # more than a character that `head` cuts off
             return False
     return b"\0" not in head
 
 
 def type_by_name(name: str) -> str:
-    """Return the MIME type that the ending of a name or a URL stands for, "" for none."""
+    """Return the MIME type of the ending of a name or a URL, "" for an ending that is not known."""
     if not name:
         return ""
     import mimetypes
@@ -81,7 +79,7 @@ def type_by_name(name: str) -> str:
 
 
 def read_file(path: str) -> bytes:
-    """Return what a file holds. Raises NoInputError where it cannot be read."""
+    """Return the bytes of a file. Raises NoInputError for one that cannot be read."""
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -98,7 +96,7 @@ def _sha256(data: bytes) -> str:
 
 
 def from_bytes(data: bytes, *, name: str = "", mime: str | None = None) -> Attachment:
-    """Return an attachment that holds `data`."""
+    """Return an attachment with its bytes inline."""
     attachment: Attachment = {"type": mime or mime_type(data, name)}
     if name:
         attachment["name"] = os.path.basename(name)
@@ -109,7 +107,7 @@ def from_bytes(data: bytes, *, name: str = "", mime: str | None = None) -> Attac
 def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attachment:
     """Return an attachment of a file: inline, or with `ref` by its absolute path and sha256.
 
-    Raises NoInputError where it cannot be read.
+    Raises NoInputError for a file that cannot be read.
     """
     data = read_file(path)
     if not ref:
@@ -123,7 +121,7 @@ def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attac
 
 
 def text_from(data: bytes, source: str) -> str:
-    """Return bytes as text. Raises InputError where they are not UTF-8."""
+    """Return the text that UTF-8 bytes are. Raises InputError for other bytes."""
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -131,60 +129,53 @@ def text_from(data: bytes, source: str) -> str:
 
 
 def data_of(attachment: Attachment) -> bytes | None:
-    """Return the bytes of an attachment; None where they are not here (a URL, a vendor's file).
+    """Return the bytes of an attachment; None for a URL or a file of the vendor.
 
-    Raises InputError for content that is no base64, a path without its sha256, and a file
-    that does not match it; NoInputError for a file that is gone.
+    Raises InputError for content that is not base64, for a path without its sha256, and for a file
+    with another sha256; NoInputError for a file that cannot be read.
     """
     if "content" in attachment:
-        try:
-            return a2b_base64(attachment["content"], strict_mode=True)
-        except Base64Error as error:
-            raise InputError(f"attachment: content is not base64: {error}") from None
+        from .records.attachments import decode_base64
+
+        return decode_base64(attachment["content"], is_strict=True)
     if "path" not in attachment:
         return None
     path, sha256 = attachment["path"], attachment.get("sha256")
     if not sha256:
-        raise InputError(f"attachment: the path {path} comes without its sha256")
+        raise InputError(f"attachment: the path {path} has no sha256 beside it")
     data = read_file(path)
     if _sha256(data) != sha256:
-        raise InputError(f"attachment: {path} is not the file it was: its sha256 differs")
+        raise InputError(f"attachment: {path} has changed: its sha256 differs")
     return data
 
 
 def _with_file_bytes(attachment: Attachment, role: str) -> Attachment:
-    if role == "assistant" and "path" not in attachment:  # a model made it: it goes back as it came
+    if role == "assistant" and "path" not in attachment:  # the model wrote it: it goes back as it came
         return attachment
     data = data_of(attachment)
     if data is None or ("content" in attachment and attachment.get("type")):
         return attachment
-    kept = {name: value for name, value in attachment.items() if name not in ("path", "sha256")}
+    rest = {name: value for name, value in attachment.items() if name not in ("path", "sha256")}
     kind = attachment.get("type") or mime_type(data, attachment.get("name", ""))
-    return {**kept, "type": kind, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
+    return {**rest, "type": kind, "content": b2a_base64(data, newline=False).decode()}  # type: ignore[typeddict-item]
 
 
 def with_file_bytes(messages: list[Message]) -> list[Message]:
-    """Return messages as they can be sent: with the files that their attachments name in them,
-    each with its type.
+    """Return messages with the bytes of the files that their attachments name, each with its type.
 
-    Raises what `data_of` raises, which then names the message and the part.
+    Raises the errors of `data_of`, with the message and the part in front.
     """
-    found: list[Message] = []
+    from .records.attachments import with_attachments
+
+    filled: list[Message] = []
     for number, message in enumerate(messages, 1):
         parts: list[Part] = []
         role = message["role"]
         for part in message["parts"]:
             try:
-                if part["type"] == "attachment" and "attachment" in part:
-                    part = {**part, "attachment": _with_file_bytes(part["attachment"], role)}
-                elif part["type"] == "tool_result" and "attachments" in part:
-                    part = {
-                        **part,
-                        "attachments": [_with_file_bytes(attachment, role) for attachment in part["attachments"]],
-                    }
+                parts.append(with_attachments(part, lambda attachment: _with_file_bytes(attachment, role)))  # noqa: B023
             except (InputError, NoInputError) as error:
                 error.message = f"message {number} ({role}), part {len(parts) + 1}: {error.message}"
                 raise
-            parts.append(part)
-        found.append({**message, "parts": parts})
-    return found
+        filled.append({**message, "parts": parts})
+    return filled

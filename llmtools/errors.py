@@ -1,16 +1,16 @@
-"""What can go wrong, and the exit status that says so.
+"""The classes of failures, each with its exit status.
 
-    LlmToolsError                  1  a failure no other status names
+    LlmToolsError                  1  any other failure
     ├── RefusedError               1  the model refused
-    │   └── FilteredError          1  a content filter took the answer
-    ├── RoundLimitError            1  a tool loop used up its rounds
+    │   └── FilteredError          1  a content filter withheld the answer
+    ├── RoundLimitError            1  the tools reached their limit of rounds
     ├── UsageError                 2  wrong arguments
     ├── InputError                65  bad data on stdin or in a file
-    ├── RequestError              65  the provider calls the request wrong
+    ├── RequestError              65  the provider rejected the request
     │   └── ContextError          65  the conversation is too long for the model
-    ├── NoInputError              66  no input, or no reply in it
+    ├── NoInputError              66  the input is missing, or has no reply in it
     ├── UnavailableError          69  the provider cannot be reached or keeps failing
-    ├── InternalError             70  a bug of ours
+    ├── InternalError             70  a bug in llmtools
     ├── CreateError               73  an output file cannot be created
     ├── OutputError               74  reading or writing failed
     ├── TryLaterError             75  the same request may work later
@@ -18,14 +18,14 @@
     │   ├── OverloadedError       75
     │   ├── TimedOutError         75
     │   ├── TruncatedError        75  the answer was cut off
-    │   ├── PausedError           75  the provider paused and did not go on
+    │   ├── PausedError           75  the model paused and did not continue
     │   └── CancelledError        75  a signal ended it
-    ├── ProtocolError             76  the provider broke its protocol
-    ├── KeyRefusedError           77  the key was refused
-    │   └── QuotaError            77  the account has nothing left to spend
+    ├── ProtocolError             76  the provider's answer breaks its protocol
+    ├── KeyRefusedError           77  the provider refused the key
+    │   └── QuotaError            77  the account has no credit left
     └── ConfigError               78  bad configuration
-        ├── NoKeyError            78  no key was found
-        └── NoModelError          78  no model was named, or none has that name
+        ├── NoKeyError            78  the key was not found
+        └── NoModelError          78  the model is not named, or not known
 
 Each class has a `code` (the `code` of the `error` record it becomes) and an
 `exit_status`. The numbers above 64 are those of sysexits(3).
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NotRequired, TypedDict
 
     class ErrorRecord(TypedDict):
-        """Always fatal: for the response it stands in, or for the command that wrote it."""
+        """The end of a response, or of the command that wrote it."""
 
         type: Literal["error"]
         code: str
@@ -51,25 +51,26 @@ if TYPE_CHECKING:
 
 
 STATUSES = {
-    0: "Done. Also when the answer stopped at a length limit, with a notice.",
-    1: "The model refused or was filtered, a round limit was reached, or a failure no other status names.",
+    0: "Success. An answer that stopped at a length limit is one, with a notice.",
+    1: "The model refused or was filtered, the tools reached their limit of rounds, or another failure"
+    " without a status of its own.",
     2: "Usage: wrong arguments.",
-    65: "Bad input, or a request that the provider calls wrong.",
-    66: "No input, or no reply in it.",
+    65: "Bad input, or a request that the provider rejects.",
+    66: "The input is missing, or has no reply in it.",
     69: "The provider is unavailable, after retries.",
     70: "A bug in llmtools.",
     73: "An output file cannot be created.",
     74: "Input or output failed.",
     75: "Try again later: rate limit, overload, timeout, cut off, cancelled, paused.",
-    76: "The provider broke its protocol.",
-    77: "The key was refused, or the quota is spent.",
-    78: "No key, no such model, or bad configuration.",
+    76: "The provider's answer breaks its protocol.",
+    77: "The provider refused the key, or the quota is spent.",
+    78: "The key or the model is missing or not known, or the configuration is bad.",
 }
-"""Every exit status of every command; death by a signal is by the signal itself."""
+"""The exit statuses of all commands. A command that a signal ends dies of that signal."""
 
 
 class LlmToolsError(Exception):
-    """A failure with one line for people and an exit status for programs.
+    """A failure: a message of one line, and an exit status.
 
     `details` are further fields of the `error` record: `http_status` (int),
     `retryable` (bool), `retry_after` (seconds), `request_id` (str).
@@ -91,7 +92,7 @@ class LlmToolsError(Exception):
         self.details: dict[str, Any] = {name: value for name, value in details.items() if value is not None}
 
     def to_record(self) -> ErrorRecord:
-        """Return this failure as the `error` record that stands for it in a stream."""
+        """Return the `error` record of this failure."""
         record: ErrorRecord = {
             "type": "error",
             "code": self.code,
@@ -120,7 +121,7 @@ class UsageError(LlmToolsError):
 
 
 class InputError(LlmToolsError):
-    """Data that is no stream: `line` counts from 1, `source` names where it stands."""
+    """Data that is not a stream. `line` counts from 1; `source` is the name of the input."""
 
     code = "input"
     exit_status = 65
@@ -220,21 +221,21 @@ class NoModelError(ConfigError):
     code = "no_model"
 
 
-def classes() -> dict[str, type[LlmToolsError]]:
-    """Return every class of the tree by its code."""
-    found: dict[str, type[LlmToolsError]] = {}
+def error_classes() -> dict[str, type[LlmToolsError]]:
+    """Return the classes of failures by their codes."""
+    by_code: dict[str, type[LlmToolsError]] = {}
     rest: list[type[LlmToolsError]] = [LlmToolsError]
     while rest:
         cls = rest.pop()
-        found[cls.code] = cls
+        by_code[cls.code] = cls
         rest += cls.__subclasses__()
-    return found
+    return by_code
 
 
 def from_record(record: ErrorRecord) -> LlmToolsError:
-    """Return the exception that an `error` record stands for: the class of its code,
-    with the record's own exit status."""
-    cls = classes().get(record["code"], LlmToolsError)
+    """Return the exception of an `error` record: of the class of its code, with the exit status
+    of the record."""
+    cls = error_classes().get(record["code"], LlmToolsError)
     details = {k: v for k, v in record.items() if k in ("http_status", "retryable", "retry_after", "request_id")}
     error = cls.__new__(cls)
     LlmToolsError.__init__(error, record["message"], code=record["code"], **details)

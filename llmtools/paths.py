@@ -1,9 +1,9 @@
-"""Where things are kept: the directories of the platform, and how a file is put there.
+"""The directories of llmtools, and how a file is written into them.
 
 Rules:
-* LLMTOOLS_CONFIG names another configuration, LLMTOOLS_DATA another directory for data.
-* Files are created with 0600, directories with 0700, from the first byte.
-* A file is there whole or not at all; who changes one holds the lock of its directory.
+* LLMTOOLS_CONFIG is the path of another configuration, LLMTOOLS_DATA of another data directory.
+* A new file has the mode 0600 and a new directory 0700, from the start.
+* A file appears whole or not at all. A process locks the directory before it changes a file.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILE = "LLMTOOLS_CONFIG"
-DATA = "LLMTOOLS_DATA"
+CONFIG_VARIABLE = "LLMTOOLS_CONFIG"
+DATA_VARIABLE = "LLMTOOLS_DATA"
 
 
 def _folder(kind: str) -> Path:
@@ -29,33 +29,33 @@ def _folder(kind: str) -> Path:
 
 
 def config_file() -> Path:
-    """Return where the configuration is, be it there or not."""
+    """Return the path of the configuration, which may not exist."""
     from pathlib import Path
 
-    named = os.environ.get(FILE)
+    named = os.environ.get(CONFIG_VARIABLE)
     return Path(os.path.expanduser(named)) if named else _folder("config") / "config.toml"
 
 
 def data_folder() -> Path:
-    """Return where data is kept."""
+    """Return the directory of the data: the log, and the prices."""
     from pathlib import Path
 
-    named = os.environ.get(DATA)
+    named = os.environ.get(DATA_VARIABLE)
     return Path(os.path.expanduser(named)) if named else _folder("data")
 
 
 def cache_folder() -> Path:
-    """Return where what can be had again is kept."""
+    """Return the directory of what can be downloaded again."""
     return _folder("cache")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make a directory where there is none, and hold its lock: one process after the other."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Create a directory that does not exist, and hold its lock. Raises CreateError."""
     import fcntl
 
     try:
-        _make(folder)
+        _make_folder(folder)
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise CreateError(f"{error.filename}: {error.strerror}") from None
@@ -66,7 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     for part in (*reversed(folder.parents), folder):
         if not part.is_dir():
             try:
@@ -77,10 +77,10 @@ def _make(folder: Path) -> None:
 
 
 class WholeFile:
-    """A file that appears, whole, when it is committed: until then it has another name in the same
+    """A file that appears when it is committed, whole. Until then it has another name in the same
     directory. Raises OSError.
 
-    mode: of a new file, less the umask. A file that is there keeps the mode that it has.
+    mode: the mode of a new file, less the umask. A file that is replaced passes on its mode.
     """
 
     def __init__(self, path: str | Path, mode: int = 0o600) -> None:
@@ -99,7 +99,7 @@ class WholeFile:
             view = view[os.write(self._descriptor, view) :]
 
     def commit(self) -> None:
-        """Put the file in its place, in one step."""
+        """Give the file its name, in one step."""
         try:
             os.fsync(self._descriptor)
             os.replace(self.temporary, self.path)
@@ -109,18 +109,18 @@ class WholeFile:
         os.close(self._descriptor)
 
     def discard(self) -> None:
-        """Remove what was written; what is at the path stays."""
+        """Delete what was written. A file that has the path already stays as it is."""
         os.close(self._descriptor)
         os.unlink(self.temporary)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Put a file in its place in one step: with the mode of what was there, else 0600.
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file in one step: with the mode of the file that it replaces, else 0600.
 
     Raises CreateError.
     """
     try:
-        _make(path.parent)
+        _make_folder(path.parent)
         file = WholeFile(path)
         try:
             file.write(data)

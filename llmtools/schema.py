@@ -1,11 +1,11 @@
-"""Schemas for answers: the short form, and the check of what came.
+"""JSON Schemas of answers: the short form, and the check of an answer.
 
-The short form, as `llm` has it: fields separated by commas (or, where a newline is in it, by
-newlines), each `NAME [TYPE] [: DESCRIPTION]`, TYPE one of str, int, float, bool; all required.
+The short form is that of `llm`: fields separated by commas, or by newlines if the text has one.
+A field is `NAME [TYPE] [: DESCRIPTION]`, TYPE one of str, int, float, bool. All are required.
 
     name, age int, bio: one line
 
-`check` knows the keywords that vendors take in structured output; others it passes over.
+`check` knows the keywords that vendors accept for structured output, and skips others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 
 from .errors import InputError, NoInputError, UsageError
-from .records.jsonl import Number, loads
+from .records.jsonl import Number, is_same, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,26 +24,26 @@ _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean
 _FIELD = re.compile(r"\s*(?P<name>[^\s:,]+)(?:\s+(?P<type>[a-z]+))?\s*(?::\s*(?P<description>.*?))?\s*", re.DOTALL)
 
 
-def from_text(text: str) -> dict[str, Any]:
-    """Return the schema that a text means: JSON, the name of a file of JSON, or the short form.
+def schema_from_text(text: str) -> dict[str, Any]:
+    """Return the schema of a text: JSON, the name of a JSON file, or the short form.
 
     Raises UsageError or NoInputError.
     """
     if text.lstrip().startswith("{"):
         return _object(text, "the schema")
     if text.endswith(".json"):
-        return _object(_read(text), text)
-    return from_short(text)
+        return _object(_read_text(text), text)
+    return schema_from_short_form(text)
 
 
-def _read(path: str) -> str:
+def _read_text(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
         raise NoInputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: no JSON Schema, not even text") from None
+        raise UsageError(f"{path}: not a JSON Schema: not UTF-8 text") from None
 
 
 def _object(text: str, source: str) -> dict[str, Any]:
@@ -52,12 +52,12 @@ def _object(text: str, source: str) -> dict[str, Any]:
     except InputError as error:
         raise UsageError(f"{source}: {error.message}") from None
     if type(schema) is not dict:
-        raise UsageError(f"{source}: a JSON Schema is an object")
+        raise UsageError(f"{source}: not a JSON Schema: not an object")
     return schema
 
 
-def from_short(text: str) -> dict[str, Any]:
-    """Return the schema that the short form means. Raises UsageError."""
+def schema_from_short_form(text: str) -> dict[str, Any]:
+    """Return the schema of a text in the short form. Raises UsageError."""
     properties: dict[str, Any] = {}
     for field in text.split("\n" if "\n" in text.strip() else ","):
         if not field.strip():
@@ -65,12 +65,12 @@ def from_short(text: str) -> dict[str, Any]:
         match = _FIELD.fullmatch(field)
         kind = (match["type"] or "str") if match else ""
         if not match or kind not in _TYPES:
-            raise UsageError(f"--schema: {field.strip()!r} is no NAME [str|int|float|bool] [: DESCRIPTION]")
+            raise UsageError(f"--schema: {field.strip()!r} is not NAME [str|int|float|bool] [: DESCRIPTION]")
         properties[match["name"]] = {"type": _TYPES[kind]}
         if match["description"]:
             properties[match["name"]]["description"] = match["description"]
     if not properties:
-        raise UsageError("--schema: names no field")
+        raise UsageError("--schema: it has no field")
     return {
         "type": "object",
         "properties": properties,
@@ -79,8 +79,8 @@ def from_short(text: str) -> dict[str, Any]:
     }
 
 
-def many(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an object whose `items` is a list of what `schema` describes."""
+def schema_of_list(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object whose `items` is a list of values of `schema`."""
     return {
         "type": "object",
         "properties": {"items": {"type": "array", "items": schema}},
@@ -89,8 +89,8 @@ def many(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def parsed(text: str, schema: dict[str, Any]) -> Any:
-    """Return the JSON value that an answer is, held against its schema. Raises InputError."""
+def parse_answer(text: str, schema: dict[str, Any]) -> Any:
+    """Return the JSON value of an answer. Raises InputError for one that does not fit its schema."""
     try:
         value = loads(text)
     except InputError as error:
@@ -98,7 +98,7 @@ def parsed(text: str, schema: dict[str, Any]) -> Any:
     try:
         check(value, schema, schema, "the answer")
     except (TypeError, AttributeError, RecursionError):
-        raise InputError("the answer: its schema is none that can be checked") from None
+        raise InputError("the answer cannot be checked: its schema is not valid") from None
     return value
 
 
@@ -129,27 +129,27 @@ _LENGTHS = {
 
 
 def check(value: Any, schema: Any, root: dict[str, Any], place: str) -> None:
-    """Refuse a value that its schema does not describe; `root` is where $ref looks.
+    """Check a value against its schema; `root` is the schema that a $ref points into.
 
-    Raises InputError with the place of what is wrong.
+    Raises InputError with the place of the first error.
     """
     if schema is False:
-        raise InputError(f"{place}: nothing may stand here")
+        raise InputError(f"{place}: must be absent")
     if type(schema) is not dict:
         return
     if isinstance(schema.get("$ref"), str):
-        check(value, _resolved(schema["$ref"], root), root, place)
+        check(value, _resolve_ref(schema["$ref"], root), root, place)
     _check_kind(value, schema, place)
     _check_bounds(value, schema, place)
     _check_choices(value, schema, root, place)
     if isinstance(value, dict):
-        _check_object(value, schema, root, place)
+        _check_members(value, schema, root, place)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             check(item, schema.get("items", True), root, f"{place}[{index}]")
 
 
-def _resolved(reference: str, root: dict[str, Any]) -> Any:
+def _resolve_ref(reference: str, root: dict[str, Any]) -> Any:
     target: Any = root
     for name in reference.removeprefix("#").split("/")[1:]:
         target = target.get(name.replace("~1", "/").replace("~0", "~"), True) if isinstance(target, dict) else True
@@ -161,30 +161,26 @@ def _check_kind(value: Any, schema: dict[str, Any], place: str) -> None:
     names = [kinds] if isinstance(kinds, str) else kinds or []
     if names and not any(_KINDS.get(name, lambda _: True)(value) for name in names):
         raise InputError(f"{place}: must be of type {' or '.join(names)}")
-    if "enum" in schema and not any(_is_same(value, choice) for choice in schema["enum"]):
+    if "enum" in schema and not any(is_same(value, choice) for choice in schema["enum"]):
         raise InputError(f"{place}: must be one of the enumerated values")
-    if "const" in schema and not _is_same(value, schema["const"]):
-        raise InputError(f"{place}: must be the constant that is named")
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    if "const" in schema and not is_same(value, schema["const"]):
+        raise InputError(f"{place}: must be the constant of the schema")
 
 
 def _check_bounds(value: Any, schema: dict[str, Any], place: str) -> None:
     if _KINDS["number"](value):
         for name, holds in _BOUNDS.items():
             if name in schema and not holds(value, schema[name]):
-                raise InputError(f"{place}: breaks {name} {schema[name]}")
+                raise InputError(f"{place}: does not keep to {name} {schema[name]}")
     for name, (kind, holds_length) in _LENGTHS.items():
         if name in schema and isinstance(value, kind) and not holds_length(len(value), schema[name]):
-            raise InputError(f"{place}: breaks {name} {schema[name]}")
+            raise InputError(f"{place}: does not keep to {name} {schema[name]}")
     if isinstance(value, str) and "pattern" in schema and not _matches(schema["pattern"], value):
         raise InputError(f"{place}: does not match {schema['pattern']}")
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Return whether a text matches; a pattern that Python has no word for (`\\p{L}`) is passed over."""
+    """Return whether a text matches. A pattern that Python does not know (`\\p{L}`) matches."""
     try:
         return bool(re.search(pattern, text))
     except re.error:
@@ -196,7 +192,7 @@ def _check_choices(value: Any, schema: dict[str, Any], root: dict[str, Any], pla
         check(value, one, root, place)
     for name in ("anyOf", "oneOf"):
         if name in schema and not any(_holds(value, one, root, place) for one in schema[name]):
-            raise InputError(f"{place}: fits none of {name}")
+            raise InputError(f"{place}: fits no schema of {name}")
 
 
 def _holds(value: Any, schema: Any, root: dict[str, Any], place: str) -> bool:
@@ -207,7 +203,7 @@ def _holds(value: Any, schema: Any, root: dict[str, Any], place: str) -> bool:
     return True
 
 
-def _check_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
+def _check_members(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
     properties = schema.get("properties", {})
     for name in schema.get("required", ()):
         if name not in value:
@@ -217,16 +213,16 @@ def _check_object(value: dict[str, Any], schema: dict[str, Any], root: dict[str,
 
 
 def is_strict(schema: Any) -> bool:
-    """Return whether a JSON Schema can be asked for strictly: every object in it requires
-    all its properties and allows no others."""
+    """Return whether a JSON Schema fits a vendor's strict mode: every object in it requires all its
+    properties and forbids others."""
     pending = [schema]
     while pending:
         item = pending.pop()
         if isinstance(item, list):
             pending += item
         elif isinstance(item, dict):
-            said = item.get("properties")
-            properties = said if isinstance(said, dict) else {}
+            properties = item.get("properties")
+            properties = properties if isinstance(properties, dict) else {}
             if item.get("type") == "object" or "properties" in item:
                 required = item.get("required", [])
                 if item.get("additionalProperties") is not False or not isinstance(required, list):

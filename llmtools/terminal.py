@@ -1,8 +1,8 @@
-"""What a terminal may be shown: control characters made visible, and colour.
+"""Text for a terminal: visible control characters, and colour.
 
 Rules:
-* `visible` leaves newline and tab alone and shows every other C0 and C1 character, DEL
-  and the bidirectional controls as a symbol, so that no text can drive the terminal.
+* `visible` shows every C0 and C1 character but newline and tab, DEL and the bidirectional
+  controls as symbols: a text cannot control the terminal.
 * Colour follows --color, then NO_COLOR, FORCE_COLOR and TERM=dumb, then whether the
   descriptor is a terminal.
 """
@@ -27,7 +27,7 @@ def visible(text: str) -> str:
     return text.translate(_SYMBOLS)
 
 
-def colour_wanted(when: str, is_terminal: bool) -> bool:
+def wants_colour(when: str, is_terminal: bool) -> bool:
     """Return whether to write colour: `when` is auto, always or never (--color)."""
     if when != "auto":
         return when == "always"
@@ -38,6 +38,6 @@ def colour_wanted(when: str, is_terminal: bool) -> bool:
     return is_terminal and os.environ.get("TERM") != "dumb"
 
 
-def painted(text: str, colour: str, wanted: bool) -> str:
-    """Return `text` in a colour (an SGR number), or as it is."""
-    return f"\x1b[{colour}m{text}\x1b[0m" if wanted and text else text
+def paint(text: str, colour: str, is_wanted: bool) -> str:
+    """Return `text` in a colour (an SGR number) if that is wanted."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if is_wanted and text else text

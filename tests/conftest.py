@@ -7,6 +7,18 @@ import pytest
 
 from support.harness import Shell
 from support.large import SIZE
+from support.paths import TESTS
+from support.signals import make_fresh
+
+make_fresh()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that run the commands: tests/run --fast leaves them out."""
+    for item in items:
+        if "shell" in getattr(item, "fixturenames", ()) or item.path.is_relative_to(TESTS / "pipes"):
+            item.add_marker(pytest.mark.process)
 
 
 @pytest.fixture

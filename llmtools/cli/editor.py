@@ -1,4 +1,4 @@
-"""$EDITOR on the terminal, whatever stdin and stdout are."""
+"""The user's editor on the terminal, whatever stdin and stdout are."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..attachment import text_from
 from ..errors import LlmToolsError, UsageError
 
 
-def edited(text: str) -> str:
-    """Return `text` as the user leaves it in $VISUAL or $EDITOR (vi), opened on /dev/tty.
+def edit_text(text: str) -> str:
+    """Let the user edit `text` on /dev/tty, in $VISUAL, $EDITOR or vi; return the new text.
 
-    Raises UsageError where there is no terminal, LlmToolsError where the editor fails.
+    Raises UsageError without a terminal, LlmToolsError where the editor fails.
     """
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:
@@ -26,12 +26,12 @@ def edited(text: str) -> str:
         with open(path, "wb") as file:
             file.write(text.encode())
         try:
-            done = subprocess.run([*shlex.split(editor), path], stdin=terminal, stdout=terminal, check=False)
+            process = subprocess.run([*shlex.split(editor), path], stdin=terminal, stdout=terminal, check=False)
         except OSError as error:
             raise LlmToolsError(f"{editor}: {error.strerror}") from None
         finally:
             os.close(terminal)
-        if done.returncode:
-            raise LlmToolsError(f"{editor} ended with status {done.returncode}: nothing is sent")
+        if process.returncode:
+            raise LlmToolsError(f"{editor} ended with status {process.returncode}")
         with open(path, "rb") as file:
             return text_from(file.read(), "the edited text").rstrip("\n")

@@ -1,4 +1,4 @@
-"""llm-keys: keeps API keys in the system keyring, and says where a key would come from."""
+"""llm-keys: stores API keys in the system keyring, and reports where a key would come from."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..providers import keychain, keys, resolve
 from ..providers.address import address, is_own
 from ..providers.config import read
 from .main import main
-from .options import Command, shared
-from .process import WAIT, Process
+from .options import Command, shared_options
+from .process import STDIN_WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ llm-keys list
 """
 ACTIONS = ("set", "list", "rm", "which")
 PLAIN = ("keyrings.alt.file.PlaintextKeyring",)
-"""Backends that encrypt nothing."""
+"""Backends that do not encrypt."""
 
 
-class Keeper:
+class KeyCommands:
     """The run of one llm-keys."""
 
     def __init__(self, process: Process, config: Config) -> None:
@@ -43,7 +43,7 @@ class Keeper:
         self.process.say("waiting for the keyring, which may want to be unlocked (Ctrl-C ends this)")
 
     def _ask(self, function: Callable[..., Any], *arguments: str) -> Any:
-        """Have the keyring do something; a person at the terminal gets time to unlock it."""
+        """Call a function of the keyring; a person at the terminal gets time to unlock it."""
         waiting = self._waiting if self.process.is_terminal(2) else None
         try:
             with self.process.interruptible():
@@ -52,9 +52,9 @@ class Keeper:
             raise NoKeyError(f"{error}; a variable, key_command or --key-file does without it") from None
 
     def set(self, name: str) -> None:
-        """Read a key and keep it."""
+        """Read a key and store it."""
         provider = resolve.provider(name, self.config)
-        key = keys.secret_of(self._typed(name), "stdin")
+        key = keys.secret_of(self._read_key(name), "stdin")
         backend = self._ask(keychain.put, name, key.reveal())
         if backend in PLAIN:
             self.process.say(f"kept, but not encrypted: {backend} writes it to a file")
@@ -64,13 +64,13 @@ class Keeper:
         if before and not self.process.quiet:
             self.process.say(f"{before[0]} is set, and comes first")
 
-    def _typed(self, name: str) -> str:
-        """Return the key that a person types, unseen, or that stdin holds."""
+    def _read_key(self, name: str) -> str:
+        """Return the key that a person types, unseen, or that stdin has."""
         kind = self.process.stdin_kind()
         if kind == "none":
             raise click.UsageError("no key on stdin: pipe it in, or type it at a terminal")
         if kind == "stream":
-            data = b"".join(self.process.chunks(WAIT))
+            data = b"".join(self.process.chunks(STDIN_WAIT))
             try:
                 return data.decode()
             except UnicodeDecodeError:
@@ -84,14 +84,14 @@ class Keeper:
                 return ""
 
     def rm(self, name: str) -> None:
-        """Take a key out of the keyring."""
+        """Remove a key from the keyring."""
         if name not in keychain.names():
             resolve.provider(name, self.config)
         if not self._ask(keychain.remove, name):
             raise NoKeyError(f"the keyring has no key for {name}")
 
     def names(self) -> None:
-        """Write the names under which keys are kept."""
+        """Write the names of the stored keys."""
         self._write(keychain.names())
 
     def which(self, name: str | None) -> None:
@@ -115,7 +115,7 @@ class Keeper:
         provider, settings = resolve.provider(name, self.config), self.config.providers.get(name, {})
         try:
             is_here = is_own(provider, address(name, provider, settings, "")[0])
-        except ConfigError:  # an address that is not settled is not this machine's
+        except ConfigError:  # an address that is not configured is not this machine
             is_here = False
         waiting = self._waiting if self.process.is_terminal(2) else None
         with self.process.interruptible():
@@ -135,7 +135,7 @@ class Keeper:
 )
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.argument("provider", required=False)
-@shared
+@shared_options
 @click.pass_context
 def command(ctx: click.Context, /, action: str, provider: str | None, color: str) -> None:
     """Keep the API keys of providers in the system keyring.
@@ -150,9 +150,9 @@ def command(ctx: click.Context, /, action: str, provider: str | None, color: str
     if action == "list" and provider is not None:
         raise click.UsageError("list takes no provider")
     if action in ("set", "rm") and provider is None:
-        raise click.UsageError(f"{action}: which provider?")
+        raise click.UsageError(f"{action} needs a PROVIDER")
     process.check_stdout()
-    keeper = Keeper(process, read())
+    keeper = KeyCommands(process, read())
     if action == "list":
         keeper.names()
     elif action == "which":

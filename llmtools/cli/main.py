@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from ..errors import InternalError, LlmToolsError, OutputError, UsageError
+from ..errors import CancelledError, InternalError, LlmToolsError, OutputError, UsageError
 from .process import Process, StreamFailure, Stuck
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ def main(command: click.Command, *, writes_records: bool) -> NoReturn:
     except BrokenPipeError:
         process.die(signal.SIGPIPE)
     except Stuck:
-        status = 75
+        status = CancelledError.exit_status
     if process.signal is not None:
         process.die(process.signal)
     os._exit(status)
@@ -48,7 +48,7 @@ def _run(command: click.Command, process: Process) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        return _fail(process, error if isinstance(error, LlmToolsError) else _translated(error, process.name))
+        return _fail(process, error if isinstance(error, LlmToolsError) else _error_for(error, process.name))
 
 
 def _arguments() -> list[str]:
@@ -61,13 +61,13 @@ def _arguments() -> list[str]:
     return sys.argv[1:]
 
 
-def _translated(error: Exception, name: str) -> LlmToolsError:
-    """Return the error that an exception of click's or of the system, or a bug, stands for."""
+def _error_for(error: Exception, name: str) -> LlmToolsError:
+    """Return the error for an exception of click or of the system; any other is a bug (70)."""
     import click
 
     if isinstance(error, click.ClickException):
         dashed = isinstance(error, click.NoSuchOption)
-        advice = "a text that begins with - goes after --" if dashed else f"{name} --help says more"
+        advice = "put a text that begins with - after --" if dashed else f"see {name} --help"
         return UsageError(f"{error.format_message().rstrip('.')} ({advice})")
     if isinstance(error, OSError):
         return OutputError(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
@@ -77,7 +77,7 @@ def _translated(error: Exception, name: str) -> LlmToolsError:
 
 
 def _fail(process: Process, error: LlmToolsError) -> int:
-    """Tell of an error on stderr and, where records are written, on stdout; return the exit status."""
+    """Report an error on stderr and, if the command writes records, on stdout; return the exit status."""
     process.say(error.message)
     if process.writes_records and not process.is_terminal(1) and not isinstance(error, OutputError):
         process.write_error(error)

@@ -1,4 +1,4 @@
-"""llm-models: lists the models that can be had, sets the default and the aliases."""
+"""llm-models: lists the available models, sets the default and the aliases."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 import click
 
 from ..errors import NoKeyError, NoModelError
+from ..protocols.request import is_built_in
 from ..providers import resolve
 from ..providers.address import address
 from ..providers.config import Config, put, read
 from ..providers.lists import listings
-from ..providers.names import is_built_in, near, perhaps
+from ..providers.names import near, perhaps
 from ..providers.prices import priced
 from ..records.jsonl import dumps
-from ..terminal import visible
 from .main import main
-from .options import Command, flag, shared
+from .options import Command, flag, option, shared_options
 from .process import Process
 
 TYPE_CHECKING = False
@@ -35,24 +35,24 @@ llm-models alias fast groq/llama-3.3-70b-versatile
 """
 ACTIONS = ("list", "show", "default", "alias")
 COLUMNS = ("context", "max_output", "input", "output")
-"""What -l shows beside the name: counts of tokens, and dollars a million of them."""
+"""What -l shows beside the name: numbers of tokens, and dollars per million tokens."""
 
 
-class Words(click.Choice[str]):
-    """The words of the command: the first may be an action, which completions offer."""
+class WordType(click.Choice[str]):
+    """The words of the command. The first may be an action, which completions offer."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take any word."""
         return str(value)
 
 
-class Catalogue:
+class ModelsCommand:
     """The run of one llm-models."""
 
-    def __init__(self, process: Process, config: Config, given: dict[str, Any]) -> None:
+    def __init__(self, process: Process, config: Config, options: dict[str, Any]) -> None:
         self.process = process
         self.config = config
-        self.given = given
+        self.options = options
 
     # The lists
 
@@ -75,9 +75,9 @@ class Catalogue:
         return failures[0].exit_status if failures and named else 0
 
     def _lists(self, names: list[str]) -> list[Listing]:
-        """Return the lists of providers, and tell of each that failed."""
+        """Return the lists of providers, and report each that failed."""
         with self.process.interruptible():
-            lists = listings(self.config, names, refresh=self.given["refresh"], limit=self.given["timeout"])
+            lists = listings(self.config, names, refresh=self.options["refresh"], limit=self.options["timeout"])
         for listing in lists:
             if listing.failure is not None:
                 day = time.strftime("%Y-%m-%d", time.localtime(listing.fetched))
@@ -87,27 +87,23 @@ class Catalogue:
         return lists
 
     def _is_wanted(self, model: Model, words: tuple[str, ...]) -> bool:
-        if model.get("chat") is False and not self.given["all"]:
+        if model.get("chat") is False and not self.options["all"]:
             return False
         text = f"{model['name']} {model.get('title', '')}".lower()
         return all(word.lower() in text for word in words)
 
     def _write(self, models: list[Model]) -> None:
-        if self.given["json"]:
+        if self.options["json"]:
             return self.process.write_lines([dumps(priced(model)) for model in models])
-        rows = [[self._shown(str(model["name"]))] for model in models]
-        if self.given["long"]:
+        rows = [[" ".join(str(model["name"]).splitlines())] for model in models]
+        if self.options["long"]:
             rows = [[row[0], *_columns(priced(model))] for row, model in zip(rows, models, strict=True)]
             rows = [["MODEL", *(column.upper() for column in COLUMNS)], *rows]
             wide = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
             rows = [
                 [row[0].ljust(wide[0]), *(cell.rjust(wide[i + 1]) for i, cell in enumerate(row[1:]))] for row in rows
             ]
-        self.process.write_lines(["  ".join(row).rstrip().encode() for row in rows])
-
-    def _shown(self, text: str) -> str:
-        text = " ".join(text.splitlines())
-        return visible(text) if self.process.is_terminal(1) else text
+        self.process.write_lines([self.process.visible("  ".join(row).rstrip()) for row in rows])
 
     # One model
 
@@ -115,7 +111,7 @@ class Catalogue:
         """Write what is known of a model."""
         meant = resolve.alias(name, self.config)
         if is_built_in(meant):
-            return self._tell({"name": meant, "provider": meant.partition("/")[0]})
+            return self._write_fields({"name": meant, "provider": meant.partition("/")[0]})
         provider, model = resolve.split(name, self.config)
         said = resolve.provider(provider, self.config)
         base_url = address(provider, said, self.config.providers.get(provider, {}), model)[0]
@@ -127,10 +123,10 @@ class Catalogue:
             known["aliases"] = aliases
         if options := resolve.options(str(known["name"]), self.config):
             known["options"] = options
-        self._tell(known)
+        self._write_fields(known)
 
-    def _tell(self, known: Model) -> None:
-        if self.given["json"]:
+    def _write_fields(self, known: Model) -> None:
+        if self.options["json"]:
             return self.process.write_lines([dumps(known)])
         lines = []
         for name, value in known.items():
@@ -138,16 +134,16 @@ class Catalogue:
                 lines += [f"{name}.{key}: {_text(item)}" for key, item in value.items()]
             else:
                 lines.append(f"{name}: {_text(value)}")
-        self.process.write_lines([self._shown(line).encode() for line in lines])
+        self.process.write_lines([self.process.visible(" ".join(line.splitlines())) for line in lines])
 
     # Settings
 
     def default(self, name: str | None) -> None:
         """Write the default model, or set it."""
-        if self.given["rm"]:
+        if self.options["rm"]:
             return put(("default_model",), None)
         if name is not None:
-            self._must_be(name)
+            self._check_model(name)
             return put(("default_model",), name)
         found = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
         if not found:
@@ -155,21 +151,21 @@ class Catalogue:
         self.process.write_lines([found.encode()])
 
     def alias(self, name: str | None, model: str | None) -> None:
-        """Write the aliases or one of them, or set or take one away."""
+        """Write the aliases or one of them; set or remove one."""
         aliases = self.config.aliases
         if name is None:
             return self.process.write_lines([f"{alias}\t{aliases[alias]}".encode() for alias in sorted(aliases)])
         if model is not None:
-            self._must_be(model, Config(self.config.path, aliases={**aliases, name: model}))
+            self._check_model(model, Config(self.config.path, aliases={**aliases, name: model}))
             return put(("aliases", name), model)
         if name not in aliases:
             raise NoModelError(f"no alias is named {name!r}{perhaps(near(name, aliases), ': ')}")
-        if self.given["rm"]:
+        if self.options["rm"]:
             return put(("aliases", name), None)
         self.process.write_lines([aliases[name].encode()])
 
-    def _must_be(self, model: str, config: Config | None = None) -> None:
-        """Refuse a name that means nothing, and an alias that leads back to itself."""
+    def _check_model(self, model: str, config: Config | None = None) -> None:
+        """Refuse a name that is not known, and an alias that leads back to itself."""
         if config is not None:
             resolve.alias(model, config)
         if not is_built_in(resolve.alias(model, self.config)):
@@ -177,7 +173,7 @@ class Catalogue:
 
 
 def _entry(listed: list[Model], provider: str, model: str) -> Model:
-    """Return the entry of a model in its provider's list. Raises NoModelError where the list has none."""
+    """Return the entry of a model in its provider's list. Raises NoModelError for a model that the list lacks."""
     found = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
     if listed and not found:
         meant = near(model, [str(entry["id"]) for entry in listed])
@@ -203,22 +199,22 @@ def _text(value: Any) -> str:
     short_help="List models, set aliases and the default",
     context_settings={"max_content_width": 100},
 )
-@click.argument("words", nargs=-1, type=Words(ACTIONS), metavar="[ACTION] [WORD]...")
-@flag("--refresh", help="Ask every provider again: lists are kept for a day.")
-@flag("--json", help="Write all that is known as JSON Lines.")
-@flag("-l", "--long", help="Show context, longest output, and prices in dollars a million tokens.")
-@flag("-a", "--all", help="List also the models that hold no conversations.")
-@flag("--rm", help="Take the default or the alias away.")
-@click.option(
+@click.argument("words", nargs=-1, type=WordType(ACTIONS), metavar="[ACTION] [WORD]...")
+@flag("--refresh", help="Request every list again (lists are stored for a day).")
+@flag("--json", help="Write everything that is known as JSON Lines.")
+@flag("-l", "--long", help="Show also context, longest output, and prices in dollars per million tokens.")
+@flag("-a", "--all", help="List also models that are not for conversations.")
+@flag("--rm", help="Remove the default or the alias.")
+@option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     default=10,
-    help="The most that the lists may take.  [default: 10]",
+    help="Wait at most SECONDS for the lists.  [default: 10]",
 )
-@shared
+@shared_options
 @click.pass_context
-def command(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> None:
+def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> None:
     """List the models of every provider that has a key or runs on this machine.
 
     \b
@@ -232,27 +228,27 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **given: Any) -> None
     most = {"list": None, "show": 1, "default": 1, "alias": 2}[action]
     if most is not None and len(rest) > most:
         raise click.UsageError(f"{action} takes no more than {most} of the words")
-    if given["rm"] and (action, len(rest)) not in (("default", 0), ("alias", 1)):
+    if options["rm"] and (action, len(rest)) not in (("default", 0), ("alias", 1)):
         raise click.UsageError("--rm goes with default, or with alias NAME")
     if action == "show" and not rest:
-        raise click.UsageError("show: which model?")
+        raise click.UsageError("show needs a MODEL")
     process.check_stdout()
-    catalogue = Catalogue(process, _config(action, given), given)
+    lister = ModelsCommand(process, _config(action, options), options)
     if action == "list":
-        ctx.exit(catalogue.show_list(rest))
+        ctx.exit(lister.show_list(rest))
     if action == "show":
-        catalogue.show(rest[0])
+        lister.show(rest[0])
     elif action == "default":
-        catalogue.default(rest[0] if rest else None)
+        lister.default(rest[0] if rest else None)
     else:
-        catalogue.alias(*(*rest, None, None)[:2])
+        lister.alias(*(*rest, None, None)[:2])
 
 
-def _config(action: str, given: dict[str, Any]) -> Config:
-    """Return the configuration; one that is only to be made need not be there."""
-    from ..paths import FILE, config_file
+def _config(action: str, options: dict[str, Any]) -> Config:
+    """Return the configuration. A file that an action is about to create need not exist."""
+    from ..paths import CONFIG_VARIABLE, config_file
 
-    if action in ("default", "alias") and os.environ.get(FILE) and not config_file().exists():
+    if action in ("default", "alias") and os.environ.get(CONFIG_VARIABLE) and not config_file().exists():
         return Config(str(config_file()))
     return read()
 

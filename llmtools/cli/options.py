@@ -1,4 +1,4 @@
-"""What the options of all commands have in common."""
+"""What all commands have in common: how they parse options, and the options that each has."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError
-from .process import WAIT, Process
+from .process import STDIN_WAIT, Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,16 +18,26 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class Option(click.Option):
+    """An option whose help has no range of numbers such as [x>=0]: its sentence says it."""
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """Return what click adds to the help, without the range."""
+        extra: Any = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
 class Command(click.Command):
-    """A command whose help opens with examples, and whose usage errors name no usage line."""
+    """A command whose help begins with examples, and whose usage errors are one line."""
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, "add_help_option": False})
         self.examples = examples
 
     def make_parser(self, ctx: click.Context) -> Any:
-        """Have a lone short option found at once: click looks for a long one of its name first,
-        and not finding it costs the import of difflib and locale."""
+        """Make click find a short option at once. It looks for a long option of that name first, and a
+        failed look-up imports difflib and locale."""
         parser = super().make_parser(ctx)
         parser._long_opt.update(parser._short_opt)
         return parser
@@ -66,45 +76,50 @@ def _wait(ctx: click.Context, param: click.Parameter, value: float | None) -> fl
         return value
     named = os.environ.get("LLMTOOLS_WAIT")
     try:
-        return WAIT if not named else max(float(named), 0)
+        return STDIN_WAIT if not named else max(float(named), 0)
     except ValueError:
         raise ConfigError(f"LLMTOOLS_WAIT={named!r} is not a number of seconds") from None
 
 
+def option(*names: str, **settings: Any) -> Decorator:
+    """Return an option with a value."""
+    return click.option(*names, cls=Option, **settings)
+
+
 def flag(*names: str, help: str, **kwargs: Any) -> Decorator:
-    """Return an option that is either given or not."""
+    """Return an option without a value."""
     return click.option(*names, is_flag=True, help=help, **kwargs)
 
 
-def shared(function: Callable[..., Any]) -> Callable[..., Any]:
+def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command has."""
     hidden: dict[str, Any] = {"expose_value": False, "is_eager": True}
     for decorator in (
-        flag("-h", "--help", help="Show this help.", callback=_help, **hidden),
-        flag("--version", help="Show the version.", callback=_version, **hidden),
-        flag("-v", "--verbose", help="Say more on stderr: notices, too.", callback=_verbose, **hidden),
-        flag("-q", "--quiet", help="Say nothing on stderr but errors.", callback=_quiet, **hidden),
-        click.option(
+        flag("-h", "--help", help="Print how to use this command, and exit.", callback=_help, **hidden),
+        flag("--version", help="Print the name and version, and exit.", callback=_version, **hidden),
+        flag("-v", "--verbose", help="Print more on stderr, such as notices.", callback=_verbose, **hidden),
+        flag("-q", "--quiet", help="Print only errors on stderr.", callback=_quiet, **hidden),
+        option(
             "--color",
             type=click.Choice(("auto", "always", "never")),
             default="auto",
-            help="Colour for people: when stderr is a terminal, always, or never.",
+            help="Use colour: auto (on a terminal), always or never.",
         ),
     ):
         function = decorator(function)
     return function
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
+def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every filter has."""
-    function = shared(function)
+    function = shared_options(function)
     for decorator in (
-        click.option(
+        option(
             "--wait",
             type=click.FloatRange(min=0),
             metavar="SECONDS",
             callback=_wait,
-            help="How long an idle stdin is waited for; 0 is for ever.  [default: LLMTOOLS_WAIT, 30]",
+            help="Wait at most SECONDS for the first byte of stdin; 0: for ever.  [default: LLMTOOLS_WAIT, 30]",
         ),
         flag("-n", "--no-stdin", help="Do not read stdin."),
     ):
@@ -113,6 +128,6 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def needs_stream(process: Process, no_stdin: bool) -> None:
-    """Refuse a terminal where a stream is needed, before it is waited for."""
+    """Refuse a terminal where a stream is needed, before waiting for it."""
     if not no_stdin and process.stdin_kind() == "terminal":
         raise click.UsageError("stdin is a terminal: pipe a stream into it, as in llm-msg user hi | " + process.name)

@@ -40,19 +40,19 @@ if TYPE_CHECKING:
     from ..records.types import ErrorRecord, Record
 
 READ_SIZE = 1 << 18
-WAIT = 30.0
+STDIN_WAIT = 30.0
 """Seconds without a byte on stdin after which a filter gives up."""
 TELL = 5.0
-"""Seconds after which a person at a terminal is told what is waited for."""
-GRACE = 1.0
+"""Seconds after which a person at a terminal learns what the command waits for."""
+SIGNAL_GRACE = 1.0
 """Seconds for which a filter reads on after a signal."""
-TICK = 0.2
-"""Seconds between two looks at what no system call tells while another one blocks."""
+SIGNAL_POLL = 0.2
+"""Seconds between two checks of the signals and of stdout's reader, while a call blocks."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StreamFailure(Exception):
-    """The stream that was read had failed: what to exit with, silently, in `status`."""
+    """The stream that was read had failed: exit with `status`, silently."""
 
     def __init__(self, failure: ErrorRecord) -> None:
         super().__init__(failure["message"])
@@ -60,14 +60,14 @@ class StreamFailure(Exception):
 
 
 class Stuck(BaseException):
-    """A signal came, and what was left to do did not end in time."""
+    """A signal came, and the rest of the work did not end in time."""
 
 
 class Process:
     """The streams and signals of one command.
 
     writes_records: whether a failure is written to stdout too. quiet, verbose: -q and -v. status:
-    what the command ends with, where it raises nothing.
+    the exit status of a command that raises nothing.
     """
 
     def __init__(self, name: str, *, writes_records: bool) -> None:
@@ -88,10 +88,18 @@ class Process:
         """Whether a descriptor is a terminal."""
         return descriptor not in self._closed and os.isatty(descriptor)
 
+    def visible(self, text: str) -> bytes:
+        """Return text for stdout, with control characters made visible on a terminal."""
+        if self.is_terminal(1):
+            from ..terminal import visible
+
+            text = visible(text)
+        return text.encode(errors="replace")
+
     # Signals
 
     def handle_signals(self) -> None:
-        """Take over the signals that end a command, but not one ignored at entry (nohup)."""
+        """Handle the signals that end a command, except those ignored at entry (nohup)."""
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._awake = reader
@@ -105,14 +113,14 @@ class Process:
         if self.signal is not None:
             self.die(number)
         self.signal = number
-        self._deadline = time.monotonic() + GRACE
-        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        self._deadline = time.monotonic() + SIGNAL_GRACE
+        signal.setitimer(signal.ITIMER_REAL, SIGNAL_POLL, SIGNAL_POLL)
         if self._raises:
-            raise self.cancelled()
+            raise self.cancellation()
 
     def _on_alarm(self, number: int, frame: FrameType | None) -> None:
-        """A tick of the clock: stdout may take no more after a signal, or have lost its reader."""
-        if self._deadline is not None and time.monotonic() >= self._deadline + GRACE:
+        """Raise what a tick of the clock finds: stdout blocks after a signal, its reader left, the time is over."""
+        if self._deadline is not None and time.monotonic() >= self._deadline + SIGNAL_GRACE:
             raise Stuck
         if self._raises and self._has_lost_reader():
             self._raises = False
@@ -123,13 +131,13 @@ class Process:
 
     @contextmanager
     def interruptible(self, until: float | None = None) -> Iterator[None]:
-        """While this is open, a signal, or stdout's reader leaving, raises CancelledError, and
-        the moment `until` of time.monotonic() TimedOutError."""
+        """While this is open, a signal raises CancelledError, and so does stdout's reader when it leaves;
+        at `until` (of time.monotonic()) it raises TimedOutError."""
         self._raises, self._until = True, until
-        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        signal.setitimer(signal.ITIMER_REAL, SIGNAL_POLL, SIGNAL_POLL)
         try:
             if self.signal is not None:
-                raise self.cancelled()
+                raise self.cancellation()
             yield
         finally:
             self._raises = False
@@ -143,11 +151,11 @@ class Process:
 
     @property
     def signal_age(self) -> float:
-        """How many seconds ago the signal came; -1 where none did."""
-        return -1 if self._deadline is None else time.monotonic() - self._deadline + GRACE
+        """How many seconds ago the signal came; -1 without a signal."""
+        return -1 if self._deadline is None else time.monotonic() - self._deadline + SIGNAL_GRACE
 
-    def cancelled(self) -> CancelledError:
-        """Return the error that stands for the signal that came."""
+    def cancellation(self) -> CancelledError:
+        """Return the error of the signal that came."""
         return CancelledError(f"cancelled by {signal.Signals(self.signal or signal.SIGTERM).name}")
 
     def die(self, number: int) -> NoReturn:
@@ -158,16 +166,16 @@ class Process:
         os._exit(128 + number)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but not after a signal came (it raises) nor after the reader of stdout left."""
+        """Sleep. Raises CancelledError at a signal, BrokenPipeError when stdout's reader leaves."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if self.signal is not None:
-                raise self.cancelled()
+                raise self.cancellation()
             self._poll(left)
 
     def _poll(self, seconds: float | None, watched: int | None = None) -> bool:
-        """Wait; return whether the descriptor that is watched can be read. Dies of SIGPIPE when
-        stdout's reader left."""
+        """Wait; return whether the watched descriptor can be read. Raises BrokenPipeError when stdout's
+        reader leaves."""
         poll = select.poll()
         if watched is not None:
             poll.register(watched, select.POLLIN)
@@ -183,7 +191,7 @@ class Process:
     # Output
 
     def check_stdout(self) -> None:
-        """Refuse a closed stdout, before anything is spent."""
+        """Refuse a closed stdout, before anything is sent. Raises OutputError, BrokenPipeError."""
         if 1 in self._closed:
             raise OutputError("stdout is closed")
         self._poll(0)
@@ -204,7 +212,7 @@ class Process:
                 raise OutputError(f"write error: {error.strerror}") from None
 
     def write_lines(self, lines: list[bytes]) -> None:
-        """Write lines, each with its newline, in one write where they are not large."""
+        """Write lines, each with its newline; lines that are not large go out in one write."""
         if sum(map(len, lines)) < READ_SIZE * 4:
             if lines:
                 self.write(b"\n".join(lines) + b"\n")
@@ -218,21 +226,21 @@ class Process:
         self.write_lines([dumps(record) for record in records])
 
     def write_error(self, error: LlmToolsError) -> None:
-        """Write an error as a record, where stdout still takes it: the status tells it all the same."""
+        """Write an error as a record. A stdout that takes no more is no fault here: the exit status remains."""
         try:
             self.write_records([dict(error.to_record())])
         except OutputError:
             pass
 
     def say(self, text: str) -> None:
-        """Write one line for people to stderr, whatever becomes of it."""
+        """Write one line for people to stderr. An error of stderr is ignored."""
         from ..terminal import visible
 
         line = visible(" ".join(text.splitlines()))
         try:
             self.write(f"{self.name}: {line}\n".encode(errors="replace"), 2)
         except (OSError, OutputError):
-            pass  # nobody reads it, and the exit status tells
+            pass  # nobody reads it; the exit status remains
 
     # Input
 
@@ -251,11 +259,11 @@ class Process:
         return stat.S_ISREG(os.fstat(0).st_mode)
 
     def chunks(self, wait: float = 0, quiet: Callable[[], float | None] | None = None) -> Iterator[bytes]:
-        """Yield what stdin holds, as it comes.
+        """Yield the bytes of stdin as they come.
 
         Gives up with NoInputError where not one byte comes in `wait` seconds (0: never).
         Where `quiet` returns a number of seconds, b"" is yielded after so long without
-        input. After a signal it reads on for at most GRACE seconds.
+        input. After a signal it reads on for at most SIGNAL_GRACE seconds.
         """
         left = max(os.fstat(0).st_size - os.lseek(0, 0, os.SEEK_CUR), 0) if self.is_file() else None
         begun = time.monotonic()
@@ -283,10 +291,10 @@ class Process:
                 yield data
 
     def follow(self, descriptor: int) -> Iterator[bytes]:
-        """Yield what a child writes, until it ends, and b"" every TICK while it is silent. After a
-        signal it is followed for at most twice GRACE."""
-        while self._deadline is None or time.monotonic() < self._deadline + GRACE:
-            if not self._poll(TICK, descriptor):
+        """Yield what a child writes, until it ends, and b"" every SIGNAL_POLL while it is silent. After a signal
+        it reads on for at most twice SIGNAL_GRACE."""
+        while self._deadline is None or time.monotonic() < self._deadline + SIGNAL_GRACE:
+            if not self._poll(SIGNAL_POLL, descriptor):
                 yield b""
             elif data := os.read(descriptor, READ_SIZE):
                 yield data
@@ -303,7 +311,7 @@ class Process:
             raise OutputError(f"stdin: {error.strerror}") from None
 
     def _idle(self, tell: float | None, give_up: float | None, wait: float) -> float | None:
-        """Say that stdin is idle when it is time to, give up when it is time to; return when to say it next."""
+        """Report an idle stdin, or give up, when it is time; return when to report next."""
         moment = time.monotonic()
         if give_up is not None and moment >= give_up:
             raise NoInputError(f"nothing came on stdin in {wait:g} s (-n to go without it, --wait to wait longer)")
@@ -313,7 +321,7 @@ class Process:
         return tell
 
     def batches(self, wait: float, quiet: Callable[[], float | None] | None = None) -> Iterator[list[Line]]:
-        """Yield the records of stdin, those that came together in one list.
+        """Yield the records of stdin; those that came together are one list.
 
         Raises InputError, after the records before the wrong line have been yielded; the
         place in a file is put back then, for the one who reads it next.
@@ -337,10 +345,10 @@ class Process:
             out = []
             for record, raw in lines:
                 state.add(record)
-                out.append(self._changed(record, raw, change) if record["type"] == "conversation" else raw)
+                out.append(self._change_record(record, raw, change) if record["type"] == "conversation" else raw)
             self.write_lines(out)
 
-    def _changed(self, record: Record, raw: bytes, change: Callable[[Record, Conversation], Record]) -> bytes:
+    def _change_record(self, record: Record, raw: bytes, change: Callable[[Record, Conversation], Record]) -> bytes:
         from ..records.conversation import conversation_of
 
         conversation = conversation_of(record)
@@ -351,7 +359,7 @@ class Process:
 
 
 def _open_on_null(descriptor: int) -> bool:
-    """Open a descriptor that was closed on /dev/null; return whether it was."""
+    """Open a closed descriptor on /dev/null; return whether it was closed."""
     try:
         os.fstat(descriptor)
         return False

@@ -1,10 +1,10 @@
-"""Conversation to events: the one path to a model.
+"""Prepares conversations to be sent: every way to a model goes through here.
 
 Rules:
-* The model is the one that is named, else that of the last reply, else the default.
-* A stream that has failed is not sent, unless AskOptions.anyway says so; then its incomplete calls
-  are dropped, each with a notice.
-* A conversation record is a stream of its own: it comes back with its reply, or with `error`.
+* The model is the given one, else that of the last reply, else the default.
+* A stream that failed is not sent, except with AskOptions.anyway; then its incomplete calls are
+  dropped, each with a notice.
+* A conversation record is a stream of its own: it is returned with its reply, or with `error`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from ..attachment import with_file_bytes
 from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from_record
 from ..http.request import Limits
-from ..providers.names import is_built_in
-from ..providers.target import Target
+from ..protocols.request import Target, is_built_in
 from ..records.build import build_message, notice
-from ..records.conversation import Conversation, conversation_of, text_of, unanswered, with_call_ids
+from ..records.conversation import Conversation, conversation_of, text_of, unanswered_calls, with_call_ids
 from ..records.state import is_paused
 from .exchange import Exchange
 
@@ -35,12 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """How conversations are to be answered.
+    """How conversations are sent.
 
-    model: a name (None: see `choose_model`). endpoint: where the model is asked, instead of its
-    provider. key: instead of the one that is found. system: the text of a first system message.
-    server_tools: `NAME` or `NAME=JSON` of tools that the vendor runs. anyway: send a stream that has
-    failed, too. prefill: let the model continue its own last message. The others: see `Request`.
+    model: a name (None: see `choose_model`). endpoint: where to send them instead of the provider of
+    the model. key: instead of the one in the environment or the keyring. system: the text of a first
+    system message. server_tools: `NAME` or `NAME=JSON` of tools that the vendor runs. anyway: send
+    also a stream that failed. prefill: let the model continue its own last message. The others: see
+    `Request`.
     """
 
     model: str | None = None
@@ -61,7 +60,7 @@ class AskOptions:
 
 
 def target_of(model: str, key: Secret | None = None) -> Target:
-    """Return what a model's name means, with `key` or the key that is found for it.
+    """Return the target of a model name, with `key` or the key of its provider.
 
     Raises NoModelError, NoKeyError, ConfigError.
     """
@@ -73,11 +72,11 @@ def target_of(model: str, key: Secret | None = None) -> Target:
 
 
 def choose_model(name: str | None, conversation: Conversation, *, at_endpoint: bool = False) -> str:
-    """Return the model to ask: `name`, else that of the last reply, else LLMTOOLS_MODEL, else,
-    where no endpoint is given, the configured default.
+    """Return the name of the model: `name`, else the model of the last reply, else LLMTOOLS_MODEL, else
+    the configured default, which a given endpoint excludes.
 
-    Raises NoModelError where there is none, or where the stream names one that only the user may
-    choose: a file of this machine or an address.
+    Raises NoModelError if all are missing, and for a name in the stream that only the user may
+    choose: a file of this machine, or an address.
     """
     chosen = name or conversation.model or os.environ.get("LLMTOOLS_MODEL")
     if not chosen and not at_endpoint:
@@ -85,9 +84,9 @@ def choose_model(name: str | None, conversation: Conversation, *, at_endpoint: b
 
         chosen = read().default_model
     if not chosen:
-        raise NoModelError("no model: name one with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
+        raise NoModelError("the model is missing: name it with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
     if not name and chosen == conversation.model and (chosen.startswith(("replay/", "gguf/")) or "://" in chosen):
-        raise NoModelError(f"the stream names {chosen}, which is never taken from a stream: name it with -m")
+        raise NoModelError(f"the stream names {chosen}, which only -m may name")
     return chosen
 
 
@@ -102,26 +101,26 @@ def _without(message: Message, calls: list[Part]) -> Message:
 
 
 def drop_incomplete_calls(messages: list[Message]) -> tuple[list[Message], list[Record]]:
-    """Return the messages without the unanswered calls of failed replies, and a notice for each."""
-    kept: list[Message] = []
+    """Return the messages without the unanswered calls of failed replies, and a notice for each call."""
+    remaining: list[Message] = []
     notices: list[Record] = []
     for index, message in enumerate(messages):
         if message["role"] == "assistant" and message.get("response", {}).get("status", "ok") != "ok":
-            calls = unanswered(messages, index)
+            calls = unanswered_calls(messages, index)
             notices += [notice("dropped_call", f"dropped the incomplete call of {call['name']}") for call in calls]
             message = _without(message, calls)
-        kept.append(message)
-    return kept, notices
+        remaining.append(message)
+    return remaining, notices
 
 
 def ready_to_send(
     conversation: Conversation, *, anyway: bool = False, prefill: bool = False
 ) -> tuple[Conversation, list[Record]]:
-    """Return the conversation as it is sent, and notices of what was changed.
+    """Return the conversation in the form that is sent, and notices of the changes.
 
-    Raises the stream's own failure unless `anyway`; NoInputError where there is nothing to
-    answer; InputError where it ends with the model's message, unless `prefill`, and where an
-    attachment is not the file that it names.
+    Raises the failure of the stream, except with `anyway`; NoInputError for a conversation without
+    content; InputError for one that ends with a message of the model, except with `prefill`, and for
+    an attachment whose file has changed.
     """
     failure = conversation.failure
     if failure is not None and not anyway:
@@ -129,17 +128,22 @@ def ready_to_send(
     messages, notices = drop_incomplete_calls(conversation.messages) if anyway else (conversation.messages, [])
     last = next((message for message in reversed(messages) if message["parts"]), None)
     if last is None:
-        raise NoInputError("no message to answer in the stream")
+        raise NoInputError("the stream has no message to answer")
     if last["role"] == "assistant" and not prefill and not is_paused(last):
         raise InputError("the conversation ends with the model's message (--prefill lets the model continue it)")
-    return conversation.with_messages(with_file_bytes(with_call_ids(messages))), notices
+    messages = with_call_ids(messages)
+    if any("attachment" in part or "attachments" in part for message in messages for part in message["parts"]):
+        from ..attachment import with_file_bytes
+
+        messages = with_file_bytes(messages)
+    return conversation.with_messages(messages), notices
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A conversation that is ready to be sent.
 
-    notices: what was changed in it. tools: the `tool` records that were added to it.
+    notices: the changes. tools: the `tool` records that were added.
     """
 
     conversation: Conversation
@@ -150,14 +154,14 @@ class Question:
     tools: list[Record]
 
     def exchange(self, *keepers: Keeper) -> Exchange:
-        """Return the exchange that asks it."""
+        """Return the exchange that sends it."""
         return Exchange(self.conversation, self.request, self.target.endpoint, self.limits, keepers=keepers)
 
 
 class Asker:
-    """Makes questions of conversations. Each model is looked up once, whether its key is found or not.
+    """Turns conversations into questions. Each model is resolved once, with or without success.
 
-    resolve: looks a model's name up, as `target_of` does.
+    resolve: returns the target of a model name, as `target_of` does.
     """
 
     def __init__(self, options: AskOptions, resolve: Callable[[str, Secret | None], Target] = target_of) -> None:
@@ -167,7 +171,7 @@ class Asker:
         self._targets: dict[str, Target | LlmToolsError] = {}
 
     def target(self, conversation: Conversation) -> Target:
-        """Return what answers a conversation. Raises NoModelError, NoKeyError, ConfigError."""
+        """Return the target of a conversation. Raises NoModelError, NoKeyError, ConfigError."""
         options, last = self.options, conversation.model
         if last not in self._models:
             at_endpoint = options.endpoint is not None
@@ -175,15 +179,15 @@ class Asker:
         model = self._models[last]
         if model not in self._targets:
             try:
-                self._targets[model] = self._looked_up(model)
+                self._targets[model] = self._resolve_model(model)
             except LlmToolsError as error:
                 self._targets[model] = error
-        found = self._targets[model]
-        if isinstance(found, LlmToolsError):
-            raise found
-        return found
+        target = self._targets[model]
+        if isinstance(target, LlmToolsError):
+            raise target
+        return target
 
-    def _looked_up(self, model: str) -> Target:
+    def _resolve_model(self, model: str) -> Target:
         if self.options.endpoint is None:
             return self._resolve(model, self.options.key)
         from ..providers.address import target_at
@@ -191,18 +195,18 @@ class Asker:
         return target_at(self.options.endpoint, model)
 
     def question(self, conversation: Conversation, own_options: Mapping[str, Any] | None = None) -> Question:
-        """Return a conversation as it is sent. `own_options` are those that its record carries;
-        AskOptions.options are laid over them. Raises what `ready_to_send` and `target` raise."""
+        """Return the question of a conversation. `own_options` are the options of its record;
+        AskOptions.options take precedence. Raises the errors of `ready_to_send` and `target`."""
         options = self.options
         ready, notices = ready_to_send(conversation, anyway=options.anyway, prefill=options.prefill)
         target = self.target(conversation)
         tools = self._server_tools(ready, target)
         for tool in tools:
             ready.add(tool)
-        given = {**(own_options or {}), **options.options}
-        wishes = {name: getattr(options, name) for name in ("schema", "tool_choice", "reasoning")}
+        model_options = {**(own_options or {}), **options.options}
+        settings = {name: getattr(options, name) for name in ("schema", "tool_choice", "reasoning")}
         request = target.request(
-            **conversation.answer_settings(given, **wishes),
+            **conversation.answer_settings(model_options, **settings),
             cache_prompt=options.cache_prompt,
             drop_unsupported=options.drop_unsupported,
             stream=options.stream,
@@ -210,7 +214,7 @@ class Asker:
         return Question(ready, request, target, options.limits, notices, tools)
 
     def _server_tools(self, ready: Conversation, target: Target) -> list[Record]:
-        """Return the records of the vendor's own tools that the conversation does not have yet."""
+        """Return the records of the server tools that the conversation does not have yet."""
         if not self.options.server_tools:
             return []
         from ..protocols import load
@@ -226,13 +230,13 @@ class Asker:
 
 
 def starts_with(messages: list[Message], instructions: str) -> bool:
-    """Return whether the first message is a system message of that text."""
+    """Return whether the first message is a system message with this text."""
     return bool(messages) and messages[0]["role"] == "system" and text_of(messages[0]) == instructions
 
 
 class RecordAnswer:
-    """The answer to a conversation record. `question` may raise; `record` is what the record
-    becomes: with the reply of an exchange, or with the error that came instead."""
+    """The answer to a conversation record. `record` is the record with the reply of an exchange, or with
+    the error that replaces it."""
 
     def __init__(self, asker: Asker, record: Record) -> None:
         instructions = asker.options.system
@@ -243,11 +247,11 @@ class RecordAnswer:
         self.conversation = conversation_of(record)
         failure = self.conversation.failure
         self.failure: ErrorRecord | None = None if asker.options.anyway else failure
-        """The failure that the record came with; it is not to be answered then."""
+        """The failure of the record as it came; such a record is not sent."""
 
     def question(self) -> Question:
-        """Return the question that the record asks; its tools and no old error are in `record` from
-        now on. Raises what `Asker.question` raises."""
+        """Return the question of the record. It adds the server tools to `record`, and removes an old error.
+        Raises the errors of `Asker.question`."""
         question = self._asker.question(self.conversation, self.record.get("options"))
         record = {name: value for name, value in self.record.items() if name != "error"}
         if question.tools:
@@ -256,14 +260,14 @@ class RecordAnswer:
         return question
 
     def add_reply(self, exchange: Exchange) -> None:
-        """Take how an exchange ended into `record`."""
+        """Add the replies of an exchange, or its error, to `record`."""
         if exchange.messages:
             self.record = {**self.record, "messages": [*self.record["messages"], *exchange.messages]}
         if exchange.failure is not None:
             self.add_error(exchange.failure)
 
     def add_error(self, error: LlmToolsError) -> None:
-        """Take an error into `record`."""
+        """Add an error to `record`."""
         failure = {name: value for name, value in error.to_record().items() if name != "type"}
         self.record = {**self.record, "error": failure}
 
@@ -279,11 +283,10 @@ def stream(
 ) -> Iterator[Record]:
     """Send a conversation; yield the records of the response as they come.
 
-    `model` is a name such as "echo" or "openai/gpt-5.5"; without it the model of the last reply
-    is used, then the default. At an `endpoint` (see `llmtools.providers.at`) it is the name that
-    the server uses.
-    Raises what `ready_to_send` raises, NoModelError, NoKeyError and ConfigError before the first
-    record, and after the last one the error with which the response ended.
+    `model` is a name such as "echo" or "openai/gpt-5.5"; see `choose_model` for None. At an
+    `endpoint` (see `llmtools.providers.at`) it is the name that the server uses.
+    Raises the errors of `ready_to_send`, NoModelError, NoKeyError and ConfigError before the first
+    record, and the failure of the response after the last one.
 
         for event in llmtools.stream([llmtools.user("hi")], model="echo"):
             if event["type"] == "text":
@@ -291,8 +294,8 @@ def stream(
     """
     if not isinstance(conversation, Conversation):
         conversation = Conversation({**message, "type": "message"} for message in conversation)
-    wishes = AskOptions(model, endpoint, options=options or {}, anyway=anyway, prefill=prefill)
-    question = Asker(wishes).question(conversation)
+    ask_options = AskOptions(model, endpoint, options=options or {}, anyway=anyway, prefill=prefill)
+    question = Asker(ask_options).question(conversation)
     exchange = question.exchange()
     yield from question.notices
     for batch in exchange.batches():

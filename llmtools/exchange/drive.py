@@ -1,4 +1,4 @@
-"""Does what a player wants done: the one file that sleeps, connects, reads and downloads for an exchange.
+"""Carries out the wants of an exchange: sleeps, connects, reads and downloads.
 
 `drive` and `adrive` are the same loop, blocking and for asyncio.
 """
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from ..records.types import Record
     from .response_records import ResponseRecords
 
-    class Source(Protocol):
-        """What wants are taken from."""
+    class WantSource(Protocol):
+        """A source of wants, such as an exchange."""
 
         def next_want(self, answer: Any) -> Want | None:
             """Take the answer to the last want; return the next one, None at the end."""
 
         def fail(self, error: LlmToolsError) -> None:
-            """Take an error that came in the midst of a want: the last records still come."""
+            """Take an error that a want ended with; the last records still follow."""
 
 
-def _fetched(want: Fetch) -> bytes | LlmToolsError:
+def _fetch_url(want: Fetch) -> bytes | LlmToolsError:
     from ..http.transport import fetch
 
     try:
@@ -52,11 +52,11 @@ def _async_connection() -> AsyncConnection:
     return AsyncConnection()
 
 
-def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
-    """Yield the records of a source, those that are ready at the same moment together.
+def drive(source: WantSource, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
+    """Yield the records of a source, in batches: those that are ready at the same moment.
 
-    A LlmToolsError raised by `sleep`, or by a signal's handler, ends the response with that error;
-    the last records still come.
+    A LlmToolsError that `sleep` or the handler of a signal raises ends the response with that error;
+    the last records still follow.
     """
     connection: Connection | None = None
     answer: Any = None
@@ -71,13 +71,13 @@ def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Gene
                 elif isinstance(want, Sleep):
                     sleep(want.seconds)
                 elif isinstance(want, Fetch):
-                    answer = _fetched(want)
+                    answer = _fetch_url(want)
                 else:
                     connection = connection or _connection()
                     answer = connection.open(want)
             except LlmToolsError as error:
                 if isinstance(want, Read):
-                    answer = error  # what came before it may be a whole reply
+                    answer = error  # the bytes before it may be a complete reply
                 else:
                     source.fail(error)
     finally:
@@ -85,8 +85,8 @@ def drive(source: Source, sleep: Callable[[float], object] = time.sleep) -> Gene
             connection.close()
 
 
-async def adrive(source: Source) -> AsyncGenerator[list[Record], None]:
-    """As `drive`, for asyncio. A task that is cancelled closes its connection."""
+async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
+    """As `drive`, for asyncio. Cancelling the task closes the connection."""
     from asyncio import sleep, to_thread
 
     connection: AsyncConnection | None = None
@@ -102,13 +102,13 @@ async def adrive(source: Source) -> AsyncGenerator[list[Record], None]:
                 elif isinstance(want, Sleep):
                     await sleep(want.seconds)
                 elif isinstance(want, Fetch):
-                    answer = await to_thread(_fetched, want)
+                    answer = await to_thread(_fetch_url, want)
                 else:
                     connection = connection or _async_connection()
                     answer = await connection.open(want)
             except LlmToolsError as error:
                 if isinstance(want, Read):
-                    answer = error  # what came before it may be a whole reply
+                    answer = error  # the bytes before it may be a complete reply
                 else:
                     source.fail(error)
     finally:
@@ -118,13 +118,13 @@ async def adrive(source: Source) -> AsyncGenerator[list[Record], None]:
 
 def dry_run(response: ResponseRecords) -> tuple[bytes, list[Record]]:
     """Return the HTTP request that would be sent, as a JSON object of method, url, headers and body,
-    the key masked; and the notices that come before it. Raises what the response fails with.
+    the key masked; and the notices before it. Raises the failure of the response.
     """
     notices: list[Record] = []
     want = response.next_want(None)
     while isinstance(want, (Emit, Fetch)) and response.failure is None:
         notices += want.records if isinstance(want, Emit) else []
-        want = response.next_want(_fetched(want) if isinstance(want, Fetch) else None)
+        want = response.next_want(_fetch_url(want) if isinstance(want, Fetch) else None)
     if not isinstance(want, Open):
         raise response.failure or InternalError("the player of an endpoint opened no request")
     endpoint, request = want.endpoint, want.request

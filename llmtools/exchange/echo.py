@@ -1,11 +1,10 @@
-"""The built-in model `echo`: no network, no key; it repeats, or plays a script.
+"""The built-in model `echo`: it needs neither network nor key; it repeats the prompt, or plays a script.
 
 Rules:
-* It answers with the text of the last user message, word by word; after tool results,
-  with their outputs.
-* A text that is a JSON object with a key of `KEYS` is a script; the keys are played in
-  the order of `KEYS`. `events` are records as they stand, so that every event of the
-  format can be had.
+* It answers with the text of the last user message, word by word; after tool results, with their
+  outputs.
+* A text that is a JSON object with a key of `SCRIPT_KEYS` is a script. The keys are played in the order of
+  `SCRIPT_KEYS`. `events` are records, so that a script can write every event of the format.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from ..errors import (
     LlmToolsError,
     RequestError,
     TruncatedError,
-    classes,
+    error_classes,
     from_record,
 )
 from ..http.request import Emit, Sleep
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from ..records.conversation import Conversation
     from ..records.types import Record
 
-KEYS = (
+SCRIPT_KEYS = (
     "reasoning",
     "text",
     "refusal",
@@ -49,10 +48,10 @@ KEYS = (
     "delay",
 )
 BATCH = 512
-"""How many events go out together where the script has no delay."""
+"""The number of events in a batch of a script without a delay."""
 
 MAX_DELAY = 86400
-"""Seconds; no script sleeps longer between two events."""
+"""The longest delay between two events, in seconds."""
 
 _WORD = re.compile(r"\s*\S+|\s+")
 
@@ -72,8 +71,8 @@ def _script(conversation: Conversation) -> dict[str, Any]:
             script = loads(text)
         except InputError:
             return {"text": text}
-        if not script.keys().isdisjoint(KEYS):
-            unknown = ", ".join(sorted(script.keys() - set(KEYS)))
+        if not script.keys().isdisjoint(SCRIPT_KEYS):
+            unknown = ", ".join(sorted(script.keys() - set(SCRIPT_KEYS)))
             if unknown:
                 raise RequestError(f"echo: the script has unknown keys: {unknown}")
             return script  # type: ignore[no-any-return]
@@ -97,7 +96,7 @@ def _call(call: dict[str, Any], index: int) -> Iterator[Record]:
 
 
 def _content(script: dict[str, Any]) -> Iterator[Record]:
-    """Yield the events of a script's content, each kind at its own place."""
+    """Yield the events of the content of a script: a part for each kind, call and attachment."""
     index = 0
     for kind in ("reasoning", "text", "refusal"):
         if script.get(kind):
@@ -112,25 +111,25 @@ def _content(script: dict[str, Any]) -> Iterator[Record]:
     yield from script.get("events", ())
 
 
-def _error(said: dict[str, Any]) -> LlmToolsError:
-    code = said.get("code", "failed")
-    status = classes().get(code, LlmToolsError).exit_status
+def _error_of(script: dict[str, Any]) -> LlmToolsError:
+    code = script.get("code", "failed")
+    status = error_classes().get(code, LlmToolsError).exit_status
     message = f"echo: the script says {code}"
-    record = {"type": "error", "message": message, "exit_status": status, **said, "code": code}
+    record = {"type": "error", "message": message, "exit_status": status, **script, "code": code}
     return from_record(record)  # type: ignore[arg-type]
 
 
 def _end(script: dict[str, Any], conversation: Conversation, words: int) -> Record:
     default = "tool_calls" if script.get("tool_calls") else "refusal" if script.get("refusal") else "stop"
-    read = sum(text_of(message).count(" ") + 1 for message in conversation.messages)
-    usage = script.get("usage", {"input": read, "output": words})
+    words_read = sum(text_of(message).count(" ") + 1 for message in conversation.messages)
+    usage = script.get("usage", {"input": words_read, "output": words})
     return {"type": "end", "status": "ok", "finish_reason": script.get("finish_reason", default), "usage": usage}
 
 
 def reply(conversation: Conversation, request: Request) -> Iterator[Want]:
-    """Yield wants: the events of the answer, those between two pauses together, and pauses.
+    """Yield wants: the events of the answer in batches, with the delays between them.
 
-    Raises RequestError for a script that is none, and the error that a script asks for.
+    Raises RequestError for a script that is not valid, and the error that a script asks for.
     """
     script = _script(conversation)
     try:
@@ -160,7 +159,7 @@ def _play(script: dict[str, Any], conversation: Conversation) -> Iterator[Want]:
         words += 1
     yield Emit(ready)
     if "error" in script:
-        raise _error(script["error"])
+        raise _error_of(script["error"])
     if script.get("cut"):
         raise TruncatedError("echo: the script cuts the reply off")
     end = _end(script, conversation, words)

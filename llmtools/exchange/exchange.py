@@ -1,6 +1,7 @@
 """A request to a model and the responses to it, as the records of a stream.
 
-A reply that the model pauses is continued by a further response, until Limits.pauses are used up.
+The player is the source of a reply: `Tries` over HTTP, or a built-in model. Another response
+continues a reply that the model pauses, at most Limits.pauses times.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import UsageError
+from ..errors import NoModelError, UsageError
 from ..http.request import Limits
+from ..protocols.request import BUILT_IN
 from .drive import adrive, drive, dry_run
-from .players import player_of
 from .response_records import ResponseRecords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator
     from typing import Any, Protocol
 
     from ..errors import LlmToolsError
@@ -25,24 +26,67 @@ if TYPE_CHECKING:
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Message, Record
+    from .response_records import Player
+
+    Play = Callable[[Conversation, Request], Iterator[Want]]
 
     class Keeper(Protocol):
-        """What keeps the replies of an exchange, such as an entry of the log."""
+        """Stores the replies of an exchange, such as an entry of the log."""
 
         def begin(self, model: str) -> None:
-            """Take that `model` is about to be asked."""
+            """Take the model of the next response, before its request."""
 
         def finish(self, message: Message | None, failure: LlmToolsError | None) -> None:
-            """Take what came: the reply, whole or not, or why none did. It is called before the
-            last records go out; a second call changes nothing."""
+            """Take the reply, complete or not, and the failure. It is called before the last records
+            are yielded; a second call changes nothing."""
+
+
+class BuiltIn:
+    """A built-in model."""
+
+    def __init__(self, provider: str, reply: Play) -> None:
+        self.provider = provider
+        self._reply = reply
+
+    def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
+        """Yield wants. Messages without parts are empty, and left out."""
+        messages = [message for message in conversation.messages if message["parts"]]
+        return self._reply(conversation.with_messages(messages), request)
+
+    def known_end(self) -> dict[str, Any]:
+        """Return an empty dict: a built-in model always writes an `end`, or fails."""
+        return {}
+
+
+def player_of(model: str, endpoint: Endpoint | None, limits: Limits) -> Player:
+    """Return the player of a model at an endpoint, or of a built-in model.
+
+    Raises NoModelError for a name that is not a built-in model's.
+    """
+    if endpoint is not None:
+        from .tries import Tries
+
+        return Tries(endpoint, limits, monotonic=time.monotonic)
+    kind, slash, path = model.partition("/")
+    if model == "echo":
+        from . import echo
+
+        return BuiltIn("echo", echo.reply)
+    if kind == "replay" and slash:
+        from . import replay
+
+        return BuiltIn("replay", lambda conversation, request: replay.reply(path, conversation, request))
+    known = " and ".join(BUILT_IN.values())
+    raise NoModelError(
+        f"no built-in model is named {model!r}: there are {known}. A provider's model needs its endpoint"
+    )
 
 
 class Exchange:
     """A request and the responses to it, as the records of a stream.
 
-    `batches` (or `abatches`) makes them; then `failure` says how it ended (None: well), `message`
-    is the last reply, None where nothing came, and `messages` are all replies: several where the
-    model paused.
+    `batches` (or `abatches`) yields them. Then `failure` is the failure (None: success), `messages`
+    are the replies, several if the model paused, and `message` is the last one (None: without one).
 
         conversation = llmtools.Conversation([llmtools.user("hi")])
         exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
@@ -67,10 +111,10 @@ class Exchange:
         self._keepers = keepers
         self._is_cancelled = False
         self._is_begun = False
-        self._respond()
+        self._start_response()
 
-    def _respond(self) -> None:
-        """Make the next response: it is asked for by its first want."""
+    def _start_response(self) -> None:
+        """Start the next response. Its first want sends the request."""
         player = player_of(self.request.model, self._endpoint, self._limits)
         self.provider: str = player.provider
         may_pause = self._limits.pauses > 0
@@ -79,29 +123,29 @@ class Exchange:
 
     @property
     def failure(self) -> LlmToolsError | None:
-        """How the exchange failed, None where it did not, or not yet."""
+        """The failure of the exchange; None for success, and before the end."""
         return self._response.failure
 
     @property
     def message(self) -> Message | None:
-        """The last reply, None where nothing came."""
+        """The last reply; None without one."""
         return self.messages[-1] if self.messages else None
 
     def batches(self, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
-        """Yield the records, those that are ready at the same moment together.
+        """Yield the records, in batches: those that are ready at the same moment.
 
-        A LlmToolsError raised in here, by `sleep` or by a signal's handler, ends the response with
-        that error; the last records still come.
+        A LlmToolsError that `sleep` or the handler of a signal raises ends the response with that
+        error; the last records still follow.
         """
         return drive(self, sleep)
 
     def abatches(self) -> AsyncGenerator[list[Record], None]:
-        """As `batches`, for asyncio; a task that is cancelled closes its connection."""
+        """As `batches`, for asyncio. Cancelling the task closes the connection."""
         return adrive(self)
 
     def dry_run(self) -> tuple[bytes, list[Record]]:
         """Return the HTTP request that would be sent, as a JSON object of method, url, headers
-        and body, the key masked; and the notices of what it cannot say.
+        and body, the key masked; and the notices of what the protocol cannot express.
 
         Raises UsageError for a model that is not asked over HTTP.
         """
@@ -110,7 +154,12 @@ class Exchange:
         return dry_run(self._response)
 
     def next_want(self, answer: Any) -> Want | None:
-        """Take the answer to the last want; return the next one, None at the end (see `drive`)."""
+        """Take the answer to the last want; return the next one, None at the end.
+
+        conversation = llmtools.Conversation([llmtools.user("hi")])
+        exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
+        exchange.next_want(None).records[0]["type"]  # "start"
+        """
         if not self._is_begun:
             self._is_begun = True
             for keeper in self._keepers:
@@ -123,12 +172,18 @@ class Exchange:
         return want
 
     def fail(self, error: LlmToolsError) -> None:
-        """Take an error that came from outside: the last records still come."""
+        """Take an error that a want ended with; the last records still follow.
+
+        conversation = llmtools.Conversation([llmtools.user("hi")])
+        exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
+        exchange.fail(llmtools.errors.CancelledError("enough"))
+        exchange.next_want(None).records[0]["type"]  # "error"
+        """
         self._response.failure = self._response.failure or error
 
     def cancel(self, error: LlmToolsError) -> list[Record]:
-        """End the exchange here, from outside; return its last records, none where it is over.
-        A reply whose end has come is whole.
+        """Cancel the exchange with an error; return its last records, an empty list if it is over. A reply
+        with an `end` is complete, and does not fail.
 
         conversation = llmtools.Conversation([llmtools.user("hi")])
         exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
@@ -146,7 +201,7 @@ class Exchange:
     continued = continuation
 
     def _keep(self) -> None:
-        """Hand the response that is over to the keepers, once."""
+        """Give the response to the keepers. A second call changes nothing."""
         message = self._response.message
         if message is not None and not any(each is message for each in self.messages):
             self.messages.append(message)
@@ -154,7 +209,7 @@ class Exchange:
             keeper.finish(message, self._response.failure)
 
     def _continue(self) -> bool:
-        """Go on with a reply that the model paused; return whether there is one."""
+        """Start another response if the model paused; return whether it did."""
         response, limits = self._response, self._limits
         if self._is_cancelled or not response.is_paused:
             return False
@@ -162,7 +217,7 @@ class Exchange:
         if response.message is not None and response.message["parts"]:
             messages.append(response.message)
         self._conversation = self._conversation.with_messages(messages)
-        left = None if limits.total is None else max(limits.total - response.elapsed(), 0.001)
+        left = None if limits.total is None else max(limits.total - response.age(), 0.001)
         self._limits = replace(limits, pauses=limits.pauses - 1, total=left)
-        self._respond()
+        self._start_response()
         return True

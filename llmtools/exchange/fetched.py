@@ -1,16 +1,17 @@
-"""Attachments by URL: the vendor fetches some types itself, the others are fetched here. No I/O.
+"""Attachments by URL: the vendor fetches some types itself, llmtools fetches the others. No I/O.
 
-Rule: what stands in a stream may come from elsewhere. A URL that a model on another machine
-is to see is fetched only from where anyone could fetch it, never from this machine or from
-a private network.
+Rule: a stream may come from another person. For a model on another machine, a URL is fetched only
+from a public address, never from this machine or from a private network: a stream must not read
+them for its author.
 """
 
 from __future__ import annotations
 
-from binascii import b2a_base64
+from functools import partial
 
 from ..attachment import mime_type
 from ..http.request import Fetch
+from ..records.attachments import attachments_of, encode_base64, with_attachments
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,52 +25,38 @@ if TYPE_CHECKING:
 def with_fetched(
     messages: list[Message], spec: Spec, quirks: Iterable[str], *, is_public: bool
 ) -> Generator[Fetch, Any, list[Message]]:
-    """Return the messages with the bytes of the attachments that have to be fetched.
+    """Yield a `Fetch` for each attachment that has to be fetched; return the messages with the bytes.
 
-    Raises the LlmToolsError that comes back for one.
+    Raises the LlmToolsError that is sent back for a `Fetch`.
     """
     taken = spec.url_begins(quirks)
-    held: dict[str, bytes] = {}
+    fetched: dict[str, bytes] = {}
     filled = []
     for message in messages:
-        parts = message["parts"]
-        for attachment in _attachments(parts):
+        for attachment in [each for part in message["parts"] for each in attachments_of(part)]:
             url = attachment.get("url", "")
-            if _is_wanted(attachment, taken) and url not in held:
+            if _must_fetch(attachment, taken) and url not in fetched:
                 data = yield Fetch(url, is_public)
                 if not isinstance(data, bytes):
                     raise data
-                held[url] = data
-        if held:
-            message = {**message, "parts": [_filled(part, taken, held) for part in parts]}
+                fetched[url] = data
+        if fetched:
+            fill = partial(_with_bytes, taken=taken, fetched=fetched)
+            message = {**message, "parts": [with_attachments(part, fill) for part in message["parts"]]}
         filled.append(message)
     return filled
 
 
-def _attachments(parts: list[dict[str, Any]]) -> Generator[Attachment, None, None]:
-    for part in parts:
-        yield from part.get("attachments", ())
-        if "attachment" in part:
-            yield part["attachment"]
-
-
-def _is_wanted(attachment: Attachment, taken: tuple[str, ...]) -> bool:
+def _must_fetch(attachment: Attachment, taken: tuple[str, ...]) -> bool:
     url, kind = attachment.get("url", ""), attachment.get("type") or "image/"
     return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(taken)
 
 
-def _filled(part: dict[str, Any], taken: tuple[str, ...], held: dict[str, bytes]) -> dict[str, Any]:
-    def filled(attachment: Attachment) -> Attachment:
-        if not _is_wanted(attachment, taken):
-            return attachment
-        data = held[attachment["url"]]
-        rest = {name: value for name, value in attachment.items() if name != "url"}
-        kind = attachment.get("type") or mime_type(data, attachment["url"].partition("?")[0])
-        content = b2a_base64(data, newline=False).decode()
-        return {**rest, "type": kind, "content": content}  # type: ignore[typeddict-item]
-
-    if "attachment" in part:
-        part = {**part, "attachment": filled(part["attachment"])}
-    if "attachments" in part:
-        part = {**part, "attachments": [filled(attachment) for attachment in part["attachments"]]}
-    return part
+def _with_bytes(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
+    """Return an attachment with its fetched bytes; one that is not fetched stays as it is."""
+    if not _must_fetch(attachment, taken):
+        return attachment
+    data = fetched[attachment["url"]]
+    rest = {name: value for name, value in attachment.items() if name != "url"}
+    kind = attachment.get("type") or mime_type(data, attachment["url"].partition("?")[0])
+    return {**rest, "type": kind, "content": encode_base64(data)}  # type: ignore[typeddict-item]

@@ -1,11 +1,10 @@
-"""The model `replay/FILE`: plays the replies of a saved stream again.
+"""The built-in model `replay/FILE`: plays the replies of a saved stream.
 
 Rules:
-* The reply that is played is the one at the same place of its conversation as the one
-  asked for: the first answers a conversation without assistant messages, and so on.
-* A reply that failed fails again, after the events it had.
-* With the option `timing`, the recorded time to the first event is waited, and the rest
-  of the recorded time is spread evenly over the events.
+* The number of assistant messages in the conversation selects the reply: with none it is the first.
+* A reply that failed fails again, after its events.
+* With the option `timing`, the first event comes after its recorded time, and the rest of the
+  recorded time is spread evenly over the other events.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from ..records.types import Message, Record
 
 
-class _Saved:
-    """One reply of the file: its events, and what its message, error and end say."""
+class _SavedReply:
+    """A reply of the file: its events, its message, its error and its end."""
 
     def __init__(self, start: Record) -> None:
         self.start = start
@@ -44,7 +43,7 @@ class _Saved:
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What the end says, or the message; None where the file was cut before both."""
+        """The `end`, else the `response` of the message; None for a file that is cut off before both."""
         if self.end is not None:
             return self.end
         return None if self.message is None else dict(self.message.get("response", {}))
@@ -59,23 +58,23 @@ class _Sorter:
     """Sorts the records of a stream into replies."""
 
     def __init__(self) -> None:
-        self.replies: list[_Saved] = []
-        self._current: _Saved | None = None
+        self.replies: list[_SavedReply] = []
+        self._current: _SavedReply | None = None
         self._is_open = False
         self._was_reset = False
 
     def add(self, record: Record) -> None:
         kind = record["type"]
         if kind == "start" and self._was_reset and self._current is not None:
-            self._current.start = record  # the same reply, begun again
+            self._current.start = record  # the same reply starts again
             self._was_reset = False
         elif kind == "start":
-            self._open(None if record.get("role") == "tool" else _Saved(record))
+            self._open(None if record.get("role") == "tool" else _SavedReply(record))
         elif kind == "message":
             self._add_message(record)
         elif self._current is None:
-            if kind == "error":  # the reply never began
-                self._open(_Saved({}))
+            if kind == "error":  # the reply has no start
+                self._open(_SavedReply({}))
                 self.replies[-1].error, self._current = record, None
         elif kind == "end":
             self._current.end = record
@@ -88,7 +87,7 @@ class _Sorter:
         elif self._is_open and kind == "error":
             self._current.error = record
 
-    def _open(self, saved: _Saved | None) -> None:
+    def _open(self, saved: _SavedReply | None) -> None:
         self._current, self._is_open, self._was_reset = saved, saved is not None, False
         if saved is not None:
             self.replies.append(saved)
@@ -96,17 +95,17 @@ class _Sorter:
     def _add_message(self, record: Record) -> None:
         if record["role"] == "assistant":
             if not self._is_open or self._current is None:
-                self._open(_Saved({}))
+                self._open(_SavedReply({}))
             self.replies[-1].message = record  # type: ignore[assignment]
         else:
             self._current = None
         self._is_open = False
 
 
-def load(path: str) -> list[_Saved]:
+def load_replies(path: str) -> list[_SavedReply]:
     """Return the replies of a saved stream, in order.
 
-    Raises NoInputError where the file cannot be read, InputError where it is no stream.
+    Raises NoInputError for a file that cannot be read, InputError for one that is not a stream.
     """
     decoder = Decoder(path)
     try:
@@ -130,35 +129,34 @@ def _is_timed(options: dict[str, Any]) -> bool:
 
 
 def reply(path: str, conversation: Conversation, request: Request) -> Iterator[Want]:
-    """Yield wants: the events of the saved reply, and pauses.
+    """Yield wants: the events of the saved reply, and the delays between them.
 
-    Raises NoInputError where the file has no reply for this place, and the error with
-    which the saved reply failed.
+    Raises NoInputError for a file with too few replies, and the error of a reply that failed.
     """
-    replies = load(path)
+    replies = load_replies(path)
     place = sum(message["role"] == "assistant" for message in conversation.messages)
     if place >= len(replies):
-        held = f"{len(replies)} " + ("reply" if len(replies) == 1 else "replies")
-        raise NoInputError(f"replay/{path} holds {held}, none for place {place + 1} of the conversation")
+        count = f"{len(replies)} " + ("reply" if len(replies) == 1 else "replies")
+        raise NoInputError(f"replay/{path} has {count}; the conversation needs reply {place + 1}")
     saved = replies[place]
     if saved.error is not None and saved.message is None and not saved.start:
         raise from_record(saved.error)  # type: ignore[arg-type]
-    yield Emit([{"type": "start", **saved.metadata} | _named(saved.start, "response_id")])
+    yield Emit([{"type": "start", **saved.metadata} | _select(saved.start, "response_id")])
     yield from _play(saved, _is_timed(request.options))
     _fail_again(saved)
     outcome = saved.outcome or {}
     response: Any = saved.start or (saved.message or {"response": {}}).get("response", {})
     served = outcome.get("model_served") or response.get("model")
-    end = {"type": "end", "status": "ok", **_named(outcome, "finish_reason", "finish_reason_raw", "usage", "details")}
+    end = {"type": "end", "status": "ok", **_select(outcome, "finish_reason", "finish_reason_raw", "usage", "details")}
     end |= {"model_served": served} if served else {}
-    yield Emit([end | _named(saved.end or {}, "provider_metadata")])
+    yield Emit([end | _select(saved.end or {}, "provider_metadata")])
 
 
-def _named(source: dict[str, Any], *names: str) -> dict[str, Any]:
+def _select(source: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: source[name] for name in names if name in source}
 
 
-def _fail_again(saved: _Saved) -> None:
+def _fail_again(saved: _SavedReply) -> None:
     outcome = saved.outcome
     if saved.error is not None:
         raise from_record(saved.error)  # type: ignore[arg-type]
@@ -167,11 +165,11 @@ def _fail_again(saved: _Saved) -> None:
     if outcome.get("status") == "cancelled":
         raise CancelledError("the saved reply was cancelled")
     if outcome.get("status", "ok") != "ok":
-        unnamed = {"code": "failed", "message": "the saved reply failed", "exit_status": outcome["exit_status"]}
-        raise from_record({"type": "error", **unnamed, **outcome.get("error", {})})  # type: ignore[typeddict-item]
+        default = {"code": "failed", "message": "the saved reply failed", "exit_status": outcome["exit_status"]}
+        raise from_record({"type": "error", **default, **outcome.get("error", {})})  # type: ignore[typeddict-item]
 
 
-def _play(saved: _Saved, is_timed: bool) -> Iterator[Want]:
+def _play(saved: _SavedReply, is_timed: bool) -> Iterator[Want]:
     events = saved.events
     if not events and saved.message is not None:
         events = events_of(saved.message)
@@ -187,5 +185,5 @@ def _play(saved: _Saved, is_timed: bool) -> Iterator[Want]:
 
 
 def _seconds(value: float) -> float:
-    """Return a time of the file as a pause that can be slept: at most a day."""
+    """Return a time of the file as a pause: at most a day."""
     return float(min(max(value, 0), 86400))

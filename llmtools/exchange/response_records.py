@@ -1,10 +1,10 @@
-"""One response as the records of a stream, made of what a player emits. No I/O.
+"""One response as the records of a stream. No I/O.
 
 Rules:
-* A player emits events and `end`; or it raises. The records come in their order: start, events,
-  error, message, end.
-* What came before a failure is kept: the message is assembled from it, whatever happens.
-* A failure before the first event is an `error` outside any response.
+* A player emits events and `end`, or it raises. The order of the records is: start, events, error,
+  message, end.
+* The events before a failure are part of the message.
+* A failure before the first event is an `error` without a response.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
     from ..records.types import Message, Record
 
     class Player(Protocol):
-        """What plays a model."""
+        """The source of a reply: a model at an endpoint, or a built-in model."""
 
         provider: str
 
         def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
-            """Yield wants until the reply is over. Raises the LlmToolsError that it fails with."""
+            """Yield wants until the reply is over. Raises the LlmToolsError of a reply that fails."""
 
         def known_end(self) -> dict[str, Any]:
-            """Return the fields of `end` that are known so far."""
+            """Return the fields of `end` that are known before it comes."""
 
 
 class ResponseRecords:
-    """The records of one response. `next_want` hands the player's wants on until the response is
-    over; then `failure` says how it ended (None: well), and `message` is what came, None for nothing.
+    """The records of one response. `next_want` passes on the wants of the player until the response is
+    over. Then `failure` is its failure (None: success) and `message` its message (None: without one).
 
-    may_pause: whether a reply that the model pauses can still be continued.
+    may_pause: whether a reply that the model pauses will be continued.
     """
 
     def __init__(self, player: Player, conversation: Conversation, request: Request, *, may_pause: bool = True) -> None:
@@ -70,17 +70,17 @@ class ResponseRecords:
         self._begun = time.monotonic()
         self._first: float | None = None
 
-    def elapsed(self) -> float:
-        """Return the seconds since the response was asked for."""
+    def age(self) -> float:
+        """Return the seconds since the request."""
         return time.monotonic() - self._begun
 
     @property
     def is_paused(self) -> bool:
-        """Whether the model paused, and nothing failed."""
+        """Whether the model paused, without a failure."""
         return self.failure is None and self._end is not None and self._end.get("finish_reason") == "pause"
 
     def next_want(self, answer: Any) -> Want | None:
-        """Take the answer to the last want; return the next one, None behind the last records."""
+        """Take the answer to the last want; return the next one, None after the last records."""
         while not self.is_over:
             try:
                 want = None if self.failure is not None else self._steps.send(answer)
@@ -96,8 +96,8 @@ class ResponseRecords:
         return None
 
     def cancel(self, error: LlmToolsError) -> list[Record]:
-        """End the response from outside; return its last records, none where it is over. A reply
-        whose `end` has come is whole."""
+        """Cancel the response with an error; return its last records, an empty list if it is over. A reply
+        with an `end` is complete, and does not fail."""
         if self.is_over:
             return []
         if self._end is None:
@@ -140,17 +140,17 @@ class ResponseRecords:
             "provider": self._player.provider,
             "created": rfc3339(),
         }
-        if asked := self._request.record():
-            start["request"] = asked
+        if request := self._request.record():
+            start["request"] = request
         rest = {name: value for name, value in event.items() if name not in start}
         self._start = {**start, **rest}
         self._fold.feed(self._start)
         return self._start
 
     def finish(self) -> list[Record]:
-        """End the response here; return its last records."""
+        """End the response; return its last records."""
         self.is_over = True
-        self.failure = self.failure or self._verdict()
+        self.failure = self.failure or self._failure_of_end()
         records: list[Record] = []
         if self._start is None and self._end is not None:
             records.append(self._open({}))
@@ -164,22 +164,22 @@ class ResponseRecords:
         if end.get("finish_reason") == "length":
             records.append(notice("length", "the answer stopped at the length limit"))
         if self.is_paused:
-            records.append(notice("pause", "the model paused; it is asked to go on"))
+            records.append(notice("pause", "the model paused; it is asked to continue"))
         self._fold.feed(end)
         self.message = self._fold.message()
         return [*records, self.message, end]  # type: ignore[list-item]
 
-    def _verdict(self) -> LlmToolsError | None:
-        """Return the failure that the `end` stands for, where nothing failed before."""
+    def _failure_of_end(self) -> LlmToolsError | None:
+        """Return the failure that the `end` means."""
         if self._end is None:
             return TruncatedError(f"{self._player.provider}: the reply was cut off before its end")
         reason = self._end.get("finish_reason")
         if reason == "refusal":
             return RefusedError("the model refused")
         if reason == "content_filter":
-            return FilteredError("a content filter took the answer")
+            return FilteredError("a content filter withheld the answer")
         if reason == "pause" and not self._may_pause:
-            return PausedError(f"{self._player.provider}: the model paused and did not go on")
+            return PausedError(f"{self._player.provider}: the model paused and did not continue")
         return None
 
     def _end_record(self, response_id: str) -> Record:
@@ -189,9 +189,9 @@ class ResponseRecords:
             end["status"] = failure.code if isinstance(failure, (CancelledError, TruncatedError)) else "error"
             end["exit_status"] = failure.exit_status
         end["finish_reason"] = "stop" if failure is None else "error"
-        fields = {**self._player.known_end(), **(self._end or {})}  # known also of a reply that was cut off
+        fields = {**self._player.known_end(), **(self._end or {})}  # also for a reply that is cut off
         end.update({name: value for name, value in fields.items() if name not in ("type", "status")})
-        timing = {"total": round(self.elapsed(), 3)}
+        timing = {"total": round(self.age(), 3)}
         if self._first is not None:
             timing = {"first": round(self._first - self._begun, 3), **timing}
         end["timing"] = timing

@@ -1,13 +1,15 @@
-"""One request over HTTP: the tries, the waits and the reading of the answer, without I/O.
+"""One request over HTTP: the tries, the waits and the reading of the answer. No I/O.
 
 Rules:
-* It yields what it wants done (`http.request`). What I/O brings is sent back in, failures as values.
-* A request is tried again only before its first event; with Limits.retry_stream also after
-  it, behind a `reset`. Every further try is a `notice`.
-* After the terminal event nothing more is read: a server that stays silent then costs nothing.
+* It yields wants (`http.request`). Their results, errors too, are sent back.
+* A request is tried again before the first event only; with Limits.retry_stream also after it, with
+  a `reset`. Every further try is a `notice`.
+* Reading stops at the terminal event: a server may keep the connection open.
 """
 
 from __future__ import annotations
+
+import random
 
 from ..errors import (
     CancelledError,
@@ -18,9 +20,12 @@ from ..errors import (
     from_record,
 )
 from ..http import retry
+from ..http.endpoint import is_local, split_url
 from ..http.failure import rate_limits, request_id, retry_after
 from ..http.request import READ, Emit, Open, Sleep
+from ..protocols import load
 from ..records.build import notice
+from .fetched import with_fetched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +39,12 @@ if TYPE_CHECKING:
     from ..records.conversation import Conversation
     from ..records.types import Record
 
-    Steps = Generator[Any, Any, None]
+    Wants = Generator[Any, Any, None]
 
 ERROR_BODY = 1 << 20
 """The most bytes of an error body that are read."""
 WHOLE_BODY = 256 << 20
-"""The most bytes of an answer that is no stream."""
+"""The most bytes of an answer that is not streamed."""
 
 
 class Clock:
@@ -51,20 +56,20 @@ class Clock:
         self.begun = monotonic()
         self._event = self._progress = self.begun
 
-    def elapsed(self) -> float:
+    def age(self) -> float:
         """Return the seconds since the first try began."""
         return self._now() - self.begun
 
     def restart(self) -> None:
-        """Start the limits of an answer: its head has come, or what it said was passed on."""
+        """Restart the limits between events: the head of the answer came, or content."""
         self._event = self._progress = self._now()
 
     def saw_event(self) -> None:
-        """Say that an event came, though it held nothing."""
+        """Restart the limit between events only: an event without content came."""
         self._event = self._now()
 
     def check(self, is_silent: bool = False) -> TimedOutError | None:
-        """Return the limit that is over, if one is."""
+        """Return the failure of the limit that is exceeded, None for none."""
         now, limits = self._now(), self._limits
         if limits.total is not None and now - self.begun >= limits.total:
             return TimedOutError(f"the reply took longer than {limits.total:g} s (--timeout)")
@@ -76,7 +81,8 @@ class Clock:
 
 
 class Attempt:
-    """One try: sends, reads, and tells in `failure` what went wrong. `decoder` reads what comes."""
+    """One try: it sends the request and reads the answer. `failure` is its failure, `decoder` the decoder
+    of the answer."""
 
     def __init__(self, protocol: VendorProtocol, request: Request, opening: Open, clock: Clock) -> None:
         self.decoder = protocol.Decoder(opening.endpoint.name, request.quirks)
@@ -89,8 +95,8 @@ class Attempt:
         self.has_content = False
         self.failure: LlmToolsError | None = None
 
-    def run(self) -> Steps:
-        """Do the try."""
+    def run(self) -> Wants:
+        """Yield the wants of the try."""
         answer = yield self._opening
         if isinstance(answer, LlmToolsError):
             self.failure = answer
@@ -99,7 +105,7 @@ class Attempt:
         self._clock.restart()
         encoding = answer.headers.get("content-encoding", "").lower()
         if answer.status < 300 and answer.status not in (200, 201):
-            self.failure = ProtocolError(f"the server answered with status {answer.status} and nothing to read")
+            self.failure = ProtocolError(f"the server answered with status {answer.status} and without an answer")
             return
         if answer.status >= 300:
             body = yield from self._body(ERROR_BODY)
@@ -108,15 +114,15 @@ class Attempt:
             self.failure = self._protocol.error_of(answer.status, answer.headers, body)
             return
         if encoding not in ("identity", ""):
-            self.failure = ProtocolError(f"the answer is compressed ({encoding}), which was not asked for")
+            self.failure = ProtocolError(f"the answer is compressed ({encoding}), which was not requested")
         elif self._request.stream:
             yield from self._stream()
         else:
             body = yield from self._body(WHOLE_BODY)
             if self.failure is None:
-                yield from self._pass_on(self.decoder.body(body))
+                yield from self._emit(self.decoder.body(body))
 
-    def _stream(self) -> Steps:
+    def _stream(self) -> Wants:
         decoder, seen = self.decoder, 0
         late: LlmToolsError | None = None
         while True:
@@ -126,9 +132,9 @@ class Attempt:
                 records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
             except LlmToolsError as error:
                 records = [dict(error.to_record())]
-            is_over = yield from self._pass_on(records)
+            is_over = yield from self._emit(records)
             if isinstance(data, LlmToolsError) and isinstance(self.failure, TruncatedError):
-                self.failure = data  # which says why it is cut off
+                self.failure = data  # the reason why it is cut off
             if is_over or is_last:
                 return
             if decoder.seen != seen:
@@ -136,8 +142,8 @@ class Attempt:
                 self._clock.saw_event()
             late = self._clock.check()
 
-    def _pass_on(self, records: list[Record]) -> Generator[Any, Any, bool]:
-        """Pass records on; return whether they end the answer."""
+    def _emit(self, records: list[Record]) -> Generator[Any, Any, bool]:
+        """Emit records; return whether they end the answer."""
         last = records[-1] if records else {"type": ""}
         if last["type"] == "error":
             self.failure = from_record(last)  # type: ignore[arg-type]
@@ -150,7 +156,7 @@ class Attempt:
         return self.failure is not None or last["type"] == "end"
 
     def _with_headers(self, record: Record) -> Record:
-        """Return a `start` with the request's id, an `end` with the rate limits, others as they are."""
+        """Return a `start` with the request id, an `end` with the rate limits, another record as it is."""
         if record["type"] == "start" and (name := request_id(self.headers)):
             return {**record, "request_id": name}
         if record["type"] == "end" and (limits := rate_limits(self.headers, self._protocol.SPEC.rate_limits)):
@@ -177,11 +183,20 @@ class Attempt:
 
 
 class Tries:
-    """The tries of one request at an endpoint."""
+    """The player of a model at an endpoint: one request, tried again after a passing failure.
+
+    monotonic: a clock, in seconds. random: returns numbers from 0 up to 1.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, limits: Limits, *, monotonic: Callable[[], float], random: Callable[[], float]
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        *,
+        monotonic: Callable[[], float],
+        random: Callable[[], float] = random.random,
     ) -> None:
+        self.provider = endpoint.name
         self._endpoint = endpoint
         self._limits = limits
         self._monotonic = monotonic
@@ -189,27 +204,34 @@ class Tries:
         self._last: Attempt | None = None
 
     def known_end(self) -> dict[str, Any]:
-        """Return the fields of `end` that the last try knows: of a reply that was cut off, too."""
+        """Return the fields of `end` that the last try knows, also for a reply that is cut off."""
         return {} if self._last is None else self._last.decoder.known_end()
 
-    def play(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Steps:
-        """Ask, as often as it takes; yield wants. Raises the failure of the last try."""
+    def play(self, conversation: Conversation, request: Request) -> Wants:
+        """Yield wants: of the files to fetch, then of the tries. Raises the failure of the last try."""
+        protocol = load(self._endpoint.protocol)
+        is_public = not is_local(split_url(self._endpoint.base_url)[1])
+        fetched = with_fetched(conversation.messages, protocol.SPEC, request.quirks, is_public=is_public)
+        messages = yield from fetched
+        yield from self._ask(protocol, conversation.with_messages(messages), request)
+
+    def _ask(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Wants:
         endpoint, limits = self._endpoint, self._limits
-        asked, notices = protocol.encode(conversation, request)
+        http_request, notices = protocol.encode(conversation, request)
         if notices:
             yield Emit(notices)
         clock = Clock(limits, self._monotonic)
         tries = 0
         while True:
             tries += 1
-            attempt = self._last = Attempt(protocol, request, Open(asked, endpoint, limits), clock)
+            attempt = self._last = Attempt(protocol, request, Open(http_request, endpoint, limits), clock)
             yield from attempt.run()
             failure = attempt.failure
             if failure is None:
                 return
             failure.message = endpoint.masked(failure.message)
             failure.args = (failure.message,)
-            wait = _wait(attempt, failure, tries, clock.elapsed(), self._random(), limits)
+            wait = _wait(attempt, failure, tries, clock.age(), self._random(), limits)
             if wait is None:
                 raise _with_server_wait(failure)
             if attempt.has_content:
@@ -220,10 +242,10 @@ class Tries:
 
 
 def _with_server_wait(failure: LlmToolsError) -> LlmToolsError:
-    """Return the failure with the wait that the server asks for in its words."""
-    asked = failure.details.get("retry_after")
-    if asked and f"{asked:.10g}" not in failure.message:
-        failure.message += f" (the server asks to wait {asked:.10g} s)"
+    """Return the failure with the wait that the server asks for in its message."""
+    seconds = failure.details.get("retry_after")
+    if seconds and f"{seconds:.10g}" not in failure.message:
+        failure.message += f" (the server asks to wait {seconds:.10g} s)"
     return failure
 
 
@@ -233,13 +255,13 @@ def _wait(
     """Return the seconds until the next try, None to give up."""
     if isinstance(failure, (CancelledError, ProtocolError)) or (attempt.has_content and not limits.retry_stream):
         return None
-    is_told = attempt.headers.get("x-should-retry") == "true"
-    is_worth = failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT))
-    if not (is_told or is_worth):
+    must_retry = attempt.headers.get("x-should-retry") == "true"
+    may_retry = failure.details.get("retryable", attempt.status is not None or isinstance(failure, _TRANSIENT))
+    if not (must_retry or may_retry):
         return None
-    headers, asked = attempt.headers, failure.details.get("retry_after")
-    if asked and retry_after(headers) is None:  # a vendor that says it in the body
-        headers = {**headers, "retry-after": f"{asked:g}"}
+    headers, seconds = attempt.headers, failure.details.get("retry_after")
+    if seconds and retry_after(headers) is None:  # the vendor sends it in the body
+        headers = {**headers, "retry-after": f"{seconds:g}"}
     budget = retry.BUDGET if limits.total is None else min(retry.BUDGET, limits.total)
     return retry.delay(
         tries, attempt.status, headers, elapsed=elapsed, random=chance, retries=limits.retries, budget=budget
@@ -247,4 +269,4 @@ def _wait(
 
 
 _TRANSIENT = (TruncatedError,)
-"""What is tried again where no status tells: connections that failed say so themselves."""
+"""The failures without a status that are worth another try. Those of a connection have `retryable`."""

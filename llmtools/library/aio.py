@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from ..errors import LlmToolsError
@@ -11,7 +10,7 @@ from .model_ref import ModelRef, known_name
 from .prompt import build_prompt
 from .state import ResponseState
 from .toolbox import Hooks
-from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text
+from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text, maybe_await
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from ..exchange.exchange import Exchange
     from .prompt import Asked, Prompt
     from .toolbox import After, Before, Given
-    from .turns import Turn
 
 
 class AsyncResponse(ResponseBase):
@@ -52,7 +50,7 @@ class AsyncResponse(ResponseBase):
 
         self._state = ResponseState(prompt)
         self.is_opening: bool = later is None
-        self._source = AsyncSteps(self._state, later)
+        self._steps = AsyncSteps(self._state, later)
         self._lock = Lock()
         self._callbacks: list[Callable[[AsyncResponse], object]] = []
 
@@ -66,29 +64,27 @@ class AsyncResponse(ResponseBase):
         while len(state.events) <= seen and not state.is_done:
             async with self._lock:
                 if len(state.events) <= seen and not state.is_done:
-                    state.is_done = await anext(self._source, self) is self
+                    state.is_done = await anext(self._steps, self) is self
         while state.is_done and self._callbacks:
-            done = self._callbacks.pop(0)(self)
-            if inspect.isawaitable(done):
-                await done
+            await maybe_await(self._callbacks.pop(0)(self))
         return len(state.events) > seen
 
     def _require_end(self) -> None:
         if not self.is_done:
-            raise RuntimeError("the response has not ended: await it first")
+            raise RuntimeError("the response has not wait_and_return: await it first")
 
     async def wait(self) -> None:
-        """Wait for the end of the response; what it failed with is in `error`."""
+        """Wait for the end of the response. A failure is in `error`."""
         while await self._pull(len(self._state.events)):
             pass
 
     async def aclose(self) -> None:
-        """Give the response up, and close its connection: from then on it has failed."""
+        """Give the response up, and close its connection, as `Response.close` does."""
         async with self._lock:  # not while another task waits for more
-            await self._source.aclose()
+            await self._steps.aclose()
 
     async def on_done(self, callback: Callable[[AsyncResponse], object]) -> None:
-        """Have `callback`, a function or a coroutine function, called as `Response.on_done` does."""
+        """Call `callback`, a function or a coroutine function, as `Response.on_done` does."""
         self._callbacks.append(callback)
         if self.is_done:
             await self._pull(0)
@@ -103,7 +99,7 @@ class AsyncResponse(ResponseBase):
         while await self._pull(place):
             event = self._state.events[place]
             place += 1
-            if not self._hidden(event):
+            if not self._is_hidden(event):
                 yield event
         self._state.check()
 
@@ -113,16 +109,16 @@ class AsyncResponse(ResponseBase):
                 yield event.chunk
 
     def __await__(self) -> Generator[Any, None, AsyncResponse]:
-        """Wait for the end of the response; give it back."""
+        """Wait for the end of the response, and return it."""
 
-        async def ended() -> AsyncResponse:
+        async def wait_and_return() -> AsyncResponse:
             await self.wait()
             return self
 
-        return ended().__await__()
+        return wait_and_return().__await__()
 
     async def text(self) -> str:
-        """Return the whole text. Raises the error with which the response failed.
+        """Return the whole text. Raises the error of a response that failed.
 
         await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
         """
@@ -131,17 +127,17 @@ class AsyncResponse(ResponseBase):
         return self._state.text()
 
     async def messages(self) -> list[Message]:
-        """Return the messages that the response made."""
+        """Return copies of the reply's messages, as `Response.messages` does."""
         await self.wait()
         return self._state.copies()
 
     async def reasoning(self) -> str:
-        """Return what the model told of its reasoning."""
+        """Return the text of the model's reasoning, as far as the provider shows it."""
         await self.wait()
         return "".join([part.text for part in self._state.parts("reasoning")])
 
     async def tool_calls(self) -> list[ToolCall]:
-        """Return the calls that wait for their results."""
+        """Return the calls that have no result yet."""
         await self.wait()
         return self._state.calls()
 
@@ -151,7 +147,7 @@ class AsyncResponse(ResponseBase):
         return self._state.attachments()
 
     async def usage(self) -> Usage:
-        """Return the tokens that it took."""
+        """Return the tokens of the response."""
         await self.wait()
         return self._state.usage()
 
@@ -175,13 +171,14 @@ class AsyncResponse(ResponseBase):
         tool_calls_list: Sequence[ToolCall] | None = None,
         tools: Iterable[Given] | None = None,
     ) -> list[ToolResult]:
-        """Run the calls that wait, side by side; return their results in the order of the calls.
+        """Run the calls that have no result yet, at the same time; return their results in the order of the calls.
 
         As `Response.execute_tool_calls`; the hooks may be coroutine functions.
         """
         calls = await self.tool_calls() if tool_calls_list is None else tool_calls_list
-        await (ready := self._state.tools_or(tools)).prepare_async()
-        return await ready.arun(calls, Hooks(before_call, after_call))
+        runner = self._state.tools_or(tools)
+        await runner.prepare_async()
+        return await runner.arun(calls, Hooks(before_call, after_call))
 
     async def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
         """Return the response to the next turn, as `Response.reply` does.
@@ -195,13 +192,13 @@ class AsyncResponse(ResponseBase):
         return AsyncResponse(self._state.next_prompt(prompt, results, asked))
 
     async def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold of it, as `Response.to_dict` does."""
+        """Return the response as JSON can hold it, as `Response.to_dict` does."""
         await self.wait()
         return self._state.to_dict()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:
-        """Return the response that `to_dict` told of, as `Response.from_dict` does."""
+        """Return the response that `to_dict` returned as a dict, as `Response.from_dict` does."""
         state = ResponseState.from_dict(data, model, get_async_model)
         response = cls(state.prompt)
         response._state = state
@@ -240,18 +237,17 @@ class AsyncTalk(Turns[AsyncResponse, AsyncChain]):
     model: AsyncModel
     _chain = AsyncChain
 
-    def _new_response(self, prompt: Prompt, turn: Turn | None) -> AsyncResponse:
-        return AsyncResponse(prompt, turn)
+    _response = AsyncResponse
 
 
 class AsyncModel(ModelRef):
-    """A model to ask in asyncio. `llmtools.get_async_model` gives one.
+    """A model to ask in asyncio. `llmtools.get_async_model` returns one.
 
     await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
     """
 
     def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
-        """Return the response to a prompt, as `Model.prompt` does: it is what is awaited.
+        """Return the response to a prompt, as `Model.prompt` does. The response is what you await.
 
         async for chunk in llmtools.get_async_model("echo").prompt("hi"):
             print(chunk, end="")
@@ -290,10 +286,10 @@ def get_async_model(
 
 
 class AsyncSteps:
-    """As `steps`, by `anext`; what may wait for a disk or a keyring does so in a thread.
+    """As `Steps`, by `anext`. What may wait for a disk or a keyring waits in a thread.
 
-    It is not a generator: the generators that are open when their loop ends are all closed at once,
-    and one that closes another then fails.
+    It is not a generator: asyncio closes all generators that are open when the loop ends at the same
+    time, and one that closes another then fails.
     """
 
     def __init__(self, state: ResponseState, later: Callable[[], Awaitable[Prompt]] | None) -> None:
@@ -306,7 +302,7 @@ class AsyncSteps:
         state = self._state
         try:
             if self._batches is None:
-                self._batches = await self._opened()
+                self._batches = await self._open()
             async for records in self._batches:
                 return state.add_records(records)
             if self._exchange is not None:
@@ -318,7 +314,7 @@ class AsyncSteps:
             raise
         raise StopAsyncIteration
 
-    async def _opened(self) -> AsyncGenerator[list[dict[str, Any]], None]:
+    async def _open(self) -> AsyncGenerator[list[dict[str, Any]], None]:
         from asyncio import to_thread
 
         if self._later is not None:
@@ -328,7 +324,7 @@ class AsyncSteps:
         return self._exchange.abatches()
 
     async def aclose(self) -> None:
-        """Close the connection; end the response, if that is not over."""
+        """Close the connection. Give the response up, if it is not over."""
         if self._batches is not None:
             await self._batches.aclose()
         if not self._state.is_done:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import BinaryIO
 
-SIZE = 1 << 18
+CHUNK_SIZE = 1 << 18
 
 
 def read_stream(file: BinaryIO | None = None) -> Iterator[dict[str, Any]]:
@@ -35,7 +35,7 @@ def read_stream(file: BinaryIO | None = None) -> Iterator[dict[str, Any]]:
     source: Any = sys.stdin.buffer if file is None else file
     decoder = Decoder()
     read = getattr(source, "read1", source.read)
-    while decoder.error is None and (data := read(SIZE)):
+    while decoder.error is None and (data := read(CHUNK_SIZE)):
         for record, _ in decoder.feed(data):
             yield record
     for record, _ in decoder.eof():

@@ -1,8 +1,8 @@
-"""What a program handles: records with names for their fields, calls, results, usage, attachments.
+"""Records as objects: messages, parts, events, attachments, calls, results, usage.
 
-A `Message`, `Part`, `Event` or `Attachment` is the dict that stands in the stream, whose fields
-can be read as attributes too: `event.type`, `message.parts[0].text`. They are equal where the
-dicts are, and go into `json.dumps` as they are.
+A `Message`, `Part`, `Event` or `Attachment` is the dict of the stream; its fields are attributes
+too: `event.type`, `message.parts[0].text`. Two are equal if their dicts are, and `json.dumps` takes
+them as they are.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Value(dict[str, Any]):
-    """A record whose fields are attributes too; one that is not there is None. It is changed as a
-    dict is: `part["text"] = "…"`."""
+    """A record whose fields are attributes too; a missing field is None. Change it as a dict:
+    `part["text"] = "…"`."""
 
     __slots__ = ()
 
@@ -37,13 +37,13 @@ class Value(dict[str, Any]):
         return self.get(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a plain dict of it, which JSON can hold: `llmtools.user("hi").to_dict()`."""
+        """Return it as a plain dict, for JSON: `llmtools.user("hi").to_dict()`."""
         found: dict[str, Any] = deep_copy(self)
         return found
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Return what `to_dict` gave: `llmtools.Message.from_dict(json.loads(line))`."""
+        """Return the object of a dict: `llmtools.Message.from_dict(json.loads(line))`."""
         return cls(record)
 
 
@@ -81,12 +81,12 @@ class Part(Value):
 
     @property
     def output(self) -> str:
-        """What a tool_result says, "" for another."""
+        """The text of a tool_result, "" for another."""
         return str(self.get("output", ""))
 
     @property
     def tool_call_id(self) -> str | None:
-        """Which call a tool_call is, or a tool_result answers."""
+        """The id of a tool_call, or of the call that a tool_result answers."""
         return self.get("tool_call_id")
 
     @property
@@ -96,7 +96,7 @@ class Part(Value):
 
 
 class Message(Value):
-    """A message: `role`, `parts`, and for a reply `response`, which tells how it came about.
+    """A message: `role`, `parts`, and for a reply `response`: how it came about.
 
     message = llmtools.user("What is this?", llmtools.Attachment(path="photo.jpg"))
     [part.type for part in message.parts]  # ["text", "attachment"]
@@ -115,7 +115,7 @@ class Message(Value):
 
     @property
     def parts(self) -> list[Part]:
-        """The parts, in order; what is changed in them is changed in the message."""
+        """The parts, in order. A change of a part changes the message."""
         found: list[Part] = self["parts"]
         return found
 
@@ -129,7 +129,7 @@ class Event(Value):
     """An event of a response, as it comes: `type`, `chunk`, `part_index` and more.
 
     text, reasoning, refusal: `chunk`; tool_call_name and tool_call_args: `chunk`, `tool_call_id`;
-    start, end, notice, error: what llm-stream(5) says.
+    start, end, notice, error: see llm-stream(5).
 
         for event in llmtools.get_model("echo").prompt("hi").stream_events():
             if event.type == "text":
@@ -145,7 +145,7 @@ class Event(Value):
 
     @property
     def chunk(self) -> str:
-        """The piece of text that it adds, "" where it adds none."""
+        """The piece of text that the event adds, "" for none."""
         return str(self.get("chunk", ""))
 
     @property
@@ -157,9 +157,8 @@ class Event(Value):
 class Attachment(Value):
     """A file for a message, or one that the model made: `type` (MIME), and bytes or a URL.
 
-    Of `path`, `content` (bytes) and `url` one is given; a path is read at once, and the type
-    is found from the bytes, unless `type` (or `mimetype`) says it. Raises NoInputError for a file
-    that cannot be read.
+    Give one of `path`, `content` (bytes) and `url`. A path is read at once. The type is found from the
+    bytes, unless `type` (or `mimetype`) gives it. Raises NoInputError for a file that cannot be read.
 
         llmtools.user("What is this?", llmtools.Attachment(path="photo.jpg"))
     """
@@ -176,24 +175,24 @@ class Attachment(Value):
         url: str | None = None,
         content: bytes | None = None,
     ) -> None:
-        made: Any = record or {}
+        fields: Any = record or {}
         mime = type or mimetype
         if path is not None:
-            made = from_file(fspath(path), mime=mime)
+            fields = from_file(fspath(path), mime=mime)
         elif content is not None:
-            made = from_bytes(content, mime=mime)
+            fields = from_bytes(content, mime=mime)
         elif url is not None:
-            made = {"url": url, **({"type": mime} if mime else {})}
-        super().__init__(made)
+            fields = {"url": url, **({"type": mime} if mime else {})}
+        super().__init__(fields)
 
     def resolve_type(self) -> str | None:
-        """Return the MIME type; None for a URL of which none was said."""
+        """Return the MIME type; None for a URL without one."""
         return self.get("type")
 
     def content_bytes(self) -> bytes | None:
         """Return the bytes; None where there is only a URL or a file of the vendor's.
 
-        Raises InputError for content that is no base64.
+        Raises InputError for content that is not base64.
         """
         return data_of(self)  # type: ignore[arg-type]
 
@@ -205,8 +204,8 @@ class Attachment(Value):
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call that the model makes and that is ours to run; one with `exception` (its arguments
-    were cut off, or are no JSON) is not run.
+    """A call of the model that this program runs. A call with `exception` is not run: its arguments
+    were cut off or are not JSON.
 
         response.tool_calls()  # [ToolCall(name="upper", arguments={"text": "panda"}, tool_call_id="~0")]
     """
@@ -219,7 +218,7 @@ class ToolCall:
 
 @dataclass(slots=True)
 class ToolResult:
-    """What a call brought: `output` for the model to read, `exception` where it failed.
+    """The result of a call: `output` for the model to read, `exception` if it failed.
 
     response.reply(tool_results=[llmtools.ToolResult("upper", "PANDA", call.tool_call_id)])
     """
@@ -237,7 +236,7 @@ class ToolResult:
 
 @dataclass(slots=True)
 class ToolOutput:
-    """What a tool returns that has files for the model beside its output.
+    """The return value of a tool that has files for the model beside its output.
 
     def chart(data: list[int]) -> llmtools.ToolOutput:
         return llmtools.ToolOutput("drawn", [llmtools.Attachment(content=drawn(data))])
@@ -260,7 +259,7 @@ class Usage:
     details: dict[str, int] = field(default_factory=dict)
 
 
-def normalized(*items: Any) -> list[dict[str, Any]]:
+def parts_of(*items: Any) -> list[dict[str, Any]]:
     """Return texts, parts, attachments, results and lists of these as parts. Raises TypeError."""
     parts: list[dict[str, Any]] = []
     for item in items:
@@ -273,16 +272,16 @@ def normalized(*items: Any) -> list[dict[str, Any]]:
         elif isinstance(item, dict) and "type" in item and "role" not in item:
             parts.append(item)
         elif isinstance(item, (list, tuple)):
-            parts += normalized(*item)
+            parts += parts_of(*item)
         else:
-            raise TypeError(f"no part of a message: {item!r}")
+            raise TypeError(f"not a part of a message: {item!r}")
     return parts
 
 
-def message(role: str, *items: Any, provider_metadata: dict[str, Any] | None = None) -> Message:
-    """Return a message of `role`. Raises TypeError for what is no part."""
-    made = {"type": "message", "role": role, "parts": normalized(*items)}
-    return Message({**made, **({"provider_metadata": provider_metadata} if provider_metadata else {})})
+def new_message(role: str, *items: Any, provider_metadata: dict[str, Any] | None = None) -> Message:
+    """Return a message of `role`. Raises TypeError for what is not a part."""
+    fields = {"type": "message", "role": role, "parts": parts_of(*items)}
+    return Message({**fields, **({"provider_metadata": provider_metadata} if provider_metadata else {})})
 
 
 def user(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Message:
@@ -292,7 +291,7 @@ def user(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Messa
 
         llmtools.user("What is this?", llmtools.Attachment(path="photo.jpg"))
     """
-    return message("user", *items, provider_metadata=provider_metadata)
+    return new_message("user", *items, provider_metadata=provider_metadata)
 
 
 def system(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Message:
@@ -300,15 +299,15 @@ def system(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Mes
 
     llmtools.system("Answer in one word.")
     """
-    return message("system", *items, provider_metadata=provider_metadata)
+    return new_message("system", *items, provider_metadata=provider_metadata)
 
 
 def assistant(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Message:
-    """Return an assistant message: what a model has said.
+    """Return an assistant message: a reply of a model.
 
     llmtools.assistant("Paris")
     """
-    return message("assistant", *items, provider_metadata=provider_metadata)
+    return new_message("assistant", *items, provider_metadata=provider_metadata)
 
 
 def tool_message(*items: Item, provider_metadata: dict[str, Any] | None = None) -> Message:
@@ -316,4 +315,4 @@ def tool_message(*items: Item, provider_metadata: dict[str, Any] | None = None) 
 
     llmtools.tool_message(llmtools.ToolResult("upper", "PANDA", "call_1"))
     """
-    return message("tool", *items, provider_metadata=provider_metadata)
+    return new_message("tool", *items, provider_metadata=provider_metadata)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..http.endpoint import Secret
-from ..providers.names import is_built_in
+from ..protocols.request import is_built_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..providers.target import Target
+    from ..protocols.request import Target
 
 
 class ModelRef:
@@ -24,6 +24,8 @@ class ModelRef:
         """Return where the model is asked. A key that is given wins over `key` and the one that is found.
 
         Raises NoModelError, NoKeyError, ConfigError, UsageError.
+
+            llmtools.get_model("echo").target().name  # "echo"
         """
         base_url, protocol = self._address
         secret = key or (Secret(self.key) if self.key else None)

@@ -1,9 +1,9 @@
-"""What a model is asked: a conversation, and what goes with it.
+"""A prompt: a conversation to be answered, with its settings.
 
 Rules:
-* A prompt is a value: the next turn's is another one.
-* `Asked` is the one list of what may be asked with, for every method that asks.
-* No key is shown, or stored.
+* A prompt is a value: the next turn has another one.
+* `Asked` is the one list of keyword arguments, for every method that asks.
+* A key is never shown or stored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ STORED = ("schema", "options", "reasoning", "tool_choice")
 
 
 class Words(TypedDict, total=False):
-    """What is said in a turn, beside the prompt itself."""
+    """The content of a turn, beside the prompt itself."""
 
     messages: Conversation | Iterable[Mapping[str, Any]] | None
     system: str | None
@@ -47,8 +47,8 @@ class Words(TypedDict, total=False):
 
 
 class Settings(TypedDict, total=False):
-    """What is kept from turn to turn. The last are options of the model by their common names;
-    others go into `options`."""
+    """Settings that hold from turn to turn. The last ones are options of the model by their common
+    names; others go into `options`."""
 
     tools: Iterable[Given] | None
     schema: dict[str, Any] | type[Any] | str | None
@@ -73,11 +73,11 @@ class Settings(TypedDict, total=False):
 
 
 class Asked(Words, Settings, total=False):
-    """All that a prompt takes by name."""
+    """Every keyword argument of a prompt."""
 
 
-def schema_of(given: Any) -> dict[str, Any] | None:
-    """Return a JSON Schema: one that is given, that of a pydantic model, or of the short form.
+def to_schema(given: Any) -> dict[str, Any] | None:
+    """Return the JSON Schema of a dict, a pydantic model, or the short form.
 
     Raises UsageError.
     """
@@ -87,27 +87,27 @@ def schema_of(given: Any) -> dict[str, Any] | None:
         found: dict[str, Any] = given.model_json_schema()
         return found
     if isinstance(given, str):
-        from ..schema import from_text
+        from ..schema import schema_from_text
 
-        return from_text(given)
-    raise UsageError(f"no schema: {given!r}")
+        return schema_from_text(given)
+    raise UsageError(f"schema: {given!r} is not a JSON Schema, a pydantic model or a text")
 
 
 def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
-    """Return the JSON Schema that the short form means; with `multi` that of a list of them, `items`.
+    """Return the JSON Schema of the short form; with `multi` that of a list of such objects, `items`.
 
     Raises UsageError.
 
         llmtools.schema_dsl("name, age int, bio: one line")["required"]  # ["name", "age", "bio"]
     """
-    from ..schema import from_short, many
+    from ..schema import schema_from_short_form, schema_of_list
 
-    return many(from_short(text)) if multi else from_short(text)
+    return schema_of_list(schema_from_short_form(text)) if multi else schema_from_short_form(text)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked. `messages` is the whole conversation, as the model sees it."""
+    """A prompt. `messages` is the whole conversation, as the model sees it."""
 
     model: ModelRef
     messages: tuple[dict[str, Any], ...]
@@ -134,20 +134,23 @@ class Prompt:
 
     @property
     def answer_settings(self) -> dict[str, Any]:
-        """How it is to be answered (options, schema, tool_choice, reasoning): what is set here, and
-        where nothing is, what the `request` of its last user message says."""
+        """Options, schema, tool_choice and reasoning: those set here, else those of the `request` of the
+        last user message."""
         given = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
         return self.conversation().answer_settings(self.options, **given)
 
     def request(self) -> tuple[Request, Endpoint | None]:
-        """Return what is asked of whom. Raises NoModelError, NoKeyError, ConfigError."""
+        """Return the request, and where it is sent (None: a built-in model).
+
+        Raises NoModelError, NoKeyError, ConfigError.
+        """
         target = self.model.target(self.key)
         request = target.request(**self.answer_settings, stream=self.stream)
         return request, target.endpoint
 
     def next_prompt(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
-        """Return the prompt of the next turn: behind `history`, where the results of tools are, the
-        user's words, then the messages of `asked`; settings as here, but for those of `asked`."""
+        """Return the prompt of the next turn: `history`, the user's words, then the messages of `asked`.
+        The settings stay, unless `asked` has others."""
         said = {name: value for name, value in asked.items() if name in WORDS and name != "tool_results"}
         rest = said.pop("messages", None)
         opening, words = turn_messages(prompt, **said)
@@ -156,14 +159,14 @@ class Prompt:
             messages = messages[1:]
         return replace(self, messages=(*opening, *messages, *words, *as_messages(rest)), **_settings(asked, self))
 
-    def answered(self, results: Sequence[ToolResult]) -> Prompt:
-        """Return the prompt with the results of the calls that its messages end with."""
+    def with_results(self, results: Sequence[ToolResult]) -> Prompt:
+        """Return the prompt with the results of the calls at the end of its messages."""
         from .messages import tool_message
 
         return replace(self, messages=(*self.messages, deep_copy(tool_message(*results))))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold of it: no key."""
+        """Return it as JSON can hold it, without its key."""
         messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
         said = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
         made: dict[str, Any] = deep_copy(
@@ -173,7 +176,7 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: ModelRef) -> Prompt:
-        """Return the prompt that `to_dict` told of. Raises InputError."""
+        """Return the prompt that `to_dict` returned as a dict. Raises InputError."""
         from ..records.check import check_record
 
         if not isinstance(data, Mapping):
@@ -186,12 +189,12 @@ class Prompt:
 
 
 def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
-    """Return messages as records: also those without a type, and with `content` in the place of parts.
+    """Return messages as records: also those without a type, and those with `content` instead of parts.
 
-    Raises InputError for what is none.
+    Raises InputError for what is not a message.
     """
     from ..records.check import check_record
-    from ..records.jsonl import typed
+    from ..records.jsonl import with_type
 
     records = []
     given: Any = messages.messages if isinstance(messages, Conversation) else messages or ()
@@ -201,19 +204,19 @@ def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> 
         if not isinstance(each, Mapping):
             raise InputError(f"messages[{place}]: must be a message, not {each!r}")
         record = deep_copy(dict(each))
-        record = typed(record) or record
+        record = with_type(record) or record
         try:
             check_record(record)
         except InputError as error:
             raise InputError(f"messages[{place}]: {error.message}") from None
         if record["type"] != "message":
-            raise InputError(f"messages[{place}]: a record of type {record['type']} is no message")
+            raise InputError(f"messages[{place}]: a record of type {record['type']} is not a message")
         records.append(record)
     return records
 
 
 def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[str, Any]:
-    """Return settings as a prompt keeps them; what is neither a setting nor said is an option."""
+    """Return the settings among keyword arguments. A name that is neither a setting nor content is an option."""
     settings = {name: value for name, value in given.items() if name in SETTINGS}
     others = {name: value for name, value in given.items() if name not in (*SETTINGS, *WORDS, "options")}
     if others or "options" in given:
@@ -222,7 +225,7 @@ def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[st
     if "tools" in settings:
         settings["tools"] = Tools(settings["tools"] or ())
     if "schema" in settings:
-        settings["schema"] = schema_of(settings["schema"])
+        settings["schema"] = to_schema(settings["schema"])
     if "key" in settings:
         settings["key"] = Secret(settings["key"]) if settings["key"] else None
     return settings
@@ -238,8 +241,8 @@ def turn_messages(
     system_fragments: Any = (),
     tool_results: Any = (),
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the system message that is given, if one is, and what is said after it: `messages`,
-    the results of tools, and `prompt` with `fragments` (before it) and `attachments`."""
+    """Return the system message, if there is one, and the messages after it: `messages`, the results
+    of tools, and `prompt` with `fragments` before it and `attachments`."""
     from .messages import system as system_message
     from .messages import tool_message, user
 
@@ -256,9 +259,9 @@ def turn_messages(
 
 
 def build_prompt(model: ModelRef, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
-    """Return a prompt of what is said and of the settings.
+    """Return a prompt from its content and settings.
 
-    Raises UsageError where there is nothing to ask, and InputError for messages that are none.
+    Raises UsageError where there is nothing to ask, and InputError for what is not a message.
     """
     messages = asked.get("messages")
     if isinstance(messages, Conversation) and messages.tools:

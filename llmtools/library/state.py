@@ -48,7 +48,7 @@ GIVEN_UP = "the response was given up before its end"
 
 
 class ResponseState:
-    """What came of a prompt so far: the part that does not wait."""
+    """What came of a prompt so far. Nothing here waits."""
 
     def __init__(self, prompt: Prompt) -> None:
         self.prompt = prompt
@@ -58,24 +58,24 @@ class ResponseState:
         self.error: LlmToolsError | None = None
 
     def exchange(self) -> Exchange:
-        """Return what asks the model. Raises what `ready_to_send` and `Prompt.request` raise."""
+        """Return the exchange that asks the model. Raises what `ready_to_send` and `Prompt.request` raise."""
         prepared, notices = ready_to_send(self.prompt.conversation())
         self.events += [Event(notice) for notice in notices]
         request, endpoint = self.prompt.request()
         return Exchange(prepared, request, endpoint, self.prompt.limits)
 
     def add_records(self, records: list[dict[str, Any]]) -> None:
-        """Hold what came."""
+        """Add the events among the records that came."""
         self.events += [Event(record) for record in records if record["type"] != "message"]
 
     def end(self, exchange: Exchange) -> None:
-        """Hold how it ended: from outside, where it is not over."""
+        """Take how the exchange ended; one that is not over is cancelled."""
         self.add_records(exchange.cancel(CancelledError(GIVEN_UP)))
         self.error = exchange.failure
         self.messages += [Message(message) for message in exchange.messages]
 
     def give_up(self, exchange: Exchange | None) -> None:
-        """End it here, from outside."""
+        """End the response from outside."""
         self.is_done = True
         if exchange is None:
             self.error = self.error or CancelledError(GIVEN_UP)
@@ -83,16 +83,16 @@ class ResponseState:
             self.end(exchange)
 
     def check(self) -> None:
-        """Raise what it failed with."""
+        """Raise the error of a response that failed."""
         if self.error is not None:
             raise self.error
 
     def copies(self) -> list[Message]:
-        """Return the messages: what is done to these changes nothing here."""
+        """Return copies of the messages."""
         return [Message(deep_copy(message)) for message in self.messages]
 
     def text(self) -> str:
-        """Return the text; of a model that tells commentary from answer, the answer."""
+        """Return the text; where the model separates commentary from answer, the answer."""
         return "".join([text_of(message) for message in self.messages])  # type: ignore[arg-type]
 
     def parts(self, kind: str) -> list[Part]:
@@ -100,7 +100,7 @@ class ResponseState:
         return [part for message in self.messages for part in message.parts if part.type == kind]
 
     def calls(self) -> list[ToolCall]:
-        """Return the calls that wait for their results."""
+        """Return the calls that have no result yet."""
         return pending_calls(Conversation(self.messages))
 
     def attachments(self) -> list[Attachment]:
@@ -108,7 +108,7 @@ class ResponseState:
         return [Attachment(part["attachment"]) for part in self.parts("attachment") if "attachment" in part]
 
     def response(self) -> dict[str, Any]:
-        """Return what the last message tells of how it came about."""
+        """Return the `response` of the last message, {} where it has none."""
         return dict(self.messages[-1].get("response", {})) if self.messages else {}
 
     def usage(self) -> Usage:
@@ -117,45 +117,45 @@ class ResponseState:
         return Usage(total.get("input"), total.get("output"), total.get("details", {}))
 
     def json(self) -> Any:
-        """Return the answer held against its schema; where none was asked for, the last message
-        with all that is told of it. Raises InputError."""
-        from ..schema import parsed
+        """Return the answer, checked against its schema. Without a schema return the last message with its
+        `response`. Raises InputError."""
+        from ..schema import parse_answer
 
         self.check()
         schema = self.prompt.answer_settings["schema"]
         if schema is not None:
-            return parsed(self.text(), schema)
+            return parse_answer(self.text(), schema)
         return self.messages[-1].to_dict() if self.messages else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold of it."""
-        said, spent = self.response(), self.usage()
-        counts: dict[str, Any] = {"input": spent.input, "output": spent.output, "details": spent.details}
-        made = {
+        """Return it as JSON can hold it."""
+        response, usage = self.response(), self.usage()
+        counts: dict[str, Any] = {"input": usage.input, "output": usage.output, "details": usage.details}
+        fields = {
             "model": self.prompt.model.model_id,
             "prompt": self.prompt.to_dict(),
             "messages": [message.to_dict() for message in self.messages],
         }
         rest: dict[str, Any] = {
-            "id": said.get("id"),
+            "id": response.get("id"),
             "usage": {name: value for name, value in counts.items() if value not in (None, {})},
-            "datetime_utc": said.get("created"),
-            "finish_reason": said.get("finish_reason"),
-            "status": said.get("status"),
+            "datetime_utc": response.get("created"),
+            "finish_reason": response.get("finish_reason"),
+            "status": response.get("status"),
             "error": None if self.error is None else self.error.to_record(),
         }
-        return made | {name: value for name, value in rest.items() if value}
+        return fields | {name: value for name, value in rest.items() if value}
 
     @classmethod
     def from_dict(
         cls, data: Mapping[str, Any], model: ModelRef | None, model_of: Callable[[str], ModelRef]
     ) -> ResponseState:
-        """Return what `to_dict` told of; `model_of` finds the model, where `model` is none. Raises
-        NoModelError, InputError."""
+        """Return the state that `to_dict` returned as a dict. Without `model`, `model_of` looks the model
+        up. Raises NoModelError, InputError."""
         from .prompt import Prompt, as_messages
 
         if not isinstance(data, Mapping) or not (model or isinstance(data.get("model"), str)):
-            raise InputError("no response that to_dict told of: it names no model")
+            raise InputError("not a dict of Response.to_dict: it names no model")
         state = cls(Prompt.from_dict(data.get("prompt", {}), model or model_of(data["model"])))
         state.messages = [Message(message) for message in as_messages(data.get("messages", ()))]
         state.events = [Event(event) for message in state.messages for event in events_of(message)]  # type: ignore[arg-type]
@@ -166,16 +166,16 @@ class ResponseState:
 
     def next_prompt(self, prompt: str | None, results: Sequence[ToolResult], asked: Mapping[str, Any]) -> Prompt:
         """Return the prompt of the next turn: the results, the user's words, the messages of `asked`."""
-        answered = self.prompt.answered(results).messages[-1:] if results else ()
+        answered = self.prompt.with_results(results).messages[-1:] if results else ()
         return self.prompt.next_prompt([*self.prompt.messages, *deep_copy(self.messages), *answered], prompt, asked)
 
     def tools_or(self, given: Iterable[Given] | None) -> Tools:
-        """Return the tools that are given, else those of the prompt."""
+        """Return the given tools, else those of the prompt."""
         return self.prompt.tools if given is None else Tools(given)
 
 
 def _error(stored: Any) -> ErrorRecord:
-    """Return a stored error as the record that it is. Raises InputError."""
+    """Return a stored error as a record. Raises InputError."""
     if not isinstance(stored, Mapping):
         raise InputError("error: must be an object")
     record: Any = {**stored, "type": "error"}
@@ -184,8 +184,8 @@ def _error(stored: Any) -> ErrorRecord:
 
 
 def pending_calls(conversation: Conversation) -> list[ToolCall]:
-    """Return the calls of the last assistant message that are not answered; none where the
-    conversation has gone on since."""
+    """Return the calls of the last assistant message that have no result; none if a later message
+    continues the conversation without them."""
     if conversation.messages and conversation.messages[-1]["role"] not in ("assistant", "tool"):
         return []
     pending = conversation.pending_calls()

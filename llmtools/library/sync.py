@@ -16,7 +16,6 @@ Rules:
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any
 
 from ..errors import LlmToolsError
@@ -39,14 +38,14 @@ if TYPE_CHECKING:
 
 
 class Response(ResponseBase):
-    """The response to a prompt. Iterating gives its text as it comes; nothing is sent before.
+    """The response to a prompt. Iterating yields its text as it comes; nothing is sent before.
 
         for chunk in llmtools.get_model("echo").prompt("hi"):
             print(chunk, end="")
 
-    `str(response)` and `.text()` are the whole text. Whatever reads the text, its events or its
-    JSON raises the LlmToolsError that the response failed with (`llmtools.errors` has the tree);
-    the other methods tell of what came all the same.
+    `str(response)` and `.text()` are the whole text. Reading the text, the events or the JSON of a
+    response that failed raises its LlmToolsError (`llmtools.errors` has the tree); the other methods
+    return what came.
     """
 
     def __init__(self, prompt: Prompt, later: Callable[[], Prompt] | None = None) -> None:
@@ -54,7 +53,7 @@ class Response(ResponseBase):
 
         self._state = ResponseState(prompt)
         self.is_opening: bool = later is None
-        self._source = steps(self._state, later)
+        self._steps = Steps(self._state, later)
         self._lock = RLock()
         self._callbacks: list[Callable[[Response], object]] = []
 
@@ -69,26 +68,23 @@ class Response(ResponseBase):
         while len(state.events) <= seen and not state.is_done:
             with self._lock:  # another thread may have waited for the same
                 if len(state.events) <= seen and not state.is_done:
-                    state.is_done = next(self._source, self) is self
-        if state.is_done:
-            while self._callbacks:
-                self._callbacks.pop(0)(self)
+                    state.is_done = next(self._steps, self) is self
+        while state.is_done and self._callbacks:
+            self._callbacks.pop(0)(self)
         return len(state.events) > seen
 
     def wait(self) -> None:
-        """Wait for the end of the response; what it failed with is in `error`."""
+        """Wait for the end of the response. A failure is in `error`."""
         while self._pull(len(self._state.events)):
             pass
 
     def close(self) -> None:
-        """Give the response up, and close its connection: from then on it has failed."""
+        """Give the response up, and close its connection. A response that is not over has failed then."""
         with self._lock:  # not while another thread waits for more
-            self._source.close()
-        if not self.is_done:
-            self._state.give_up(None)
+            self._steps.close()
 
     def on_done(self, callback: Callable[[Response], object]) -> None:
-        """Have `callback` called with the response when all of it came.
+        """Call `callback` with the response when all of it has come.
 
         response = llmtools.get_model("echo").prompt("hi")
         response.on_done(lambda response: print(response.usage()))
@@ -98,8 +94,8 @@ class Response(ResponseBase):
             self._pull(0)
 
     def stream_events(self) -> Iterator[Event]:
-        """Yield the events of the response, as they come or again: `start`, the events of its
-        parts, notices, `end`. Raises the error with which it failed, after the last.
+        """Yield the events of the response, as they come or again: `start`, the events of its parts,
+        notices, `end`. Raises the error of a response that failed, after its last event.
 
             for event in llmtools.get_model("echo").prompt("hi").stream_events():
                 print(event.type, event.chunk)
@@ -108,17 +104,19 @@ class Response(ResponseBase):
         while self._pull(place):
             event = self._state.events[place]
             place += 1
-            if not self._hidden(event):
+            if not self._is_hidden(event):
                 yield event
         self._state.check()
 
     def __iter__(self) -> Iterator[str]:
-        return (event.chunk for event in self.stream_events() if is_text(event))
+        for event in self.stream_events():
+            if is_text(event):
+                yield event.chunk
 
     def text(self) -> str:
-        """Return the whole text; of a model that tells commentary from answer, the answer.
+        """Return the whole text; where the model separates commentary from answer, the answer.
 
-        Raises the error with which the response failed.
+        Raises the error of a response that failed.
 
             llmtools.get_model("echo").prompt("hi").text()  # "hi"
         """
@@ -130,7 +128,7 @@ class Response(ResponseBase):
         return self.text()
 
     def messages(self) -> list[Message]:
-        """Return the messages that the response made, to keep: one, and more where the model paused.
+        """Return copies of the reply's messages: one, or several where the model paused.
 
         llmtools.get_model("echo").prompt("hi").messages()[0].role  # "assistant"
         """
@@ -138,7 +136,7 @@ class Response(ResponseBase):
         return self._state.copies()
 
     def reasoning(self) -> str:
-        """Return what the model told of its reasoning.
+        """Return the text of the model's reasoning, as far as the provider shows it.
 
         llmtools.get_model("echo").prompt('{"reasoning": "hm"}').reasoning()  # "hm"
         """
@@ -146,7 +144,7 @@ class Response(ResponseBase):
         return "".join([part.text for part in self._state.parts("reasoning")])
 
     def tool_calls(self) -> list[ToolCall]:
-        """Return the calls that wait for their results.
+        """Return the calls that have no result yet.
 
         asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
         llmtools.get_model("echo").prompt(asked).tool_calls()[0].name  # "upper"
@@ -160,7 +158,7 @@ class Response(ResponseBase):
         return self._state.attachments()
 
     def usage(self) -> Usage:
-        """Return the tokens that it took: a `Usage` of input, output and details.
+        """Return the tokens of the response: a `Usage` of input, output and details.
 
         llmtools.get_model("echo").prompt("hi").usage().output  # 1
         """
@@ -168,8 +166,9 @@ class Response(ResponseBase):
         return self._state.usage()
 
     def json(self) -> Any:
-        """Return the answer to a schema; where none was asked for, the message with its `response`.
-        Raises InputError for an answer that does not fit, and the error with which the response failed.
+        """Return the answer to a schema. Without a schema return the message, with its `response`.
+
+        Raises InputError for an answer that does not fit, and the error of a response that failed.
 
             llmtools.get_model("echo").prompt('{"text": "{\\\\"age\\\\": 3}"}', schema="age int").json()  # {"age": 3}
         """
@@ -190,10 +189,10 @@ class Response(ResponseBase):
         tool_calls_list: Sequence[ToolCall] | None = None,
         tools: Iterable[Given] | None = None,
     ) -> list[ToolResult]:
-        """Run the calls that wait, or those that are given; return their results in the order of
-        the calls. `tools` run them in the place of the prompt's.
+        """Run the calls that have no result yet, or `tool_calls_list`; return their results in the order
+        of the calls. `tools` replace those of the prompt.
 
-        A call that fails, or whose tool is not there, has an `exception` in its result.
+        A call that fails, or whose tool does not exist, has an `exception` in its result.
         Raises PauseChain where a tool raises it.
 
             def upper(text: str) -> str:
@@ -204,16 +203,16 @@ class Response(ResponseBase):
             response.execute_tool_calls()[0].output  # "PANDA"
         """
         calls = self.tool_calls() if tool_calls_list is None else tool_calls_list
-        (ready := self._state.tools_or(tools)).prepare()
-        return ready.run(calls, Hooks(before_call, after_call))
+        runner = self._state.tools_or(tools)
+        runner.prepare()
+        return runner.run(calls, Hooks(before_call, after_call))
 
     def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
-        """Return the response to the next turn: this conversation, the results of its calls
-        (which are run first, unless `tool_results` gives them), `prompt` as the user's words, and
-        `messages`.
+        """Return the response to the next turn: this conversation, the results of its calls, `prompt`
+        as the user's words, and `messages`. The calls are run first, unless `tool_results` is given.
 
-        Tools, options, schema, key and the rest are kept, unless `asked` says otherwise; it takes
-        what `Model.prompt` takes. Raises the error with which this response failed.
+        It takes what `Model.prompt` takes. Tools, options, schema, key and the other settings stay as
+        they are unless given. Raises the error of this response if it failed.
 
             response = llmtools.get_model("echo").prompt("hi")
             response.reply("and then?").text()  # "and then?"
@@ -224,10 +223,11 @@ class Response(ResponseBase):
         return Response(self._state.next_prompt(prompt, results, asked))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold of it, and `from_dict` makes it of: the model, the conversation,
-        what was asked (tools, schema, options), the reply, usage, finish reason, error.
+        """Return the response as JSON can hold it, for `from_dict`: the model, the conversation, the
+        settings (tools, schema, options), the reply, usage, finish reason and error.
 
-        Functions are kept by name and schema: give them again with `reply(tools=…)`. No key is kept.
+        Of a function only its name and schema are kept: give it again with `reply(tools=…)`. A key is
+        never kept.
 
             kept = json.dumps(llmtools.get_model("echo").prompt("hi").to_dict())
             llmtools.Response.from_dict(json.loads(kept)).reply("more").text()  # "more"
@@ -237,10 +237,10 @@ class Response(ResponseBase):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Response:
-        """Return the response that `to_dict` told of; `model` answers the next turn in the place
-        of the one it names.
+        """Return the response that `to_dict` returned as a dict; `model` answers the next turn instead
+        of the model that it names.
 
-        Raises NoModelError where that is not known, InputError for what no `to_dict` gave.
+        Raises NoModelError for a model that is not known, InputError for another dict.
 
             kept = llmtools.get_model("echo").prompt("hi").to_dict()
             llmtools.Response.from_dict(kept).text()  # "hi"
@@ -254,8 +254,8 @@ class Response(ResponseBase):
 class Chain(ToolLoop[Response]):
     """The responses to one prompt, with the results of tools between them.
 
-    Raises RoundLimitError where the model still calls tools when the limit is reached, PauseChain
-    where a tool raises it, and the error of a response that failed.
+    Reading it raises RoundLimitError where the model still calls tools at the limit, PauseChain where
+    a tool raises it, and the error of a response that failed.
 
         for response in model.chain("Convert panda to upper", tools=[upper]).responses():
             print(response.prompt.messages[-1], response.text())
@@ -288,8 +288,8 @@ class Chain(ToolLoop[Response]):
 class Talk(Turns[Response, Chain]):
     """A conversation with a model, turn by turn; `responses` are those so far.
 
-    A turn goes on from the last one that did not fail, which is read to its end first. Each is
-    asked as `Model.prompt` asks, or with the results of tools as `Model.chain` does.
+    A turn continues the last response that did not fail, and waits for its end first. `prompt` asks
+    once, as `Model.prompt`; `chain` runs tools and asks again, as `Model.chain`.
 
         talk = llmtools.get_model("echo").conversation(tools=[upper])
         talk.prompt("one").text()  # "one"
@@ -300,12 +300,14 @@ class Talk(Turns[Response, Chain]):
     model: Model
     _chain = Chain
 
-    def _new_response(self, prompt: Prompt, turn: Turn | None) -> Response:
-        return Response(prompt, None if turn is None else lambda: run_without_waiting(turn()))
+    _response = Response
+
+    def _when_read(self, turn: Turn) -> Callable[[], Prompt]:
+        return lambda: run_without_waiting(turn())
 
 
 class Model(ModelRef):
-    """A model to ask. `llmtools.get_model` gives one.
+    """A model to ask. `llmtools.get_model` returns one.
 
     llmtools.get_model("echo").prompt("hi").text()  # "hi"
     """
@@ -313,15 +315,16 @@ class Model(ModelRef):
     def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
         """Return the response to a prompt; nothing is sent before it is read.
 
-        messages: a conversation (messages as `user` and its like make them, their dicts, or a
-        Conversation); system: a system message before it; attachments: files to go with the
-        prompt; fragments, system_fragments: texts before them; tool_results; tools: functions,
-        Toolboxes, Tools, tool records; schema: a JSON Schema, a pydantic model, or the short form
-        "name, age int"; options: of the model, by name (any other keyword is one too: temperature,
-        max_tokens …); reasoning: none, low, medium, high …; hide_reasoning: tell no reasoning in
-        the events; tool_choice; stream; key; limits: a `Limits`.
+        messages: a conversation before the prompt (what `user` and the like return, dicts, or a
+        Conversation). system: a system message before it. attachments: files beside the prompt.
+        fragments, system_fragments: texts before prompt and system. tool_results: of calls in
+        `messages`. tools: functions, Toolboxes, Tools, tool records. schema: a JSON Schema, a pydantic
+        model, or the short form "name, age int". options: of the model, by name; any other keyword is
+        an option too (temperature, max_tokens …). reasoning: none, low, medium, high …
+        hide_reasoning: leave reasoning out of the events. tool_choice, stream, key, limits (a
+        `Limits`).
 
-        Raises UsageError where there is nothing to ask, InputError for messages that are none.
+        Raises UsageError where there is nothing to ask, InputError for what is not a message.
 
             said = [llmtools.user("Capital of France?"), llmtools.assistant("Paris"), llmtools.user("Germany?")]
             llmtools.get_model("echo").prompt(messages=said, system="Be brief").text()  # "Germany?"
@@ -337,11 +340,11 @@ class Model(ModelRef):
         after_call: After | None = None,
         **asked: Unpack[Asked],
     ) -> Chain:
-        """Return the responses to a prompt and to the results of the tools that it calls.
+        """Return the responses to a prompt and to the results of the tools that the model calls.
 
-        It takes what `prompt` takes. chain_limit: how often results are sent, 0 or None without
-        limit; before_call(tool, call) and after_call(tool, call, result) are called around each
-        call. Calls that `messages` end with are run first.
+        It takes what `prompt` takes. chain_limit: how often results are sent; 0 or None is without
+        limit. before_call(tool, call) and after_call(tool, call, result) are called around each call.
+        Open calls at the end of `messages` are run first.
 
             def upper(text: str) -> str:
                 return text.upper()
@@ -359,7 +362,7 @@ class Model(ModelRef):
         after_call: After | None = None,
         **settings: Unpack[Asked],
     ) -> Talk:
-        """Return a conversation that remembers its turns; what is given (tools, system …) holds for all.
+        """Return a conversation that remembers its turns; the settings (tools, system …) hold for all turns.
 
         talk = llmtools.get_model("echo").conversation(system="Be brief")
         talk.prompt("one").text()  # "one"
@@ -371,13 +374,14 @@ class Model(ModelRef):
 def get_model(
     name: str | None = None, *, base_url: str | None = None, protocol: str | None = None, key: str | None = None
 ) -> Model:
-    """Return a model: an alias, "provider/model" or a known name; without one the default.
+    """Return a model by its name: an alias, "provider/model" or a bare name; without a name the default.
 
-    With `base_url` it is what the server there calls it, which speaks `protocol` (openai-chat,
-    openai-responses, anthropic, gemini, ollama). `key` wins over the key that is configured.
+    With `base_url` the name is the one that the server there uses, which speaks `protocol`
+    (openai-chat, openai-responses, anthropic, gemini, ollama). `key` wins over the key that is
+    configured.
 
-    Raises NoModelError for a name that no one knows, and where there is no default; what else is
-    wrong (no key, no such server) is told when the model is first asked.
+    Raises NoModelError for a name that is not known, and where there is no default. Other faults (a
+    missing key, an unknown server) are raised when the model is first asked.
 
         model = llmtools.get_model("echo")
         model.prompt("hi").text()  # "hi"
@@ -385,21 +389,41 @@ def get_model(
     return Model(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
 
 
-def steps(state: ResponseState, later: Callable[[], Prompt] | None) -> Generator[None, None, None]:
-    """Ask the model, and fill the state, step by step."""
-    exchange: Exchange | None = None
-    try:
-        if later is not None:
-            state.prompt = later()
-        state.prompt.tools.prepare()
-        exchange = state.exchange()
-        with closing(exchange.batches()) as batches:
-            for records in batches:
-                state.add_records(records)
-                yield
-        state.end(exchange)
-    except LlmToolsError as error:
-        state.error = state.error or error
-    except BaseException:
-        state.give_up(exchange)
-        raise
+class Steps:
+    """Asks the model, and fills the state, one step for each `next`."""
+
+    def __init__(self, state: ResponseState, later: Callable[[], Prompt] | None) -> None:
+        self._state = state
+        self._later = later
+        self._exchange: Exchange | None = None
+        self._batches: Generator[list[dict[str, Any]], None, None] | None = None
+
+    def __next__(self) -> None:
+        state = self._state
+        try:
+            if self._batches is None:
+                self._batches = self._open()
+            for records in self._batches:
+                return state.add_records(records)
+            if self._exchange is not None:
+                state.end(self._exchange)
+        except LlmToolsError as error:
+            state.error = state.error or error
+        except BaseException:
+            state.give_up(self._exchange)
+            raise
+        raise StopIteration
+
+    def _open(self) -> Generator[list[dict[str, Any]], None, None]:
+        if self._later is not None:
+            self._state.prompt = self._later()
+        self._state.prompt.tools.prepare()
+        self._exchange = self._state.exchange()
+        return self._exchange.batches()
+
+    def close(self) -> None:
+        """Close the connection. Give the response up, if it is not over."""
+        if self._batches is not None:
+            self._batches.close()
+        if not self._state.is_done:
+            self._state.give_up(self._exchange)

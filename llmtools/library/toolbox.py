@@ -2,11 +2,11 @@
 
 Rules:
 * A function is a tool by its name, type hints and docstring (`tools.function`). Each public method
-  of a Toolbox is one, as Class_method. A record (a dict) is offered, and run by nobody here.
-* In a program without asyncio calls run one after the other where they are asked for, as a function
-  with a database of its own needs it; in asyncio side by side, plain functions in threads.
-* Every call gets its result, in the order of the calls; what goes wrong is told to the model by
-  `exception`. Only PauseChain comes through.
+  of a Toolbox is one, as Class_method. A record (a dict) is offered, but not run here.
+* Without asyncio, calls run one after the other in the calling thread, as a function with its own
+  database connection needs. In asyncio they run at the same time, plain functions in threads.
+* Every call gets its result, in the order of the calls. What goes wrong is in its `exception`, for
+  the model to read. Only PauseChain comes through.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     Run: TypeAlias = "Callable[..., Coroutine[Any, Any, Any]]"
 
 CALL = "llm_tool_call"
-"""The parameter that is given the ToolCall itself, and that no model is told of."""
+"""A parameter of this name gets the ToolCall itself; the model does not see it."""
 
 
 class CancelToolCall(Exception):  # as llm calls it
-    """Raise it in `before_call`: the call is not run, and the model is told why.
+    """Raise it in `before_call` to skip a call; the model reads why.
 
     def before_call(tool, call):
         if call.name == "delete":
@@ -47,10 +47,10 @@ class CancelToolCall(Exception):  # as llm calls it
 
 
 class PauseChain(Exception):
-    """Raise it in a tool: the call is not answered, and what asked for it ends with this.
+    """Raise it in a tool to leave the call open: the chain ends with this exception.
 
-    `tool_call` is the call, `tool_results` are those of the calls that were done. What goes on
-    later is `model.chain(messages=…)` with the messages so far: it runs the open calls first.
+    `tool_call` is the call, `tool_results` are the results of the other calls. To continue later, call
+    `model.chain(messages=…)` with the messages so far: it runs the open calls first.
 
         def delete(path: str) -> str:
             raise llmtools.PauseChain(f"{path}: wait for a yes")
@@ -64,9 +64,9 @@ class PauseChain(Exception):
 
 @dataclass
 class Tool:
-    """A tool whose name, description or schema are not those of its function, `implementation`.
+    """A tool whose name, description or schema differ from those of its function, `implementation`.
 
-    Without one it is offered, and run by nobody here.
+    A tool without a function is offered, but not run here.
 
         llmtools.Tool.function(upper, name="capitals").record()["name"]  # "capitals"
     """
@@ -84,7 +84,7 @@ class Tool:
     def function(cls, function: Callable[..., Any], name: str | None = None, description: str | None = None) -> Tool:
         """Return a function as a tool.
 
-        Raises InputError for one whose parameters cannot be given by name.
+        Raises InputError for a function with positional-only parameters.
         """
         record = tool_record(function, name)
         schema = record["input_schema"]
@@ -100,7 +100,7 @@ class Tool:
 
 
 class Toolbox:
-    """A group of tools that share an object: each public method of a subclass is one.
+    """Tools that share an object: each public method of a subclass is a tool.
 
     class Notes(llmtools.Toolbox):
         def __init__(self) -> None:
@@ -118,7 +118,7 @@ class Toolbox:
     _is_prepared = False
 
     def tools(self) -> list[Tool]:
-        """Return the tools: the methods by the names that the model sees, and what was added."""
+        """Return the tools: the methods, by the names that the model sees, and those that were added."""
         return [*(Tool.function(method, name) for name, method in methods_of(self).items()), *self._added]
 
     def add_tool(self, tool: Tool | Callable[..., Any], pass_self: bool = False) -> None:
@@ -133,15 +133,15 @@ class Toolbox:
         self._added = (*self._added, tool)
 
     def prepare(self) -> None:
-        """Do what must be done once before the first use, such as `add_tool`; for a subclass to say."""
+        """Prepare the toolbox, once, before its first use: a subclass may override it, to call `add_tool`."""
 
     async def prepare_async(self) -> None:
-        """As `prepare`, where the model is asked in asyncio."""
+        """As `prepare`, for asyncio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What is called before and after each call."""
+    """Functions that are called before and after each call."""
 
     before: Before | None = None
     after: After | None = None
@@ -176,12 +176,12 @@ class Tools:
             self.records[tool.name] = tool.record()
             self._tools[tool.name] = tool
 
-    def _unprepared(self) -> list[Toolbox]:
+    def _boxes_to_prepare(self) -> list[Toolbox]:
         return [box for box in self._boxes if not box._is_prepared]
 
     def prepare(self) -> None:
-        """Have every toolbox prepared, once."""
-        for box in self._unprepared():
+        """Prepare every toolbox, once."""
+        for box in self._boxes_to_prepare():
             box.prepare()
             box._is_prepared = True
         for box in self._boxes:
@@ -189,7 +189,7 @@ class Tools:
 
     async def prepare_async(self) -> None:
         """As `prepare`, in asyncio."""
-        for box in self._unprepared():
+        for box in self._boxes_to_prepare():
             await box.prepare_async()
             box._is_prepared = True
         for box in self._boxes:
@@ -209,7 +209,7 @@ class Tools:
         return results
 
     async def arun(self, calls: Sequence[ToolCall], hooks: Hooks | None = None) -> list[ToolResult]:
-        """As `run`, in asyncio and side by side: where one pauses, the others are finished first."""
+        """As `run`, in asyncio and at the same time. If one call pauses, the others are finished first."""
         from asyncio import gather
 
         asked = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
@@ -223,7 +223,7 @@ class Tools:
         return results
 
     async def _ask(self, call: ToolCall, hooks: Hooks, run: Run, tell: Run) -> ToolResult:
-        """Run a call by `run`, the hooks by `tell`; return its result."""
+        """Run a call with `run`, and the hooks with `tell`; return its result."""
         tool = self._tools.get(call.name)
         if hooks.before is not None:
             try:
@@ -265,7 +265,7 @@ async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> 
 
 
 def _result(value: Any) -> Result:
-    """Return what a function returned as a result, its attachments too."""
+    """Return the result that a return value of a function stands for, with its attachments."""
     if isinstance(value, Attachment):
         value = ToolOutput(attachments=[value])
     if not isinstance(value, ToolOutput):

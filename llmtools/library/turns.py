@@ -55,28 +55,28 @@ class ResponseBase:
 
     _state: ResponseState
     is_opening: bool
-    """Whether its prompt is known from the start: it goes on from no other response."""
+    """Whether its prompt is known from the start: it does not continue another response."""
 
     @property
     def prompt(self) -> Prompt:
-        """What was asked; `prompt.messages` is the whole conversation, as the model sees it."""
+        """The prompt; `prompt.messages` is the whole conversation, as the model sees it."""
         return self._state.prompt
 
     @property
     def error(self) -> LlmToolsError | None:
-        """What the response failed with; None where it did not, or not yet."""
+        """The error of a response that failed; None if it did not, or not yet."""
         return self._state.error
 
     @property
     def is_done(self) -> bool:
-        """Whether all of it came, or it failed."""
+        """Whether all of it has come, or it failed."""
         return self._state.is_done
 
     def __repr__(self) -> str:
         state = repr(self._state.text()) if self.is_done else "not read yet"
         return f"<{type(self).__name__} of {self.prompt.model.model_id}: {state}>"
 
-    def _hidden(self, event: Event) -> bool:
+    def _is_hidden(self, event: Event) -> bool:
         return event.type == "reasoning" and self.prompt.hide_reasoning
 
 
@@ -88,38 +88,40 @@ def is_text(event: Event) -> bool:
 class ToolLoop(Generic[ResponseT]):
     """The tool loop that Chain and AsyncChain share."""
 
-    def __init__(self, first: ResponseT, limit: int | None, hooks: Hooks, kept: list[ResponseT] | None = None) -> None:
+    def __init__(
+        self, first: ResponseT, limit: int | None, hooks: Hooks, all_responses: list[ResponseT] | None = None
+    ) -> None:
         self._first: Any = first
         self._limit = limit or None
         self._hooks = hooks
         self._responses: list[Any] = []
-        self._kept = [] if kept is None else kept
+        self._all = [] if all_responses is None else all_responses
 
     async def _follow(self) -> bool:
-        """Ask again where the last response made calls; return whether there is one more."""
+        """Ask again if the last response has calls; return whether there is one more response."""
         if not self._responses:
-            return self._keep(await self._opened())
+            return self._add(await self._open())
         last = self._responses[-1]
         calls = await maybe_await(last.tool_calls())
         if not goes_on(calls, len(self._responses) - 1, self._limit, "chain_limit"):
             return False
         ran = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
         results = await maybe_await(ran)
-        return self._keep(await maybe_await(last.reply(tool_results=results)))
+        return self._add(await maybe_await(last.reply(tool_results=results)))
 
-    def _keep(self, response: Any) -> bool:
+    def _add(self, response: Any) -> bool:
         self._responses.append(response)
-        self._kept.append(response)
+        self._all.append(response)
         return True
 
-    async def _opened(self) -> Any:
-        """Return the first response; the calls that its messages end with are run before."""
+    async def _open(self) -> Any:
+        """Return the first response. Open calls at the end of its messages are run first."""
         first, prompt, hooks = self._first, self._first.prompt, self._hooks
         calls = pending_calls(prompt.conversation()) if first.is_opening else []
         if not calls:
             return first
         ran = first.execute_tool_calls(tool_calls_list=calls, before_call=hooks.before, after_call=hooks.after)
-        return type(first)(prompt.answered(await maybe_await(ran)))
+        return type(first)(prompt.with_results(await maybe_await(ran)))
 
 
 async def next_turn(
@@ -145,6 +147,7 @@ class Turns(Generic[ResponseT, ChainT]):
     """What Talk and AsyncTalk share."""
 
     model: ModelRef
+    _response: type[Any]
     _chain: type[Any]
 
     def __init__(self, model: ModelRef, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
@@ -156,7 +159,7 @@ class Turns(Generic[ResponseT, ChainT]):
 
     def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> ResponseT:
         """Return the response to the next turn, as `Model.prompt` does."""
-        response = self._response(prompt, asked)
+        response = self._next(prompt, asked)
         self.responses.append(response)
         return response
 
@@ -172,18 +175,19 @@ class Turns(Generic[ResponseT, ChainT]):
         """Return the responses to the next turn, as `Model.chain` does."""
         hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
         limit = self._chain_limit if chain_limit is None else chain_limit
-        chain: ChainT = self._chain(self._response(prompt, asked), limit, hooks, self.responses)
+        chain: ChainT = self._chain(self._next(prompt, asked), limit, hooks, self.responses)
         return chain
 
-    def _response(self, prompt: str | None, asked: Asked) -> ResponseT:
+    def _next(self, prompt: str | None, asked: Asked) -> ResponseT:
         opening = partial(build_prompt, self.model, prompt, {**self._settings, **asked})
         if not self.responses:
-            return self._new_response(opening(), None)
+            first: ResponseT = self._response(opening())
+            return first
         before: Any = self.responses[-1]
-        return self._new_response(
-            before.prompt, partial(next_turn, self.responses[:], self._hooks, prompt, asked, opening)
-        )
+        turn = partial(next_turn, self.responses[:], self._hooks, prompt, asked, opening)
+        response: ResponseT = self._response(before.prompt, self._when_read(turn))
+        return response
 
-    def _new_response(self, prompt: Prompt, turn: Turn | None) -> ResponseT:
-        """Return the response to a prompt; to the one that `turn` makes when it is read, if there is one."""
-        raise NotImplementedError
+    def _when_read(self, turn: Turn) -> Callable[[], Any]:
+        """Return what gives the prompt of a turn when its response is first read."""
+        return turn

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from ..records.types import Message, Record
 
-STATUSES = ("ok", "error", "cancelled", "truncated")
 UNFINISHED = "unfinished"
 """The status of a reply that was asked for, as long as it is not there."""
 

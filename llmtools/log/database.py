@@ -26,7 +26,7 @@ from ..errors import (
     NoInputError,
     OutputError,
 )
-from ..paths import data_folder, locked
+from ..paths import data_folder, lock_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def default_path() -> Path:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system raise into OutputError, the path in its message; so too what
-    comes of a database that holds other things than were written to it."""
+    """Turn sqlite3 and OS errors into OutputError with the path. What a check of stored content
+    refuses (InputError) counts as damage of the database."""
     try:
         yield
     except sqlite3.Error as error:
@@ -115,8 +115,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         raise OutputError(f"{error.filename or path}: {error.strerror}") from None
     except CreateError as error:
         raise OutputError(error.message) from None
-    except InputError as error:
-        raise OutputError(f"{path}: damaged: {error or type(error).__name__}") from None
+    except (InputError, UnicodeDecodeError) as error:  # SQLite quotes what it cannot read, which is not text
+        raise OutputError(f"{path}: damaged: {error}") from None
 
 
 def _connect(path: Path, options: str) -> sqlite3.Connection:
@@ -131,14 +131,14 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """Return a connection to the log, made where there is none. Raises OutputError."""
     with sqlite_errors(path):
         if not path.exists() or path.stat().st_size == 0:
-            with locked(path.parent):
+            with lock_folder(path.parent):
                 if not path.exists():
                     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
                 if path.stat().st_size == 0:
                     return _made(_connect(path, "mode=rw"))
         connection = _connect(path, "mode=rw")
         if _is_empty(path, connection):
-            with locked(path.parent):
+            with lock_folder(path.parent):
                 if _is_empty(path, connection):
                     return _made(connection)
         return connection

@@ -13,6 +13,7 @@ from ..errors import NoInputError, UsageError
 from ..records.jsonl import Decoder, dumps, loads
 from . import database
 from .llm_logs import Logs
+from .node import stored_response
 from .recorder import Recorder
 from .store import Store, check_name, milliseconds
 
@@ -46,7 +47,7 @@ def exported(store: Store, refs: tuple[str, ...] = ()) -> Iterator[bytes]:
                 "SELECT node, body FROM response AS older WHERE node IS NOT NULL AND EXISTS"
                 " (SELECT 1 FROM response AS newer WHERE newer.node = older.node AND newer.id > older.id) ORDER BY id"
             ).fetchall():
-                yield dumps(_record(store, node, loads(response)))
+                yield dumps(_record(store, node, stored_response(response)))
         for node in ends:
             yield dumps(_record(store, node))
 
@@ -72,8 +73,8 @@ def _record(store: Store, node: int, response: dict[str, Any] | None = None) -> 
     statement = "SELECT body FROM response WHERE node IS NULL AND key IS NOT NULL AND asked = ? ORDER BY id DESC"
     failed = run(statement, (node,)).fetchone()
     if failed:
-        said = loads(failed[0])
-        record["error"] = {**said.get("error", {}), "exit_status": said.get("exit_status", 1)}
+        response = stored_response(failed[0])
+        record["error"] = {**response.get("error", {}), "exit_status": response.get("exit_status", 1)}
     return record
 
 

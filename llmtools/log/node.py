@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..records.canonical import node_hash
+from ..records.check import check_message
 from ..records.conversation import text_of
 from ..records.jsonl import dumps, loads
 
@@ -179,6 +180,37 @@ def _file(path: str, digest: str) -> bytes | None:
     return data if sha256(data).hex() == digest else None
 
 
+def stored_message(body: str | bytes) -> Message:
+    """Return the message of a body, its attachments still by reference.
+
+    Raises InputError for a body that is damaged.
+    """
+    message: Message = loads(body)
+    parts = message.get("parts") if type(message) is dict else None
+    if type(parts) is not list or any(type(part) is not dict or "type" not in part for part in parts):
+        raise InputError("a stored message has a wrong shape")
+    check_message(with_attachments(message, _by_digest))
+    return message
+
+
+def _by_digest(attachment: Object) -> Object:
+    """Return an attachment with the sha256 that its content refers to. Raises InputError for another content."""
+    content = attachment.get("content") if type(attachment) is dict else None
+    if type(content) is not dict:
+        return attachment
+    if not re.fullmatch("[0-9a-f]{64}", str(content.get("sha256"))):
+        raise InputError("a stored attachment has a wrong shape")
+    rest = {name: value for name, value in attachment.items() if name not in ("content", "url")}
+    return {**rest, "sha256": content["sha256"]}
+
+
+def stored_response(body: str | bytes) -> Object:
+    """Return the `response` of a body. Raises InputError for one that is damaged."""
+    response: Object = loads(body)
+    check_message({"role": "assistant", "parts": [], "response": {"exit_status": 1, **response}})
+    return response
+
+
 def restored(body: str, content_of: Callable[[bytes], bytes | None]) -> Message:
     """Return the message of a body, its attachments whole again.
 
@@ -197,7 +229,7 @@ def restored(body: str, content_of: Callable[[bytes], bytes | None]) -> Message:
             return _by_hash(attachment, content_of)
         return attachment
 
-    return with_attachments(loads(body), whole)
+    return with_attachments(stored_message(body), whole)
 
 
 def _by_hash(attachment: Object, content_of: Callable[[bytes], bytes | None]) -> Object:
@@ -215,15 +247,7 @@ def _by_hash(attachment: Object, content_of: Callable[[bytes], bytes | None]) ->
 
 def identified(body: str) -> Message:
     """Return the message of a body with each attachment by its hash: what its own hash covers."""
-
-    def by_hash(attachment: Object) -> Object:
-        content = attachment.get("content")
-        if type(content) is not dict:
-            return attachment
-        rest = {name: value for name, value in attachment.items() if name not in ("content", "url")}
-        return {**rest, **content}
-
-    return with_attachments(loads(body), by_hash)
+    return with_attachments(stored_message(body), _by_digest)
 
 
 def face_of(message: Message) -> Message:

@@ -15,9 +15,8 @@ from datetime import datetime
 
 from ..errors import UsageError
 from ..records.conversation import text_of
-from ..records.jsonl import loads
 from . import database
-from .node import BREAK, spaced, words_of
+from .node import BREAK, spaced, stored_message, words_of
 from .store import UP, Store
 
 TYPE_CHECKING = False
@@ -117,7 +116,7 @@ def _shown(store: Store, nodes: list[int], asked: str) -> Iterator[tuple[Row, st
         statement = "SELECT hash, role, created, depth, body FROM node WHERE id = ?"
         digest, role, created, depth, body = store.connection.execute(statement, (node,)).fetchone()
         rows[node] = {"node": node, "hash": digest.hex(), "role": role, "created": created, "depth": depth}
-        beside.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (node, words_of(loads(body))))
+        beside.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (node, words_of(stored_message(body))))
     statement = "SELECT rowid, snippet(words, 0, ?, ?, '…', 24) FROM words WHERE words MATCH ?"
     snippets = dict(beside.execute(statement, (*MARKS, asked)).fetchall())
     for node in nodes:
@@ -140,7 +139,7 @@ def conversations(store: Store, limit: int, *, since: int | None = None, model: 
                 return
             limit -= 1
             row = {"hash": digest.hex(), "names": names.get(node, []), "messages": depth, "seen": seen, **outcome}
-            yield {**row, "text": _question(store, node) if role != "user" else text_of(loads(body))}
+            yield {**row, "text": _question(store, node) if role != "user" else text_of(stored_message(body))}
 
 
 def _names(store: Store) -> dict[int, list[str]]:
@@ -166,7 +165,7 @@ def _question(store: Store, node: int) -> str:
         "SELECT node.body FROM up JOIN node USING (id) WHERE node.role = 'user' ORDER BY node.depth DESC LIMIT 1"
     )
     row = store.connection.execute(UP + statement, (node,)).fetchone()
-    return text_of(loads(row[0])) if row else ""
+    return text_of(stored_message(row[0])) if row else ""
 
 
 def _moment(milliseconds: float) -> str:

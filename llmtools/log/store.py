@@ -25,12 +25,7 @@ from ..records.canonical import ROOT, node_hash
 from ..records.jsonl import dumps, loads
 from . import database
 from .chain import UNFINISHED
-from .node import (
-    face_of,
-    restored,
-    sha256,
-    words_of,
-)
+from .node import face_of, restored, sha256, stored_message, words_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,7 +213,7 @@ class Store:
 
     def unindex(self, identity: int, body: str) -> None:
         """Take a message out of the full-text index, which has to be told what it was given."""
-        words = words_of(loads(body))
+        words = words_of(stored_message(body))
         if words:
             statement = "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)"
             self.connection.execute(statement, (identity, words))

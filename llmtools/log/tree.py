@@ -8,8 +8,9 @@ Rules:
 from __future__ import annotations
 
 from ..records.conversation import text_of
-from ..records.jsonl import dumps, loads
+from ..records.jsonl import dumps
 from . import database
+from .node import stored_message
 from .store import UP, Store
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ def _label(names: list[str], digest: bytes, role: str, body: str, status: str | 
         marks.append(f"({status})")
     if responses > 1:
         marks.append(f"x{responses}")
-    return " ".join([digest.hex()[:8], f"{role:9}", *marks, preview(loads(body))])
+    return " ".join([digest.hex()[:8], f"{role:9}", *marks, preview(stored_message(body))])
 
 
 def preview(message: Message) -> str:

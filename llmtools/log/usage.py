@@ -11,8 +11,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..providers.prices import PRICED_AS
-from ..records.jsonl import loads
 from . import database
+from .node import stored_response
 from .store import UP, Store
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _responses(store: Store, given: Row) -> Iterator[Row]:
         " AND (?2 IS NULL OR model = ?2 OR model LIKE '%/' || ?2)"
     )
     for node, model, day, body in store.connection.execute(statement, (given.get("since"), given.get("model"))):
-        yield {"node": node, "model": model, "day": day, "body": loads(body)}
+        yield {"node": node, "model": model, "day": day, "body": stored_response(body)}
 
 
 def _add(row: Row, response: Row, cost: float | None) -> None:

@@ -1,4 +1,4 @@
-"""The request that the user makes: the model and everything that goes beside the conversation."""
+"""A request to a model: what goes beside the conversation, and where the model is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from ..http.endpoint import Endpoint
+
+BUILT_IN = {"echo": "echo", "replay": "replay/FILE"}
+"""The beginning of a built-in model's name -> its whole form. These models need no network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +47,32 @@ class Request:
         """Return the field `request` of `start`: options, schema, tool_choice and reasoning, if given."""
         names = ("options", "schema", "tool_choice", "reasoning")
         return {name: value for name in names if (value := getattr(self, name))}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model and the server that it is on.
+
+    name: the name that resolves to this model again. served_name: the provider's name of the
+    model. endpoint: None for a built-in model. options: those of the configuration. quirks and
+    longest: see `Request`.
+    """
+
+    name: str
+    served_name: str
+    endpoint: Endpoint | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    quirks: frozenset[str] = frozenset()
+    longest: int | None = None
+
+    def request(self, options: dict[str, Any], **answer: Any) -> Request:
+        """Return a request to the model. `options` are laid over those of the configuration;
+        `answer` are other fields of `Request`."""
+        issuer = self.endpoint.name if self.endpoint is not None else ""
+        known: dict[str, Any] = {"quirks": self.quirks, "longest": self.longest}
+        return Request(self.name, self.served_name, issuer, {**self.options, **options}, **known, **answer)
+
+
+def is_built_in(model: str) -> bool:
+    """Return whether a name is that of a built-in model."""
+    return model.partition("/")[0] in BUILT_IN

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 BEARER = ("authorization", "Bearer ")
 
 
-def _no_next_page(body: dict[str, Any]) -> dict[str, str]:
-    return {}
+def _openai_next_page(body: dict[str, Any]) -> dict[str, str]:
+    """Return the query of the page behind `body`: https://platform.openai.com/docs/api-reference/files/list"""
+    last = body.get("last_id")
+    return {"after": last} if body.get("has_more") is True and isinstance(last, str) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Spec:
     url_types: tuple[str, ...] = ()
     url_types_by_quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)
     list_headers: dict[str, str] = field(default_factory=dict)
-    next_page: Callable[[dict[str, Any]], dict[str, str]] = _no_next_page
+    next_page: Callable[[dict[str, Any]], dict[str, str]] = _openai_next_page
     rate_limits: re.Pattern[str] = RATE_LIMITS
 
     def finish_reason(self, word: str) -> str:

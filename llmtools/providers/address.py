@@ -12,8 +12,8 @@ import re
 from ..errors import ConfigError, UsageError
 from ..http.endpoint import Endpoint, check_secrecy, is_local, split_url
 from ..protocols import DEFAULT_PROTOCOL, load
+from ..protocols.request import Target
 from .catalogue import PROVIDERS, Provider, longest_of, quirks_of
-from .target import Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,12 +17,7 @@ from dataclasses import dataclass, field
 
 from ..errors import ConfigError, UsageError
 from ..http.endpoint import split_url
-from ..paths import (
-    FILE,
-    config_file,
-    locked,
-    write,
-)
+from ..paths import CONFIG_VARIABLE, config_file, lock_folder, write_file
 from ..protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from .catalogue import PROVIDERS, QUIRKS
 from .names import RESERVED, did_you_mean
@@ -73,8 +68,10 @@ def read() -> Config:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        if os.environ.get(FILE):
-            raise ConfigError(f"{FILE} names {path}, which is not there (llm-models default MODEL makes it)") from None
+        if os.environ.get(CONFIG_VARIABLE):
+            raise ConfigError(
+                f"{CONFIG_VARIABLE} names {path}, which is not there (llm-models default MODEL makes it)"
+            ) from None
         return Config(str(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -221,7 +218,7 @@ def put(place: tuple[str, ...], value: str | None) -> None:
     from pathlib import Path
 
     path = Path(os.path.realpath(config_file()))
-    with locked(path.parent):
+    with lock_folder(path.parent):
         try:
             data = path.read_bytes()
             parse(str(path), data)
@@ -232,7 +229,7 @@ def put(place: tuple[str, ...], value: str | None) -> None:
             raise ConfigError(f"{path}: {error.strerror}") from None
         new = _edited(text, place, value).encode()
         parse(str(path), new)
-        write(path, new)
+        write_file(path, new)
 
 
 def _edited(text: str, place: tuple[str, ...], value: str | None) -> str:

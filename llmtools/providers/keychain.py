@@ -16,7 +16,7 @@ import os
 import sys
 
 from ..errors import InputError
-from ..paths import data_folder, locked, write
+from ..paths import data_folder, lock_folder, write_file
 from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
@@ -64,9 +64,9 @@ def names() -> list[str]:
 
 def _remember(name: str, backend: str | None) -> None:
     path = _index()
-    with locked(path.parent):
+    with lock_folder(path.parent):
         kept = {**remembered(), name: backend}
-        write(path, dumps({"names": {name: kept[name] for name in sorted(kept) if kept[name]}}) + b"\n")
+        write_file(path, dumps({"names": {name: kept[name] for name in sorted(kept) if kept[name]}}) + b"\n")
 
 
 # What is asked of it

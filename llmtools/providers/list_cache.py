@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from ..errors import CreateError, InputError
-from ..paths import cache_folder, write
+from ..paths import cache_folder, write_file
 from ..records.jsonl import dumps, loads
 from .list_formats import Listing
 
@@ -27,7 +27,7 @@ def keep(name: str, base_url: str, models: list[Model]) -> None:
     """Keep the list of a provider. One that cannot be kept is asked for again, no more."""
     said = {"fetched": int(time.time()), "base_url": base_url, "models": models}
     try:
-        write(_path(name), dumps(said) + b"\n")
+        write_file(_path(name), dumps(said) + b"\n")
     except CreateError:
         pass
 

@@ -1,21 +1,15 @@
-"""Names of models and providers: which are built in, and which were perhaps meant."""
+"""Names of models and providers: which are reserved, and which were perhaps meant."""
 
 from __future__ import annotations
+
+from ..protocols.request import BUILT_IN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BUILT_IN = {"echo": "echo", "replay": "replay/FILE"}
-"""What the name of a built-in model begins with, and its whole form. No network is asked for these."""
-
 RESERVED = (*BUILT_IN, "gguf", "llm", "http", "https")
 """Names that no alias and no provider of the user's may have: they have their own meaning."""
-
-
-def is_built_in(model: str) -> bool:
-    """Return whether a model's name means a built-in model."""
-    return model.partition("/")[0] in BUILT_IN
 
 
 def near(name: str, names: Iterable[str]) -> list[str]:

@@ -17,6 +17,7 @@ import re
 from ..errors import ConfigError, NoModelError
 from ..http.endpoint import Endpoint, check_secrecy
 from ..protocols import DEFAULT_PROTOCOL, load
+from ..protocols.request import Target, is_built_in
 from . import keys
 from .address import address, is_own, target_at
 from .catalogue import (
@@ -27,8 +28,7 @@ from .catalogue import (
 )
 from .config import Config, read
 from .list_cache import cached
-from .names import did_you_mean, is_built_in, near, perhaps
-from .target import Target
+from .names import did_you_mean, near, perhaps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

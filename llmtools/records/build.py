@@ -1,4 +1,4 @@
-"""Records, built."""
+"""Builds messages and notices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_message(role: Role, *content: str | Part) -> Message:
-    """Return a message of `role`: each text becomes a text part, each part stays as it is."""
+    """Return a message of `role`: a text becomes a text part, a part stays as it is."""
     parts: list[Part] = [{"type": "text", "text": item} if isinstance(item, str) else item for item in content]
     return {"type": "message", "role": role, "parts": parts}
 
@@ -23,7 +23,7 @@ def notice(code: str, message: str) -> Record:
 
 
 def deep_copy(value: Any) -> Any:
-    """Return a deep copy, made of plain dicts and lists."""
+    """Return a deep copy of plain dicts and lists."""
     if isinstance(value, dict):
         return {name: deep_copy(item) for name, item in value.items()}
     return [deep_copy(item) for item in value] if isinstance(value, list) else value

@@ -1,11 +1,11 @@
-"""Canonical JSON of a message, and the hash that names its place in a conversation.
+"""The canonical JSON of a message, and the hash that identifies it in a conversation.
 
 Rules (llm-stream(5), "Identity", gives them with test vectors):
-* Role, parts and provider_metadata count, `response` does not. An attachment counts as
-  its type and the sha256 of its bytes, or its type and URL.
+* It has the role, the parts and the provider_metadata, without `response`. An attachment is its
+  type with the sha256 of its bytes, or with its URL.
 * Keys are sorted by code point, there are no spaces, strings are not normalised.
-* Numbers are written as RFC 8785, section 3.2.2.3, has them; one that a double cannot
-  hold stays as it was written.
+* Numbers are written as in RFC 8785, section 3.2.2.3. A number that a double cannot represent
+  keeps the form that it came in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import orjson
 
 from ..errors import InputError
+from .attachments import decode_base64, with_attachments
 from .jsonl import Number
 
 TYPE_CHECKING = False
@@ -23,41 +24,41 @@ if TYPE_CHECKING:
 
 TAG = b"llmtools/message/1\n"
 ROOT = bytes(32)
-"""What stands for the parent of a first message."""
+"""The parent of a first message."""
 
 
-def number(value: float) -> str:
-    """Return the RFC 8785 form of a number, that is ECMAScript's Number::toString.
+def format_number(value: float) -> str:
+    """Return a number as in RFC 8785, which is Number::toString of ECMAScript.
 
-    An integer or `Number` that a double cannot hold comes back as it was written.
+    An integer or `Number` that a double cannot represent keeps the form that it came in.
     """
     if isinstance(value, Number):
         return value.text
     if isinstance(value, int) and abs(value) < 1 << 53:
         return str(value)
     if isinstance(value, int):
-        return _whole(value)
-    return _digits(value)
+        return _format_large_integer(value)
+    return _format_float(value)
 
 
-def _whole(value: int) -> str:
+def _format_large_integer(value: int) -> str:
     from decimal import Decimal
 
     try:
-        text = _digits(float(value))
+        text = _format_float(float(value))
     except OverflowError:
         return str(value)
     return text if Decimal(text) == value else str(value)
 
 
-def _digits(value: float) -> str:
+def _format_float(value: float) -> str:
     if value == 0:
         return "0"
     mantissa, _, exponent = f"{value!r}".partition("e")
     sign, mantissa = ("-", mantissa[1:]) if mantissa[0] == "-" else ("", mantissa)
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction
-    point = len(whole) + int(exponent or 0)  # where the decimal point stands in the digits
+    point = len(whole) + int(exponent or 0)  # the position of the decimal point in the digits
     digits = (whole + fraction).lstrip("0")
     point -= len(whole + fraction) - len(digits)
     digits = digits.rstrip("0")
@@ -71,49 +72,43 @@ def _digits(value: float) -> str:
     return sign + text
 
 
-def _identity(attachment: dict[str, Any]) -> dict[str, Any]:
+def _identity_of(attachment: dict[str, Any]) -> dict[str, Any]:
     identity = {"type": attachment["type"]} if "type" in attachment else {}
     if "content" in attachment:
-        from binascii import a2b_base64
-
-        return {**identity, "sha256": _sha256(a2b_base64(attachment["content"])).hex()}
+        return {**identity, "sha256": _sha256(decode_base64(attachment["content"])).hex()}
     for name in ("sha256", "url"):
         if name in attachment:
             return {**identity, name: attachment[name]}
     return identity
 
 
-def _prepared(value: Any) -> Any:
-    """Return `value` with its numbers written out and its attachments by identity."""
+def _with_canonical_numbers(value: Any) -> Any:
+    """Return `value` with its numbers as fragments of canonical JSON."""
     if isinstance(value, dict):
-        return {key: _prepared(item) for key, item in value.items()}
+        return {key: _with_canonical_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_prepared(item) for item in value]
+        return [_with_canonical_numbers(item) for item in value]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return orjson.Fragment(number(value))
+        return orjson.Fragment(format_number(value))
     return value
-
-
-def _part(part: dict[str, Any]) -> dict[str, Any]:
-    if part["type"] == "attachment" and "attachment" in part:
-        part = {**part, "attachment": _identity(part["attachment"])}
-    if part["type"] == "tool_result" and "attachments" in part:
-        part = {**part, "attachments": [_identity(attachment) for attachment in part["attachments"]]}
-    return part
 
 
 def canonical_json(message: Message) -> bytes:
     """Return the canonical JSON of a message, in UTF-8.
 
-    Raises InputError where it has none: no base64, a lone surrogate, nested too deep.
+    Raises InputError for a message that has none: content that is not base64, a lone surrogate,
+    or too many levels.
 
         llmtools.canonical_json(llmtools.user("hi")) == llmtools.canonical_json(llmtools.user("h", "i"))  # False
     """
     try:
-        kept: dict[str, Any] = {"role": message["role"], "parts": [_part(part) for part in message["parts"]]}
+        counted: dict[str, Any] = {
+            "role": message["role"],
+            "parts": [with_attachments(part, _identity_of) for part in message["parts"]],
+        }
         if message.get("provider_metadata"):
-            kept["provider_metadata"] = message["provider_metadata"]
-        return orjson.dumps(_prepared(kept), option=orjson.OPT_SORT_KEYS)
+            counted["provider_metadata"] = message["provider_metadata"]
+        return orjson.dumps(_with_canonical_numbers(counted), option=orjson.OPT_SORT_KEYS)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"a message without a canonical form: {error}") from None
 
@@ -125,8 +120,8 @@ def _sha256(data: bytes) -> bytes:
 
 
 def node_hash(message: Message, parent: bytes = ROOT) -> bytes:
-    """Return the 32 bytes that name `message` said after the node `parent`:
-    SHA-256 of the tag, the parent's hash, and the canonical message.
+    """Return the 32 bytes that identify `message` as a child of the node `parent`: the SHA-256 of
+    the tag, the hash of the parent, and the canonical message.
 
         first = llmtools.node_hash(llmtools.user("hi"))
         second = llmtools.node_hash(llmtools.assistant("ho"), first)

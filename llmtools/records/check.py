@@ -1,10 +1,10 @@
-"""The shape of a record, checked once, where it enters.
+"""Checks the shape of a record, once, where it is read.
 
 Rules:
-* A record of an unknown type passes, and so does an unknown field: additions keep
-  the format. A known field of the wrong kind is refused, optional or not.
-* Every check raises InputError with the path of what is wrong; it changes nothing.
-* `stream.schema.json` says the same for other programs; a test holds the two together.
+* A record of an unknown type passes, and so does an unknown field, so that the format can grow.
+  A known field of a wrong kind is refused, required or not.
+* A check raises InputError with the path of the wrong field. It changes nothing.
+* `stream.schema.json` is the same for other programs; a test compares the two.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     Check = Callable[[Any, str], None]
 
 ROLES = ("system", "user", "assistant", "tool")
-STATUSES = ("ok", "error", "cancelled", "truncated")
-FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error")
-PHASES = ("commentary", "answer")
+RESPONSE_STATUSES = ("ok", "error", "cancelled", "truncated")
+KNOWN_FINISH_REASONS = ("stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error")
+TEXT_PHASES = ("commentary", "answer")
 
 TEXT: Kind = (lambda v: type(v) is str, "a string")
 FLAG: Kind = (lambda v: type(v) is bool, "true or false")
@@ -35,7 +35,7 @@ METADATA: Kind = (
     lambda v: type(v) is dict and all(type(of_issuer) is dict for of_issuer in v.values()),
     "an object of objects, one for each issuer",
 )
-COUNTS: Kind = (
+OBJECT_OF_COUNTS: Kind = (
     lambda v: type(v) is dict and all(type(n) is int and n >= 0 for n in v.values()),
     "an object of whole numbers",
 )
@@ -53,13 +53,13 @@ _META = {"provider_metadata": METADATA}
 _CALL_ID = {"tool_call_id": TEXT}
 _SERVER = {"server_executed": FLAG}
 
-ATTACHMENT = _fields({}, dict.fromkeys(("type", "name", "content", "path", "sha256", "url"), TEXT))
-ANNOTATION = _fields(
+ATTACHMENT_FIELDS = _fields({}, dict.fromkeys(("type", "name", "content", "path", "sha256", "url"), TEXT))
+ANNOTATION_FIELDS = _fields(
     {"kind": TEXT},
     {"url": TEXT, "title": TEXT, "cited_text": TEXT, "start": COUNT, "end": COUNT, **_META},
 )
 PARTS: dict[str, Fields] = {
-    "text": _fields({"text": TEXT}, {"annotations": LIST, "phase": _one_of(PHASES), **_META}),
+    "text": _fields({"text": TEXT}, {"annotations": LIST, "phase": _one_of(TEXT_PHASES), **_META}),
     "reasoning": _fields({"text": TEXT}, {"redacted": FLAG, **_META}),
     "refusal": _fields({"text": TEXT}, _META),
     "tool_call": _fields(
@@ -72,11 +72,11 @@ PARTS: dict[str, Fields] = {
     ),
     "attachment": _fields({}, {"attachment": OBJECT, **_META}),
 }
-USAGE = _fields({}, {"input": COUNT, "output": COUNT, "details": COUNTS})
-TIMING = _fields({}, {"first": NUMBER, "total": NUMBER})
+USAGE_FIELDS = _fields({}, {"input": COUNT, "output": COUNT, "details": OBJECT_OF_COUNTS})
+TIMING_FIELDS = _fields({}, {"first": NUMBER, "total": NUMBER})
 _OUTCOME: dict[str, Kind] = {
     "exit_status": COUNT,
-    "finish_reason": _one_of(FINISH_REASONS),
+    "finish_reason": _one_of(KNOWN_FINISH_REASONS),
     "finish_reason_raw": TEXT,
     "usage": OBJECT,
     "model_served": TEXT,
@@ -89,27 +89,31 @@ _ORIGIN: dict[str, Kind] = {
     "request": OBJECT,
     "request_id": TEXT,
 }
-RESPONSE = _fields({}, {"id": TEXT, "status": _one_of(STATUSES), "error": OBJECT, "model": TEXT, **_ORIGIN, **_OUTCOME})
-REQUEST = _fields({}, {"model": TEXT, "options": OBJECT, "schema": OBJECT, "reasoning": TEXT, "tool_choice": TEXT})
-MESSAGE = _fields({"role": _one_of(ROLES), "parts": LIST}, {"request": OBJECT, "response": OBJECT, **_META})
-TOOL = _fields({"name": TEXT}, {"description": TEXT, "input_schema": OBJECT, **_META})
-CONVERSATION = _fields(
+RESPONSE_FIELDS = _fields(
+    {}, {"id": TEXT, "status": _one_of(RESPONSE_STATUSES), "error": OBJECT, "model": TEXT, **_ORIGIN, **_OUTCOME}
+)
+REQUEST_FIELDS = _fields(
+    {}, {"model": TEXT, "options": OBJECT, "schema": OBJECT, "reasoning": TEXT, "tool_choice": TEXT}
+)
+MESSAGE_FIELDS = _fields({"role": _one_of(ROLES), "parts": LIST}, {"request": OBJECT, "response": OBJECT, **_META})
+TOOL_FIELDS = _fields({"name": TEXT}, {"description": TEXT, "input_schema": OBJECT, **_META})
+CONVERSATION_FIELDS = _fields(
     {"messages": LIST},
     {"id": TEXT, "tools": LIST, "options": OBJECT, "meta": OBJECT, "error": OBJECT},
 )
-_FAILURE: dict[str, Kind] = {
+_FAILURE_DETAILS: dict[str, Kind] = {
     "http_status": COUNT,
     "retryable": FLAG,
     "retry_after": NUMBER,
     "request_id": TEXT,
 }
-FAILURE = _fields({}, {"code": TEXT, "message": TEXT, "exit_status": COUNT, **_FAILURE})
+FAILURE_FIELDS = _fields({}, {"code": TEXT, "message": TEXT, "exit_status": COUNT, **_FAILURE_DETAILS})
 EVENTS: dict[str, Fields] = {
     "start": _fields(
         {"response_id": TEXT},
         {"role": _one_of(("assistant", "tool")), "model": TEXT, **_ORIGIN, **_META},
     ),
-    "text": _fields({"chunk": TEXT, "part_index": COUNT}, {"phase": _one_of(PHASES), **_META}),
+    "text": _fields({"chunk": TEXT, "part_index": COUNT}, {"phase": _one_of(TEXT_PHASES), **_META}),
     "reasoning": _fields({"chunk": TEXT, "part_index": COUNT}, {"redacted": FLAG, **_META}),
     "refusal": _fields({"chunk": TEXT, "part_index": COUNT}, _META),
     "tool_call_name": _fields({"chunk": TEXT, "part_index": COUNT}, {**_CALL_ID, **_SERVER, **_META}),
@@ -123,8 +127,8 @@ EVENTS: dict[str, Fields] = {
     "part": _fields({"part_index": COUNT, "part": OBJECT}, _META),
     "reset": _fields({"reason": TEXT}, {}),
     "notice": _fields({"code": TEXT, "message": TEXT}, {}),
-    "error": _fields({"code": TEXT, "message": TEXT, "exit_status": COUNT}, _FAILURE),
-    "end": _fields({"response_id": TEXT, "status": _one_of(STATUSES)}, {**_OUTCOME, **_META}),
+    "error": _fields({"code": TEXT, "message": TEXT, "exit_status": COUNT}, _FAILURE_DETAILS),
+    "end": _fields({"response_id": TEXT, "status": _one_of(RESPONSE_STATUSES)}, {**_OUTCOME, **_META}),
 }
 
 
@@ -154,15 +158,15 @@ def _check_each(values: Any, check: Check, place: str) -> None:
 
 
 def _check_annotation(value: Any, place: str) -> None:
-    _check_object(value, ANNOTATION, place)
+    _check_object(value, ANNOTATION_FIELDS, place)
 
 
 def _check_attachment(value: Any, place: str) -> None:
-    _check_object(value, ATTACHMENT, place)
+    _check_object(value, ATTACHMENT_FIELDS, place)
 
 
 def check_part(part: Any, place: str = "part") -> None:
-    """Refuse a part of a wrong shape. Raises InputError."""
+    """Raise InputError for a part of a wrong shape."""
     if type(part) is not dict or type(part.get("type")) is not str:
         raise InputError(f"{place}: must be an object with a type")
     _check_fields(part, PARTS.get(part["type"], _META_ONLY), place)
@@ -176,37 +180,37 @@ def check_part(part: Any, place: str = "part") -> None:
 
 
 def _check_outcome(value: dict[str, Any], place: str) -> None:
-    _check_nested(value, "usage", USAGE, place)
-    _check_nested(value, "timing", TIMING, place)
+    _check_nested(value, "usage", USAGE_FIELDS, place)
+    _check_nested(value, "timing", TIMING_FIELDS, place)
     if value.get("status", "ok") != "ok" and "exit_status" not in value:
         raise InputError(f"{place}: exit_status is missing")
 
 
 def check_message(message: Any, place: str = "message") -> None:
-    """Refuse a message of a wrong shape. Raises InputError."""
-    _check_object(message, MESSAGE, place)
+    """Raise InputError for a message of a wrong shape."""
+    _check_object(message, MESSAGE_FIELDS, place)
     _check_each(message["parts"], check_part, f"{place}.parts")
-    _check_nested(message, "request", REQUEST, place)
+    _check_nested(message, "request", REQUEST_FIELDS, place)
     if "response" in message:
         response = message["response"]
-        _check_fields(response, RESPONSE, f"{place}.response")
-        _check_nested(response, "error", FAILURE, f"{place}.response")
+        _check_fields(response, RESPONSE_FIELDS, f"{place}.response")
+        _check_nested(response, "error", FAILURE_FIELDS, f"{place}.response")
         _check_outcome(response, f"{place}.response")
 
 
 def _check_tool(tool: Any, place: str) -> None:
-    _check_object(tool, TOOL, place)
+    _check_object(tool, TOOL_FIELDS, place)
 
 
 def _check_conversation(record: Any, place: str) -> None:
-    _check_fields(record, CONVERSATION, place)
+    _check_fields(record, CONVERSATION_FIELDS, place)
     _check_each(record["messages"], check_message, f"{place}.messages")
     _check_each(record.get("tools", ()), _check_tool, f"{place}.tools")
-    _check_nested(record, "error", FAILURE, place)
+    _check_nested(record, "error", FAILURE_FIELDS, place)
 
 
 def _check_chunk(record: Any, place: str) -> None:
-    """The record a stream is made of: anything more than the two fields takes the long way."""
+    """Check the most frequent record fast; one with more fields is checked as the others are."""
     if len(record) != 3 or type(record.get("chunk")) is not str or type(record.get("part_index")) is not int:
         _check_fields(record, EVENTS[place], place)
     elif record["part_index"] < 0:
@@ -222,7 +226,7 @@ def _check_event(record: Any, place: str) -> None:
     elif place == "annotation":
         _check_annotation(record["annotation"], "annotation.annotation")
     elif place == "attachment":
-        _check_nested(record, "attachment", ATTACHMENT, place)
+        _check_nested(record, "attachment", ATTACHMENT_FIELDS, place)
 
 
 _META_ONLY = _fields({}, _META)
@@ -233,16 +237,16 @@ CHECKS: dict[str, Check] = {
     "tool": _check_tool,
     "conversation": _check_conversation,
 }
-"""Record type -> its check, called with the record and its type. Other types have none."""
+"""The check of each record type, called with the record and the type. Other types are not checked."""
 
 
 def check_record(record: Any) -> None:
-    """Refuse a record of a wrong shape. Raises InputError."""
+    """Raise InputError for a record of a wrong shape."""
     if type(record) is not dict:
         raise InputError("not a JSON object")
     kind = record.get("type")
     if type(kind) is not str:
-        raise InputError("an object without a type: no record of a stream")
+        raise InputError("not a record of a stream: it has no type")
     check = CHECKS.get(kind)
     if check is not None:
         check(record, kind)

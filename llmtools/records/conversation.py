@@ -1,11 +1,11 @@
-"""Records to conversation: the messages, the tools, the last model, the pending calls.
+"""A conversation, made of records: its messages, tools, last model and pending calls.
 
-Rule: history records are the conversation. Events only show whether a response is whole.
+Rule: `message` and `tool` records make the conversation. Events only tell whether a response is
+complete.
 """
 
 from __future__ import annotations
 
-from .build import deep_copy
 from .state import StreamState
 
 TYPE_CHECKING = False
@@ -21,19 +21,18 @@ if TYPE_CHECKING:
         Usage,
     )
 
-_ANSWER = ("schema", "tool_choice", "reasoning")
+_ANSWER_SETTINGS = ("schema", "tool_choice", "reasoning")
 
 
 def text_of(message: Message) -> str:
-    """Return the text of a message: its text parts, joined; where the vendor tells
-    commentary from answer, the answer."""
+    """Return the text of a message: its text parts, joined, without those of the phase `commentary`."""
     return "".join(
         [part["text"] for part in message["parts"] if part["type"] == "text" and part.get("phase") != "commentary"]
     )
 
 
 def total_usage(messages: Iterable[Mapping[str, Any]]) -> Usage:
-    """Return the tokens of the responses of all messages together; counts that no response has are absent."""
+    """Return the sums of the token counts of all messages. A count that every response lacks is absent."""
     total: dict[str, int] = {}
     details: dict[str, int] = {}
     for message in messages:
@@ -47,7 +46,7 @@ def total_usage(messages: Iterable[Mapping[str, Any]]) -> Usage:
 
 
 class Conversation(StreamState):
-    """A stream so far: its state, its messages and its tools. `add` takes its records in order.
+    """The state, the messages and the tools of a stream. `add` takes its records in order.
 
     messages: the `message` records; tools: the last `tool` record of each name.
 
@@ -66,15 +65,19 @@ class Conversation(StreamState):
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Conversation:
-        """Return the conversation that records make; what is changed in them later changes nothing in it."""
+        """Return the conversation of records, which are copied."""
+        from .build import deep_copy
+
         return cls(deep_copy(dict(record)) for record in records)
 
     def records(self) -> list[Record]:
-        """Return the tools and the messages as records, which are the caller's own."""
+        """Return copies of the tools and the messages."""
+        from .build import deep_copy
+
         return [deep_copy(record) for record in (*self.tools.values(), *self.messages)]
 
     def with_appended(self, *messages: Mapping[str, Any]) -> Conversation:
-        """Return a conversation that goes on with these messages; this one stays as it is."""
+        """Return a longer conversation, which ends with these messages; this one stays as it is."""
         added = ({"type": "message", **each} for each in messages)
         return Conversation.from_records([*self.tools.values(), *self.messages, *added])
 
@@ -94,7 +97,11 @@ class Conversation(StreamState):
         super().add(record)
 
     def with_messages(self, messages: list[Message]) -> Conversation:
-        """Return this conversation with other messages: its tools and its state are the same."""
+        """Return this conversation with other messages: its tools and its state are the same.
+
+        conversation = llmtools.Conversation([llmtools.user("hi"), llmtools.assistant("ho")])
+        len(conversation.with_messages(conversation.messages[:1]).messages)  # 1
+        """
         other = Conversation()
         other.__dict__.update(self.__dict__)
         other.messages, other.tools = messages, dict(self.tools)
@@ -102,11 +109,10 @@ class Conversation(StreamState):
 
     @property
     def model(self) -> str | None:
-        """The model of the last reply, as a name that resolves again; after it the one that a
-        message asks for."""
+        """The model of the last reply, or the model that a later user message asks for."""
         for message in reversed(self.messages):
-            told = {"assistant": "response", "user": "request"}.get(message["role"], "")
-            model = message.get(told, {}).get("model")
+            field = {"assistant": "response", "user": "request"}.get(message["role"], "")
+            model = message.get(field, {}).get("model")
             if model:
                 return str(model)
         return None
@@ -116,26 +122,26 @@ class Conversation(StreamState):
         """How the last user message asks to be answered: model, options, schema, tool_choice, reasoning."""
         for message in reversed(self.messages):
             if message["role"] == "user":
-                asked = message.get("request", {})
-                return {name: asked[name] for name in ("model", "options", *_ANSWER) if name in asked}
+                request = message.get("request", {})
+                return {name: request[name] for name in ("model", "options", *_ANSWER_SETTINGS) if name in request}
         return {}
 
     def answer_settings(self, options: Mapping[str, Any], **given: Any) -> dict[str, Any]:
-        """Return options, schema, tool_choice and reasoning for the answer: what is given, else what
-        the last user message asks for.
+        """Return options, schema, tool_choice and reasoning for the answer: the given values, else those
+        that the last user message asks for.
 
             message = {**llmtools.user("hi"), "request": {"reasoning": "low", "options": {"seed": 1}}}
             llmtools.Conversation([message]).answer_settings({"seed": 2})["options"]  # {"seed": 2}
         """
         request = self.request
-        settings = {name: given.get(name) or request.get(name) for name in _ANSWER}
+        settings = {name: given.get(name) or request.get(name) for name in _ANSWER_SETTINGS}
         return {"options": {**request.get("options", {}), **options}, **settings}
 
     asked = answer_settings
 
     @property
     def reply(self) -> list[Message]:
-        """Every assistant message after the last user message."""
+        """The assistant messages after the last user message."""
         found: list[Message] = []
         for message in reversed(self.messages):
             if message["role"] == "user":
@@ -145,20 +151,20 @@ class Conversation(StreamState):
         return found
 
     def pending_calls(self) -> list[Part]:
-        """Return the calls of the last assistant message that no tool message answers. One that the
-        limit of length may have cut off before its arguments has an `exception`: it looks as if
-        there were none."""
+        """Return the calls of the last assistant message that have no result. A last call without
+        arguments gets an `exception` if the message reached its length limit: the arguments may be
+        cut off."""
         for place in range(len(self.messages) - 1, -1, -1):
             if self.messages[place]["role"] == "assistant":
-                return [_mark_if_cut(call, self.messages[place]) for call in unanswered(self.messages, place)]
+                return [_mark_if_cut(call, self.messages[place]) for call in unanswered_calls(self.messages, place)]
         return []
 
 
-def unanswered(messages: list[Message], place: int) -> list[Part]:
-    """Return the tool calls of the message at `place` that no tool message between it and
-    the next assistant message answers, each with its id (`~N` where it has none).
+def unanswered_calls(messages: list[Message], place: int) -> list[Part]:
+    """Return the calls of the message at `place` that have no result before the next assistant message,
+    each with its id (`~N` for a call without one).
 
-    A call that the provider runs itself is never pending.
+    A call that the provider runs itself is not among them.
     """
     answered: set[str] = set()
     for message in with_call_ids(messages[place:])[1:]:
@@ -172,11 +178,11 @@ def _mark_if_cut(call: Part, message: Message) -> Part:
     is_last = message["parts"][-1]["type"] == "tool_call" and call == _calls_of(message)[-1]
     if call["arguments"] or not is_last or message.get("response", {}).get("finish_reason") != "length":
         return call
-    return {"exception": "the reply ended at its length limit, perhaps in this call", **call}
+    return {"exception": "the reply reached its length limit, perhaps in this call", **call}
 
 
 def _calls_of(message: Message) -> list[Part]:
-    """Return the calls that are not the provider's own, each with its id."""
+    """Return the calls that the provider does not run itself, each with its id."""
     return [
         {**part, "tool_call_id": part.get("tool_call_id", f"~{index}")}
         for index, part in enumerate(message["parts"])
@@ -184,14 +190,14 @@ def _calls_of(message: Message) -> list[Part]:
     ]
 
 
-def _is_nameless(part: Part) -> bool:
+def _lacks_call_id(part: Part) -> bool:
     return part["type"] == "tool_result" and not part.get("tool_call_id") and not part.get("server_executed")
 
 
 def with_call_ids(messages: list[Message]) -> list[Message]:
-    """Return the messages, each result with the id of the call that it answers: one that has none
-    answers the first call of its name that is open."""
-    if not any(_is_nameless(part) for message in messages for part in message["parts"]):
+    """Return the messages with a call id in every result: a result without one gets the id of the first
+    call of its name that has no result."""
+    if not any(_lacks_call_id(part) for message in messages for part in message["parts"]):
         return messages
     found: list[Message] = []
     calls: list[Part] = []
@@ -201,14 +207,14 @@ def with_call_ids(messages: list[Message]) -> list[Message]:
         else:
             named = {part.get("tool_call_id") for part in message["parts"] if part["type"] == "tool_result"}
             calls = [call for call in calls if call["tool_call_id"] not in named]
-            message = {**message, "parts": [_answering(part, calls) for part in message["parts"]]}
+            message = {**message, "parts": [_with_call_id(part, calls) for part in message["parts"]]}
         found.append(message)
     return found
 
 
-def _answering(part: Part, calls: list[Part]) -> Part:
-    """Return a part with the id of its call, which is open no more."""
-    for call in calls if _is_nameless(part) else ():
+def _with_call_id(part: Part, calls: list[Part]) -> Part:
+    """Return a part with the id of its call, and remove that call from `calls`."""
+    for call in calls if _lacks_call_id(part) else ():
         if call["name"] == part["name"]:
             calls.remove(call)
             return {**part, "tool_call_id": call["tool_call_id"]}
@@ -216,13 +222,13 @@ def _answering(part: Part, calls: list[Part]) -> Part:
 
 
 def conversation_of(record: Record) -> Conversation:
-    """Return the stream of its own that a `conversation` record is."""
+    """Return the conversation of a `conversation` record."""
     conversation = Conversation()
     for tool in record.get("tools", ()):
         conversation.add({**tool, "type": "tool"})
     for message in record["messages"]:
         conversation.add({**message, "type": "message"})
     if "error" in record:
-        unnamed = {"code": "failed", "message": "the conversation failed", "exit_status": 1}
-        conversation.add({**unnamed, **record["error"], "type": "error"})
+        default = {"code": "failed", "message": "the conversation failed", "exit_status": 1}
+        conversation.add({**default, **record["error"], "type": "error"})
     return conversation

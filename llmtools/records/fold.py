@@ -1,34 +1,28 @@
-"""Events to message: the only accumulator.
+"""Folds the events of a response into its message: the only place that accumulates them.
 
 Rules:
-* A part lives at its `part_index`; chunks append to it in the order they come, and
-  provider_metadata is merged one level deep into the issuer's object.
-* Linear in the size of the events: chunks are joined once, at the end.
-* First law: folding the events of a response gives exactly its message.
+* The `part_index` identifies a part. Chunks are appended to it in their order, and
+  provider_metadata is merged into the object of the issuer, one level deep.
+* The time is linear in the size of the events: chunks are joined once, at the end.
+* The fold of the events of a response is exactly its message.
 """
 
 from __future__ import annotations
 
 from ..errors import InputError
-from .jsonl import dumps, loads
+from .jsonl import dumps, is_same, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .types import (
-        Message,
-        Metadata,
-        Part,
-        Record,
-        Response,
-    )
+    from .types import Message, Metadata, Part, Record, ResponseFields
 
 TEXT_KINDS = frozenset(("text", "reasoning", "refusal"))
 _PART_TYPE = {"tool_call_name": "tool_call", "tool_call_args": "tool_call", "annotation": "text"}
 _CHUNK_FIELD = {"tool_call": "name", "tool_result": "output"}
-_KEPT = ("phase", "redacted", "tool_call_id", "server_executed", "exception")
+_PART_FIELDS = ("phase", "redacted", "tool_call_id", "server_executed", "exception")
 _FROM_START = ("model", "provider", "created", "request", "request_id")
 _FROM_END = (
     "status",
@@ -44,10 +38,10 @@ _FROM_ERROR = ("code", "message", "http_status", "retryable", "retry_after")
 
 
 def parse_arguments(text: str) -> dict[str, Any]:
-    """Return the fields of a tool call that its argument text makes.
+    """Return the fields of a tool call with this text of arguments.
 
-    `arguments` always; `arguments_raw` where the text differs from the compact form of
-    the arguments; `exception` where the text is no JSON object. Empty or null is {}.
+    `arguments`; `arguments_raw` if the text is not the compact form of the arguments; `exception` if
+    the text is not a JSON object. Empty or null is {}.
     """
     if text.strip() in ("", "null"):
         return {"arguments": {}}
@@ -59,60 +53,51 @@ def parse_arguments(text: str) -> dict[str, Any]:
         return {"arguments": {}, "arguments_raw": text, "exception": "invalid arguments: not a JSON object"}
     try:
         is_compact = dumps(arguments).decode() == text
-    except InputError as error:  # nested deeper than can be written
+    except InputError as error:  # more levels than can be written
         return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}
     return {"arguments": arguments} if is_compact else {"arguments": arguments, "arguments_raw": text}
 
 
 def arguments_of(part: Part) -> str:
-    """Return the arguments of a call as text: the vendor's own while it says the same."""
+    """Return the arguments of a call as text: that of the vendor, if it has the same value."""
     compact = dumps(part["arguments"]).decode()
     raw = part.get("arguments_raw")
     if raw is None:
         return compact
     try:
-        read = parse_arguments(raw)
-    except InputError:  # nested deeper than JSON is written here
+        parsed = parse_arguments(raw)
+    except InputError:  # more levels than can be written
         return compact
-    is_fit = "exception" not in read and _is_same(read["arguments"], part["arguments"])
-    return str(raw) if is_fit else compact
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal: true is not 1 here, as it is in Python."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_is_same, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+    is_valid = "exception" not in parsed and is_same(parsed["arguments"], part["arguments"])
+    return str(raw) if is_valid else compact
 
 
 def merge_metadata(into: Metadata, new: Metadata) -> None:
-    """Merge `new` into `into`, one level deep into each issuer's object."""
+    """Merge `new` into `into`: into the object of each issuer, one level deep."""
     for issuer, values in new.items():
         into[issuer] = {**into.get(issuer, {}), **values}
 
 
-class _Growing:
-    """A part as it grows: the fields it has, and the chunks not yet joined to them."""
+class _PartBuilder:
+    """A part that is not complete: its fields, and the chunks that are not joined to them yet."""
 
     __slots__ = ("arguments", "chunks", "fields", "is_whole", "type")
 
     def __init__(self, kind: str) -> None:
         self.type = kind
         self.fields: dict[str, Any] = {}
-        self.chunks: list[Any] = []  # of an attachment its bytes, of others text
+        self.chunks: list[Any] = []  # bytes of an attachment, text of other parts
         self.arguments: list[str] = []
         self.is_whole = False
 
     def replace(self, part: Part) -> None:
         self.type = part["type"]
-        self.fields = {name: _own(name, value) for name, value in part.items() if name != "type"}
+        self.fields = {name: _copy(name, value) for name, value in part.items() if name != "type"}
         self.chunks, self.arguments = [], []
         self.is_whole = True
 
     def add_fields(self, event: Record) -> None:
-        for name in _KEPT:
+        for name in _PART_FIELDS:
             if name in event:
                 self.fields[name] = event[name]
         if "tool_name" in event:
@@ -130,7 +115,7 @@ class _Growing:
         self.arguments.append(chunk)
 
     def part(self, index: int, is_cut: bool) -> Part:
-        fields = {name: _own(name, value) for name, value in self.fields.items()}
+        fields = {name: _copy(name, value) for name, value in self.fields.items()}
         if self.type == "attachment":
             if self.chunks:
                 fields["attachment"] = _with_chunks(fields.get("attachment", {}), self.chunks)
@@ -141,7 +126,7 @@ class _Growing:
             self._add_call(fields, index, is_cut)
         elif self.type == "tool_result":
             fields.setdefault("name", "")
-        return {"type": self.type, **_ordered(fields)}
+        return {"type": self.type, **_in_order(fields)}
 
     def _add_call(self, fields: dict[str, Any], index: int, is_cut: bool) -> None:
         if not fields.get("tool_call_id"):
@@ -154,31 +139,29 @@ class _Growing:
             fields["exception"] = "invalid arguments: cut off"
 
 
-def _own(name: str, value: Any) -> Any:
-    """Return a copy of what later events change; the caller's records stay as they are."""
+def _copy(name: str, value: Any) -> Any:
+    """Return the value of a field, copied if later events change it: they must not change the records
+    of the caller."""
     return value.copy() if name in ("annotations", "provider_metadata") and type(value) in (list, dict) else value
 
 
-def _decoded(text: str) -> bytes:
-    from binascii import a2b_base64
+def _bytes_of(chunk: str) -> bytes:
+    from .attachments import decode_base64
 
-    try:
-        return a2b_base64(text)
-    except ValueError as error:
-        raise InputError(f"attachment: not base64: {error}") from None
+    return decode_base64(chunk)
 
 
 def _with_chunks(attachment: dict[str, Any], chunks: list[bytes]) -> dict[str, Any]:
-    from binascii import b2a_base64
+    from .attachments import decode_base64, encode_base64
 
-    content = b"".join([_decoded(attachment.get("content", "")), *chunks])
-    return {**attachment, "content": b2a_base64(content, newline=False).decode()}
+    content = b"".join([decode_base64(attachment.get("content", "")), *chunks])
+    return {**attachment, "content": encode_base64(content)}
 
 
 _ORDER = ("name", "text", "output", "arguments", "tool_call_id", "attachment")
 
 
-def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
+def _in_order(fields: dict[str, Any]) -> dict[str, Any]:
     first = {name: fields[name] for name in _ORDER if name in fields}
     return {**first, **fields}
 
@@ -186,8 +169,8 @@ def _ordered(fields: dict[str, Any]) -> dict[str, Any]:
 class Fold:
     """Folds the events of one response into its message.
 
-    `feed` takes them in order, `start`, `error` and `end` among them; `message` may be
-    asked at any time. Raises InputError for an event that fits no part.
+    `feed` takes them in order, `start`, `error` and `end` too; `message` is valid at any time.
+    Raises InputError for an event that does not fit its part.
 
         fold = llmtools.Fold()
         for chunk in ("Hello", " you"):
@@ -196,7 +179,7 @@ class Fold:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[int, _Growing] = {}
+        self._parts: dict[int, _PartBuilder] = {}
         self._metadata: Metadata = {}
         self._start: Record = {}
         self._error: Record = {}
@@ -221,11 +204,11 @@ class Fold:
         elif kind == "reset":
             self.__init__()  # type: ignore[misc]
 
-    def _part(self, event: Record, kind: str) -> _Growing:
+    def _part(self, event: Record, kind: str) -> _PartBuilder:
         index = event["part_index"]
         part = self._parts.get(index)
         if part is None:
-            part = self._parts[index] = _Growing(kind)
+            part = self._parts[index] = _PartBuilder(kind)
         elif part.type != kind and event["type"] != "part":
             raise InputError(f"{event['type']}: part {index} is a part of type {part.type}")
         return part
@@ -245,7 +228,7 @@ class Fold:
             part.fields["attachment"] = event["attachment"]
             part.chunks = []
         if kind != "tool_call_args" and "chunk" in event:
-            part.chunks.append(_decoded(event["chunk"]) if kind == "attachment" else event["chunk"])
+            part.chunks.append(_bytes_of(event["chunk"]) if kind == "attachment" else event["chunk"])
         part.add_fields(event)
 
     def _feed_bracket(self, event: Record, kind: str) -> None:
@@ -256,7 +239,7 @@ class Fold:
         merge_metadata(self._metadata, event.get("provider_metadata", {}))
 
     def message(self) -> Message:
-        """Return the message that the events so far make."""
+        """Return the message of the events up to the last one."""
         is_cut = self._end.get("status", "ok") != "ok"
         parts = [self._parts[index].part(index, is_cut) for index in sorted(self._parts)]
         message: Message = {"type": "message", "role": self._start.get("role", "assistant"), "parts": parts}
@@ -266,7 +249,7 @@ class Fold:
             message["response"] = self._response()
         return message
 
-    def _response(self) -> Response:
+    def _response(self) -> ResponseFields:
         response: dict[str, Any] = {}
         for source, names in ((self._start, _FROM_START), (self._end, _FROM_END)):
             response.update({name: source[name] for name in names if name in source})
@@ -279,15 +262,15 @@ class Fold:
 
 
 def _events_of_part(part: Part, index: int) -> list[Record]:
-    """Return the events that make one part: chunks where they can say it all, else the whole part."""
+    """Return the events of one part: chunks if they can express all fields, else the whole part."""
     kind = part["type"]
-    rest = {name: value for name, value in part.items() if name not in _SAID.get(kind, ())}
-    if kind in TEXT_KINDS and rest.keys() <= _SAYABLE:
+    rest = {name: value for name, value in part.items() if name not in _CHUNK_FIELDS.get(kind, ())}
+    if kind in TEXT_KINDS and rest.keys() <= _EVENT_FIELDS:
         return [{"type": kind, "chunk": part["text"], "part_index": index, **rest}]
-    if kind == "tool_call" and rest.keys() <= _SAYABLE and "tool_call_id" in rest:
+    if kind == "tool_call" and rest.keys() <= _EVENT_FIELDS and "tool_call_id" in rest:
         text = part.get("arguments_raw", dumps(part["arguments"]).decode())
-        said = {name: part[name] for name in ("arguments", "arguments_raw") if name in part}
-        if dumps(parse_arguments(text)) != dumps(said):
+        arguments = {name: part[name] for name in ("arguments", "arguments_raw") if name in part}
+        if dumps(parse_arguments(text)) != dumps(arguments):
             return [{"type": "part", "part_index": index, "part": part}]
         name = {"type": "tool_call_name", "chunk": part["name"], "part_index": index, **rest}
         call_id = rest["tool_call_id"]
@@ -295,15 +278,15 @@ def _events_of_part(part: Part, index: int) -> list[Record]:
     return [{"type": "part", "part_index": index, "part": part}]
 
 
-_SAID = {
+_CHUNK_FIELDS = {
     **dict.fromkeys(TEXT_KINDS, ("type", "text")),
     "tool_call": ("type", "name", "arguments", "arguments_raw"),
 }
-_SAYABLE = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "provider_metadata"))
+_EVENT_FIELDS = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "provider_metadata"))
 
 
 def events_of(message: Message) -> list[Record]:
-    """Return part events that fold to the parts of `message`: the inverse of the fold.
+    """Return the part events of `message`: the inverse of the fold.
 
     llmtools.events_of(llmtools.assistant("hi"))  # [{"type": "text", "chunk": "hi", "part_index": 0}]
     """
@@ -311,8 +294,8 @@ def events_of(message: Message) -> list[Record]:
 
 
 def message_of(events: Iterable[Record]) -> Message:
-    """Return the message that the events of one response make; records of the
-    conversation among them are passed over.
+    """Return the message of the events of one response. Records of the conversation between them
+    are skipped.
 
         events = llmtools.stream([llmtools.user("hi")], model="echo")
         llmtools.message_of(events)["parts"]  # [{"type": "text", "text": "hi"}]

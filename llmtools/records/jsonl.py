@@ -1,10 +1,10 @@
-"""Lines to records and back: JSON Lines, read exactly and written compactly.
+"""Reads and writes JSON Lines: exact numbers, compact lines.
 
 Rules:
-* Nothing is rounded. A number that a double cannot hold as written stays a Python int
-  or becomes a `Number`, and is written as it came.
-* A line is refused by InputError with its number; the lines before it come out first.
-* The Decoder does no I/O: bytes in, (record, line) out, the line as it came, without its
+* Numbers are not rounded. A number that a double cannot represent stays a Python int or becomes a
+  `Number`, and is written in the form that it came in.
+* A wrong line becomes an InputError with its line number, after the lines before it.
+* The Decoder does no I/O: it takes bytes and returns pairs (record, line), the line without its
   newline.
 """
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 BOM = b"\xef\xbb\xbf"
 
-# A number that orjson may have rounded: an exponent, or 15 digits and more. Integers beyond
-# 64 bits come from it as floats too.
+# A number that orjson may have rounded: one with an exponent, or with 15 digits or more. orjson
+# reads integers of more than 64 bits as floats.
 _ODD_NUMBER = re.compile(rb"(?:^|[:,\[])\s*-?[0-9](?:[0-9.]{14}|[0-9.]*[eE])")
 _CHUNKS = frozenset(("text", "reasoning", "refusal"))
 _HISTORY = frozenset(("message", "tool", "conversation"))
 
 
 class Number(float):
-    """A JSON number that a double cannot hold as written, such as 1e400: `text` is how it
-    was written and how it is written again; as a float it is the nearest double."""
+    """A JSON number that a double cannot represent, such as 1e400. `text` is its form in JSON; as a
+    float it is the nearest double."""
 
     text: str
 
     def __new__(cls, text: str) -> Number:
-        """Make a number of its JSON text."""
+        """Return the number of a JSON text."""
         number = super().__new__(cls, text)
         number.text = text
         return number
@@ -69,7 +69,7 @@ def _has_float(value: Any) -> bool:
 
 
 def _may_be_rounded(value: Any) -> bool:
-    """Whether a number in `value` may have been rounded; our own timings are, and may be."""
+    """Return whether a number in `value` may be rounded. Those of `timing` may, and do not count."""
     response = value.get("response") if type(value) is dict else None
     if type(response) is dict and "timing" in response:
         value = {**value, "response": {**response, "timing": None}}
@@ -79,17 +79,17 @@ def _may_be_rounded(value: Any) -> bool:
         return True
 
 
-def _exactly(raw: bytes, value: Any) -> Any:
-    """Return what `raw` holds, given what orjson made of it."""
+def _with_exact_numbers(raw: bytes, value: Any) -> Any:
+    """Return the value of `raw`; `value` is what orjson reads in it, which may be rounded."""
     return _loads_exactly(raw) if _may_be_rounded(value) and _ODD_NUMBER.search(raw) else value
 
 
 def _float(text: str) -> float:
-    from decimal import Decimal  # only an odd number gets here
+    from decimal import Decimal  # slow to import, and only needed for odd numbers
 
     value = float(text)
-    held = value - value == 0 and Decimal(repr(value)) == Decimal(text)
-    return value if held else Number(text)
+    is_exact = value - value == 0 and Decimal(repr(value)) == Decimal(text)
+    return value if is_exact else Number(text)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -101,14 +101,14 @@ def _loads_exactly(data: bytes) -> Any:
 
     try:
         value = json.loads(data, parse_float=_float, parse_constant=_refuse_constant)
-        orjson.dumps(_plain(value), default=_written)  # refuses the lone surrogates that json takes
+        orjson.dumps(_with_large_integers(value), default=_encode_number)  # refuses the lone surrogates that json takes
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
     return value
 
 
 def loads(data: bytes | bytearray | memoryview | str) -> Any:
-    """Return the JSON value in `data`, no number rounded. Raises InputError.
+    """Return the JSON value in `data`, with exact numbers. Raises InputError.
 
     llmtools.dumps(llmtools.loads("1e400"))  # b"1e400"
     """
@@ -119,26 +119,26 @@ def loads(data: bytes | bytearray | memoryview | str) -> Any:
         if "infinity" in error.msg:
             return _loads_exactly(raw)
         raise InputError(f"not JSON: {error.msg} (column {error.colno})") from None
-    return _exactly(raw, value)
+    return _with_exact_numbers(raw, value)
 
 
 def _may_be_deep(raw: bytes) -> bool:
-    """Whether a line may nest deeper than can be written: orjson reads 1,024 levels and writes 254."""
+    """Return whether a line may have more levels than can be written: orjson reads 1,024 and writes 254."""
     return raw.count(b"[") + raw.count(b"{") > 250
 
 
-def _written(value: Any) -> Any:
+def _encode_number(value: Any) -> Any:
     if isinstance(value, Number):
         return orjson.Fragment(value.text)
     raise TypeError(f"not JSON: {type(value).__name__}")
 
 
-def _plain(value: Any) -> Any:
-    """Return `value` with what orjson refuses made writable: integers beyond 64 bits."""
+def _with_large_integers(value: Any) -> Any:
+    """Return `value` with the integers of more than 64 bits, which orjson refuses, as fragments."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _with_large_integers(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_with_large_integers(item) for item in value]
     if type(value) is int and not -(1 << 63) <= value < 1 << 64:
         return orjson.Fragment(str(value))
     return value
@@ -157,20 +157,29 @@ def _refuse_infinite(value: Any) -> None:
 def dumps(value: Any) -> bytes:
     """Return `value` as compact JSON in UTF-8.
 
-    Raises InputError for what is not JSON: a lone surrogate, NaN, another type of object.
+    Raises InputError for a value that is not JSON: a lone surrogate, NaN, an object of another type.
 
         llmtools.dumps({"a": [1, "é"]})  # '{"a":[1,"é"]}'.encode()
     """
     try:
-        data = orjson.dumps(value, default=_written)
+        data = orjson.dumps(value, default=_encode_number)
     except TypeError:
         try:
-            data = orjson.dumps(_plain(value), default=_written)
+            data = orjson.dumps(_with_large_integers(value), default=_encode_number)
         except (TypeError, RecursionError) as error:
             raise InputError(f"not JSON: {error}") from None
-    if b"null" in data:  # which orjson writes for NaN and infinity too
+    if b"null" in data:  # orjson writes null for NaN and infinity
         _refuse_infinite(value)
     return data
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return whether two JSON values are equal. In JSON true is not 1, as it is in Python."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -181,9 +190,9 @@ def encode(records: Iterable[Record]) -> bytes:
     return b"".join([dumps(record) + b"\n" for record in records])
 
 
-def typed(record: Record) -> Record | None:
-    """Return a bare message, `{"role", "parts"}` or `{"role", "content": TEXT}`, as a
-    record with its type; None when it is none."""
+def with_type(record: Record) -> Record | None:
+    """Return a message without a type, `{"role", "parts"}` or `{"role", "content": TEXT}`, as a record
+    with its type; None for another record."""
     if "type" in record or type(record.get("role")) is not str:
         return None
     if "parts" in record:
@@ -196,10 +205,10 @@ def typed(record: Record) -> Record | None:
 
 
 class Decoder:
-    """Turns bytes, cut anywhere, into records.
+    """Turns bytes into records. The bytes may be cut at any place.
 
-    `feed` and `eof` return the good lines; when a line is refused they return those
-    before it and set `error`, and every later call returns nothing.
+    `feed` and `eof` return the records of complete lines. At a wrong line they return those before
+    it and set `error`; every later call returns an empty list.
 
         decoder = llmtools.Decoder()
         lines = [*decoder.feed(b'{"role": "user", "con'), *decoder.feed(b'tent": "hi"}'), *decoder.eof()]
@@ -213,7 +222,7 @@ class Decoder:
         self._tail = bytearray()
 
     def feed(self, data: bytes) -> list[Line]:
-        """Take the next bytes; return the (record, line) pairs that they complete."""
+        """Take the next bytes; return the pairs (record, line) of the lines that they complete."""
         if self.error is not None:
             return []
         first = data.find(b"\n")
@@ -221,7 +230,7 @@ class Decoder:
             self._tail += data
             return []
         lines, start = [], 0
-        if self._tail:  # apart from the rest, so that a long line is not copied once more
+        if self._tail:  # on its own, so that a long line is copied only once
             self._tail += data[:first]
             lines, start = [bytes(self._tail)], first + 1
         end = data.rfind(b"\n")
@@ -231,7 +240,7 @@ class Decoder:
         return self._records(lines)
 
     def eof(self) -> list[Line]:
-        """Say that no more bytes come; return the last line if it had no newline."""
+        """Take the end of the bytes; return the last line, if it has no newline."""
         if self.error is not None or not self._tail:
             return []
         last, self._tail = bytes(self._tail), bytearray()
@@ -252,9 +261,9 @@ class Decoder:
                     and type(record["part_index"]) is int
                     and record["part_index"] >= 0
                 ):
-                    continue  # what a stream is made of
+                    continue  # most records of a stream
                 if kind != "tool_call_args" or len(record) != 4 or "tool_call_id" not in record:
-                    records[place] = record = _exactly(lines[place], record)
+                    records[place] = record = _with_exact_numbers(lines[place], record)
                 if kind in CHECKS:
                     CHECKS[kind](record, kind)
                 elif type(kind) is not str:
@@ -266,14 +275,14 @@ class Decoder:
         return list(zip(records, lines, strict=True))
 
     def _one_by_one(self, lines: list[bytes], first: int) -> list[Line]:
-        """As _records, where a line is blank, a bare message, an odd number, or wrong."""
+        """As _records, for lines that are blank, wrong, without a type, or with an odd number."""
         found: list[Line] = []
         for number, raw in enumerate(lines, first + 1):
             if not raw.strip():
                 continue
             try:
                 record = loads(raw)
-                bare = typed(record) if type(record) is dict else None
+                bare = with_type(record) if type(record) is dict else None
                 if bare is not None:
                     record, raw = bare, dumps(bare)
                 check_record(record)

@@ -1,15 +1,15 @@
-"""The state of a stream: whether it has failed, of what, and whether there is a reply in it.
+"""The state of a stream: whether it failed, and whether it has a reply.
 
 Rules:
 * A stream has failed if its last response did, or if an `error` comes after its last complete
-  message. A later complete reply heals it. A complete message needs no `end`. A paused reply is
-  not complete: what continues it heals it.
+  message. A later complete reply mends it. A message without an `end` can be complete. A paused
+  reply is not complete: the reply that continues it mends it.
 * Of several failures the first counts: it gives the exit status.
 """
 
 from __future__ import annotations
 
-from ..errors import TruncatedError
+from ..errors import CancelledError, LlmToolsError, PausedError, TruncatedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from .types import ErrorRecord, Message, Record
 
 HISTORY = frozenset(("message", "tool", "conversation"))
-"""The types of the records that are the conversation; the others tell how a response came."""
+"""The types of the records that make the conversation. Other records are events."""
 
 _FAILURES = {
-    "ok": ("paused", "the model paused and did not go on", 75),
-    "cancelled": ("cancelled", "the reply was cancelled", 75),
-    "truncated": ("truncated", "the reply was cut off", 75),
-    "error": ("failed", "the reply failed", 1),
+    "ok": PausedError("the model paused and did not continue"),
+    "cancelled": CancelledError("the reply was cancelled"),
+    "truncated": TruncatedError("the reply was cut off"),
+    "error": LlmToolsError("the reply failed"),
 }
-"""Status of a response -> the code, message and exit status of its failure, where nothing else says them."""
+"""The failure of each status, for a response without an `error`."""
 
 
 def is_paused(message: Message) -> bool:
-    """Return whether the model paused in the message. What continues it is the model's too."""
+    """Return whether the model paused after the message; another reply of the model continues it."""
     return message.get("response", {}).get("finish_reason") == "pause"
 
 
@@ -40,19 +40,19 @@ def _has_failed(outcome: Mapping[str, Any]) -> bool:
 
 
 def _failure_of(outcome: Record, error: Record | None) -> ErrorRecord:
-    """Return the `error` record that an `end` or a message's `response` stands for."""
-    code, message, exit_status = _FAILURES[outcome.get("status", "ok")]
-    fields = {"code": code, "message": message, **(error or {})}
-    fields["exit_status"] = outcome.get("exit_status", exit_status)
-    return {"type": "error", **fields}  # type: ignore[typeddict-item]
+    """Return the `error` record of an `end`, or of the `response` of a message."""
+    failure = _FAILURES[outcome.get("status", "ok")]
+    exit_status = outcome.get("exit_status", failure.exit_status)
+    return {**failure.to_record(), **(error or {}), "type": "error", "exit_status": exit_status}  # type: ignore[typeddict-item]
 
 
 class StreamState:
-    """The state of a stream so far, without its messages. `add` takes its records in order.
+    """The state of a stream up to its last record, without the messages. `add` takes the records
+    in order.
 
-    conversations: how many `conversation` records came (each is a stream of its own).
-    is_open: whether a response has begun whose message has not come. has_history: whether a
-    message or a tool came. has_reply: whether an assistant message came after the last user message.
+    conversations: the number of `conversation` records, each of which is a stream of its own.
+    is_open: whether a response has begun and its message has not come. has_history: whether there is
+    a message or a tool. has_reply: whether an assistant message follows the last user message.
     """
 
     def __init__(self) -> None:
@@ -101,19 +101,19 @@ class StreamState:
             self._failures.pop("response", None)
 
     def _fail(self, where: str, failure: ErrorRecord) -> None:
-        if not 0 < failure["exit_status"] < 256:  # a process cannot end with it, or it would say success
+        if not 0 < failure["exit_status"] < 256:  # 0 is success, and a process cannot exit with more than 255
             failure = {**failure, "exit_status": 1}
         self._failures.setdefault(where, failure)
 
     @property
     def failure(self) -> ErrorRecord | None:
-        """The first failure, as an `error` record; None for a stream that has not failed. Ask at
-        the end of the stream: a response that is still open counts as cut off."""
+        """The first failure, as an `error` record; None for a stream that has not failed. Valid at the
+        end of the stream: a response that is open then is cut off."""
         for failure in self._failures.values():
             return failure
-        return TruncatedError("the reply was cut off").to_record() if self.is_open else None
+        return _FAILURES["truncated"].to_record() if self.is_open else None
 
     @property
     def is_failing(self) -> bool:
-        """Whether the stream has failed, if it ended here."""
+        """Whether the stream has failed if this is its end."""
         return self.is_open or bool(self._failures)

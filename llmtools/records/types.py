@@ -1,33 +1,35 @@
-"""The records of a stream, as types: what llm-stream(5) says, for a type checker.
+"""The records of a stream as types, for a type checker. Source: llm-stream(5).
 
-Nothing here is needed at run time: records are plain dicts, and `check` is what
-refuses a wrong one. A field that may be absent is `NotRequired`. Unknown fields
-are allowed everywhere and kept.
+Records are plain dicts, and `check` refuses a wrong one at run time. A field that may be absent
+is `NotRequired`. Every record may have fields that are not listed here; they are passed on.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from ..errors import ErrorRecord as ErrorRecord
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..errors import ErrorRecord as ErrorRecord
 
 Role = Literal["system", "user", "assistant", "tool"]
 Status = Literal["ok", "error", "cancelled", "truncated"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "error"]
 
 Record = dict[str, Any]
-"""Any record, of a known type or not."""
+"""A record of any type, known or not."""
 
 Part = dict[str, Any]
-"""One part of a message; see `TextPart` and its like for the known ones."""
+"""A part of a message. `TextPart` and the others are the shapes of the known types, to which a
+program can cast a part for its type checker."""
 
 Metadata = dict[str, dict[str, Any]]
-"""provider_metadata: keyed by issuer, sent back to that issuer only."""
+"""provider_metadata: keys are issuers; a value is sent to its issuer only."""
 
 
 class Attachment(TypedDict):
-    """Bytes, or where they are: content (base64), or path + sha256, or url, or none of
-    them where provider_metadata names a file that the vendor keeps."""
+    """Bytes, or their place: content (base64), or path and sha256, or url. With none of them, the
+    provider_metadata of the part names a file at the vendor."""
 
     type: NotRequired[str]
     name: NotRequired[str]
@@ -38,7 +40,7 @@ class Attachment(TypedDict):
 
 
 class Annotation(TypedDict):
-    """A source of (a stretch of) a text: start and end count its code points, half open."""
+    """The source of a text, or of its code points from `start` up to `end`, which is not included."""
 
     kind: str
     url: NotRequired[str]
@@ -71,8 +73,8 @@ class RefusalPart(TypedDict):
 
 
 class ToolCallPart(TypedDict):
-    """A call. `arguments_raw` is the vendor's own text where it differs from the compact
-    form of `arguments`; a call with `exception` is never run."""
+    """A call. `arguments_raw` is the text of the vendor, if it is not the compact form of `arguments`.
+    A call with `exception` is never run."""
 
     type: Literal["tool_call"]
     name: str
@@ -102,7 +104,7 @@ class AttachmentPart(TypedDict):
 
 
 class Usage(TypedDict, total=False):
-    """Tokens of one response: input is all the model read, output all it wrote."""
+    """Tokens of one response: input counts all tokens that the model read, output all that it wrote."""
 
     input: int
     output: int
@@ -116,8 +118,8 @@ class Timing(TypedDict, total=False):
     total: float
 
 
-class Response(TypedDict, total=False):
-    """How an assistant message came about; no part of what it is."""
+class ResponseFields(TypedDict, total=False):
+    """How an assistant message came about. It is not part of the identity of the message."""
 
     id: str
     model: str
@@ -136,8 +138,8 @@ class Response(TypedDict, total=False):
     details: dict[str, Any]
 
 
-class Request(TypedDict, total=False):
-    """How a user message asks to be answered, where who sends it says nothing else."""
+class RequestFields(TypedDict, total=False):
+    """How a user message asks to be answered. Options of llm-send take precedence."""
 
     model: str
     options: dict[str, Any]
@@ -151,12 +153,12 @@ class Message(TypedDict):
     role: Role
     parts: list[Part]
     provider_metadata: NotRequired[Metadata]
-    request: NotRequired[Request]
-    response: NotRequired[Response]
+    request: NotRequired[RequestFields]
+    response: NotRequired[ResponseFields]
 
 
 class ToolRecord(TypedDict):
-    """A tool that is offered from here on. One without `input_schema` is the vendor's own."""
+    """A tool that the model may call from here on. A tool without `input_schema` is one of the vendor."""
 
     type: Literal["tool"]
     name: str

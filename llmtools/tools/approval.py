@@ -104,10 +104,10 @@ class Approval:
     def _remember(self, mark: str) -> None:
         if self._folder is None:
             return
-        from ..paths import locked, write
+        from ..paths import lock_folder, write_file
 
-        with locked(self._folder):
-            write(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())
+        with lock_folder(self._folder):
+            write_file(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())
 
 
 def _edited(call: Part, edit: Callable[[str], str]) -> object:

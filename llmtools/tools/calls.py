@@ -73,9 +73,9 @@ def why_not(call: Part, offered: Mapping[str, Any], runnable: Mapping[str, ToolR
     if call.get("exception") is not None:
         return f"the call was not run: {call['exception']}"
     if name not in offered:
-        return f"no tool {name} was offered"
+        return f"the tool {name} was not offered"
     if name not in runnable:
-        return f"nothing here runs the tool {name}"
+        return f"the tool {name} cannot be run here"
     schema = runnable[name].get("input_schema", {})
     try:
         check(call["arguments"], schema, schema, "arguments")

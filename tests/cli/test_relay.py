@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmtools.cli.send.relay import Relay
+from llmtools.cli.send.sender import Relay
 from llmtools.records.jsonl import dumps
 from support.records import BROKEN, NOTICE, Record, response, user
 

@@ -16,7 +16,7 @@ from llmtools.errors import InputError, NoInputError, UsageError
         (b"prompt = 'a", ".toml", "(at "),
         (b"prompt = 'costs $5'", ".toml", "is written $$"),
         (b"tools = ['x']", ".toml", "a list of tables"),
-        (b"schema = 'a b c'", ".toml", "the template t: schema: 'a b c' is no NAME"),
+        (b"schema = 'a b c'", ".toml", "the template t: schema: 'a b c' is not NAME"),
         (b"schema = 'none.json'", ".toml", "the template t: none.json: No such file"),
         (b"[[tools]]\nname = 3", ".toml", "the template t: tool: name must be"),
         (b"options = {a = nan}", ".toml", "the template t: not JSON: nan"),
@@ -26,16 +26,16 @@ from llmtools.errors import InputError, NoInputError, UsageError
         (b"\xff", ".txt", "not UTF-8"),
     ],
 )
-def test_what_is_no_template(text: bytes, ending: str, said: str) -> None:
+def test_an_invalid_template_is_refused(text: bytes, ending: str, said: str) -> None:
     if ending == ".yaml":
         pytest.importorskip("yaml")
     with pytest.raises(InputError) as caught:
-        template.parse("t", text, ending)
+        template.parse_template("t", text, ending)
     assert said in caught.value.message
 
 
 def test_no_template_is_looked_for_outside() -> None:
     with pytest.raises(NoInputError):
-        template.load("")
+        template.load_template("")
     with pytest.raises(UsageError):
-        template.parse("t", b"$a", ".txt").fill("prompt", {}, None)
+        template.parse_template("t", b"$a", ".txt").fill("prompt", {}, None)

@@ -9,7 +9,7 @@ import pytest
 from llmtools.errors import LlmToolsError, RequestError, TruncatedError
 from llmtools.exchange import echo
 from llmtools.exchange.exchange import Exchange
-from llmtools.http.request import Sleep
+from llmtools.http.request import Emit, Sleep
 from llmtools.protocols.request import Request
 from llmtools.records.check import EVENTS, check_record
 from llmtools.records.fold import message_of
@@ -50,11 +50,11 @@ def test_echo_answers_tool_results_with_their_outputs() -> None:
     events = [
         event
         for item in echo.reply(conversation(user("x"), call("c", "d"), results("c", "d")), Request("echo"))
-        if isinstance(item, list)
-        for event in item
+        if isinstance(item, Emit)
+        for event in item.records
     ]
     assert joined_chunks(events) == "ok\nok"
-    assert isinstance(last, list)
+    assert isinstance(last, Emit)
 
 
 def test_an_echo_script_makes_every_part_type() -> None:
@@ -136,7 +136,7 @@ def test_an_echo_script_pauses_between_events() -> None:
     assert [item.seconds for item in items if isinstance(item, Sleep)] == [0.5, 0.5]
 
 
-def test_text_that_is_no_script_is_repeated() -> None:
+def test_text_that_is_not_a_script_is_repeated() -> None:
     for prompt in ('{"a":1}', "{}", "{", "[]", '{"text"'):
         assert parts_of(answer(prompt)[0]) == [{"type": "text", "text": prompt}]
 

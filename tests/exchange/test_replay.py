@@ -10,6 +10,7 @@ import pytest
 
 from llmtools.errors import InputError, LlmToolsError, NoInputError, TruncatedError, UsageError
 from llmtools.exchange.replay import reply as replay
+from llmtools.http.request import Emit, Sleep
 from llmtools.protocols.request import Request
 from llmtools.records.fold import message_of
 from llmtools.records.jsonl import encode
@@ -33,7 +34,7 @@ def play(path: Path, *messages: Record, **options: Any) -> list[Any]:
     """What the model replay/PATH yields: records and pauses, in order."""
     found: list[Any] = []
     for item in replay(str(path), conversation(*messages), Request("replay", options=options)):
-        found += item if isinstance(item, list) else [item]
+        found += item.records if isinstance(item, Emit) else [item]
     return found
 
 
@@ -55,7 +56,9 @@ def test_the_reply_at_the_same_place_is_played(saved: Path) -> None:
 def test_a_reply_that_failed_fails_again_after_its_events(saved: Path) -> None:
     saved.write_bytes(encode([user("1"), *BROKEN]))
     played = replay(str(saved), conversation(user("x")), Request("replay"))
-    assert [event["type"] for item in (next(played), next(played)) if isinstance(item, list) for event in item] == [
+    assert [
+        event["type"] for item in (next(played), next(played)) if isinstance(item, Emit) for event in item.records
+    ] == [
         "start",
         "text",
     ]
@@ -103,8 +106,8 @@ def test_timing_is_played_as_pauses(saved: Path) -> None:
     saved.write_bytes(encode(records))
     begun = time.monotonic()
     items = play(saved, user("x"), timing=True)
-    assert [item for item in items if isinstance(item, float)] == [0.5, 0.25, 0.25, 0.25]
-    assert [item for item in play(saved, user("x")) if isinstance(item, float)] == []
+    assert [item.seconds for item in items if isinstance(item, Sleep)] == [0.5, 0.25, 0.25, 0.25]
+    assert [item for item in play(saved, user("x")) if isinstance(item, Sleep)] == []
     assert joined_chunks(items) == "abcd"
     assert time.monotonic() - begun < 60  # the pauses are said, not slept
 
@@ -112,7 +115,7 @@ def test_timing_is_played_as_pauses(saved: Path) -> None:
 @pytest.mark.parametrize("timing", [{"first": -1, "total": -2}, {"first": 10**400, "total": 0}, {"total": 10**400}])
 def test_every_pause_can_be_slept(saved: Path, timing: Record) -> None:
     saved.write_bytes(encode([user("1"), start(), text("a"), text("b"), said("ab", timing=timing)]))
-    assert all(0 <= item <= 10**6 for item in play(saved, user("x"), timing=True) if isinstance(item, float))
+    assert all(0 <= item.seconds <= 10**6 for item in play(saved, user("x"), timing=True) if isinstance(item, Sleep))
 
 
 def test_timing_is_true_or_false(saved: Path) -> None:

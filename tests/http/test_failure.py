@@ -127,7 +127,7 @@ def test_a_redirect_names_where_it_leads_and_no_more() -> None:
     assert "nowhere" in error(302, b"").message
 
 
-def test_no_json_tells_its_first_visible_characters() -> None:
+def test_invalid_json_is_reported_with_its_first_visible_characters() -> None:
     body = b"<html><head><style>p{}</style></head><body>\r\n<h1>502 Bad\x1b[2J Gateway</h1>" + b"<p>x</p>" * 500
     message = error(502, body).message
     assert message.startswith("502 Bad [2J Gateway x x")

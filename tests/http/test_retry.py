@@ -29,7 +29,7 @@ def test_what_will_not(status: int) -> None:
     assert wait(status=status) is None
 
 
-def test_two_retries_unless_told() -> None:
+def test_two_retries_by_default() -> None:
     assert RETRIES == 2
     assert [wait(attempt) is not None for attempt in (1, 2, 3)] == [True, True, False]
     assert wait(1, retries=0) is None
@@ -86,7 +86,7 @@ def test_what_says_nothing_sensible_is_passed_over(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["121", "1e9", "Mon, 07 Nov 1994 08:49:37 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"])
-def test_too_long_a_delay_is_none(value: str) -> None:
+def test_a_delay_that_is_too_long_is_not_waited_for(value: str) -> None:
     assert wait(headers={"retry-after": value}, now=NOW) is None
 
 

@@ -129,7 +129,7 @@ def test_what_is_no_event_is_kept_for_a_message() -> None:
     assert len(decoder.head) < 1000
 
 
-def test_the_beginning_of_a_field_is_no_garbage() -> None:
+def test_the_beginning_of_a_field_is_not_garbage() -> None:
     for cut in (b"d", b"dat", b"ev", b"retr"):
         decoder = SseDecoder()
         decoder.feed(b"data: x\n\n" + cut)

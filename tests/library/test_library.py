@@ -144,7 +144,7 @@ def test_serialisation(protocol: str) -> None:
     assert second[fields[protocol]] == first[fields[protocol]], "the schema is kept"
 
 
-def test_a_stored_call_that_nobody_can_run_is_told() -> None:
+def test_a_stored_call_without_a_tool_is_reported() -> None:
     with Server(chat_calls(*DOGS), answer("openai-chat")) as server:
         asked = model(server, "openai-chat")
         stored = asked.prompt("Invent 2 dogs", tools=[describe_dog]).to_dict()
@@ -240,7 +240,7 @@ def test_every_call_has_its_result(is_async: bool) -> None:
         "ValueError: no luck",
         None,
         "the tool nope was not offered",
-        "arguments.by: must be of type integer",
+        "the call was not run: arguments.by: must be of type integer",
     ]
 
 

@@ -350,7 +350,7 @@ def test_a_chain_begins_with_the_calls_that_are_open(protocol: str) -> None:
         assert sent(server).count("Rex: old") == 1
 
 
-def test_a_call_that_is_no_json_gets_its_result() -> None:
+def test_a_call_with_invalid_json_gets_a_result() -> None:
     with Server(chat_calls(("c1", "describe_dog", '{"name": "Re')), answer("openai-chat")) as server:
         response = model(server, "openai-chat").prompt("Invent", tools=[describe_dog])
         assert response.reply().text() == "Hello you"

@@ -59,7 +59,7 @@ def test_it_asks_and_another_process_goes_on(tmp_path: Path) -> None:
     connection.close()
 
 
-def test_it_tells_what_went_wrong_by_its_status(tmp_path: Path) -> None:
+def test_its_status_says_what_went_wrong(tmp_path: Path) -> None:
     for status, code, said in ((401, 77, "the key: "), (500, 1, "failed: "), (429, 75, "later: ")):
         with Server(*[failing(status, retry_after_ms=1)] * 2) as server:
             done = run("ask", server.origin, tmp_path / "none.db", "hi")

@@ -99,6 +99,7 @@ def said(messages: list[llmtools.Message]) -> list[Any]:
     return [{name: value for name, value in message.items() if name != "response"} for message in messages]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_both_ways_give_the_same_events(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "Connection", Recorded)

@@ -71,8 +71,10 @@ EXAMPLES = {name: found for name, value in PUBLIC.items() if (found := example_o
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_public_name_is_told_with_an_example(name: str) -> None:
+def test_a_public_name_has_a_docstring_with_an_example(name: str) -> None:
     value = PUBLIC[name]
+    if getattr(value, "__name__", "") not in (name.rpartition(".")[2], ""):
+        return  # another name of a method
     if not callable(value) and not isinstance(value, property):
         assert "." in name, "a field, which the docstring of its class tells"
         return

@@ -98,6 +98,7 @@ def names(module: Any) -> list[str]:
     return [*module.STREAMS, *module.BODIES]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("protocol", MODULES)
 def test_a_recorded_conversation_comes_back_and_makes_the_same_request(protocol: str, tmp_path: Path) -> None:
     module: ModuleType = MODULES[protocol]

@@ -113,7 +113,7 @@ def test_records_with_json(log: Shell) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "++", '""', "* *"])
-def test_words_that_are_none_are_refused(words: str) -> None:
+def test_an_empty_search_is_refused(words: str) -> None:
     with pytest.raises(UsageError):
         query(words)
 

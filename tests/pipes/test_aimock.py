@@ -193,7 +193,7 @@ def test_a_rate_limit_is_waited_out_as_long_as_it_says(pipe: Pipe) -> None:
     assert statuses == [429, 200]
 
 
-def test_a_wrong_key_is_told_once_and_is_nowhere(pipe: Pipe) -> None:
+def test_a_wrong_key_is_reported_once_and_never_shown(pipe: Pipe) -> None:
     pipe.shell.environment["K"] = "wrong-key-of-nobody"
     done = pipe.run("plain", "--retries 3 | tee all.jsonl | llm-parts")
     assert (done.status, done.out) == (77, b"")
@@ -203,7 +203,7 @@ def test_a_wrong_key_is_told_once_and_is_nowhere(pipe: Pipe) -> None:
     assert [record["type"] for record in map(json.loads, everything.splitlines())] == ["message", "error"]
 
 
-def test_a_server_that_is_broken_is_told_in_its_words(pipe: Pipe) -> None:
+def test_a_server_error_is_reported_in_its_words(pipe: Pipe) -> None:
     before = len(pipe.mock.requests("broken"))
     done = pipe.run("broken", "--retries 1")
     assert done.status == 69
@@ -225,7 +225,7 @@ def test_what_came_before_a_cut_is_kept(pipe: Pipe) -> None:
 
 
 @pytest.mark.parametrize(("said", "status"), [("gone", 69), ("garbled", 75)])
-def test_an_answer_that_is_none_is_an_error_and_no_reply(pipe: Pipe, said: str, status: int) -> None:
+def test_a_broken_answer_is_an_error_and_not_a_reply(pipe: Pipe, said: str, status: int) -> None:
     """The connection closes before a byte; or the answer is 200, and no JSON."""
     done, statuses = pipe.shell.statuses(f"llm-msg user {said} | {pipe.ask} --retries 0 | llm-parts")
     assert statuses == [0, status, status]

@@ -66,7 +66,7 @@ def test_the_protocols_are_those_there_are() -> None:
 
 
 @EACH
-def test_each_option_is_in_its_place_or_told(protocol: str, shell: Shell) -> None:
+def test_each_option_is_in_its_place_or_reported(protocol: str, shell: Shell) -> None:
     given = " ".join(
         f"-o {name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in VALUES.items()
     )
@@ -119,7 +119,7 @@ def test_more_than_one_answer_is_refused(protocol: str, shell: Shell) -> None:
 
 
 @EACH
-def test_a_dry_run_tells_what_its_request_cannot_say(protocol: str, shell: Shell) -> None:
+def test_a_dry_run_reports_what_the_request_leaves_out(protocol: str, shell: Shell) -> None:
     name = "top_k" if protocol == "openai-responses" else "verbosity"
     is_said = bool(place(name, protocol))
     asking = (
@@ -133,7 +133,7 @@ def test_a_dry_run_tells_what_its_request_cannot_say(protocol: str, shell: Shell
 
 @EACH
 @pytest.mark.parametrize("name", ["''", "a..b", ".a"])
-def test_what_is_no_name_of_an_option_is_refused(protocol: str, name: str, shell: Shell) -> None:
+def test_an_invalid_option_name_is_refused(protocol: str, name: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, f"-o {name} 1")
     assert (done.status, body) == (2, None)
     assert "no name of an option" in done.err
@@ -141,7 +141,7 @@ def test_what_is_no_name_of_an_option_is_refused(protocol: str, name: str, shell
 
 @EACH
 @pytest.mark.parametrize("choice", ["auto", "none", "required"])
-def test_where_no_tool_is_offered_no_choice_is_said_that_needs_none(protocol: str, choice: str, shell: Shell) -> None:
+def test_auto_and_none_are_not_sent_without_tools(protocol: str, choice: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, f"--tool-choice {choice}")
     assert done.status == 0, done.err
     is_said = "tool_choice" in body or "functionCallingConfig" in body.get("toolConfig", {})
@@ -259,9 +259,9 @@ def test_50_mb_arrive_as_they_are(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "message"),
     [
-        ("printf x >> image.png", 65, "is not the file it was"),
+        ("printf x >> image.png", 65, "has changed"),
         ("rm image.png", 66, "No such file"),
-        ('sed -i \'s/"sha256":"[0-9a-f]*",*//; s/,}/}/\' talk.jsonl', 65, "without its sha256"),
+        ('sed -i \'s/"sha256":"[0-9a-f]*",*//; s/,}/}/\' talk.jsonl', 65, "has no sha256"),
     ],
 )
 def test_a_reference_that_does_not_hold_sends_nothing(spoil: str, status: int, message: str, shell: Shell) -> None:
@@ -416,7 +416,7 @@ def test_the_man_page_says_who_has_a_server_tool() -> None:
 
 
 @EACH
-def test_the_prompt_cache_is_asked_for_or_that_it_is_not_is_told(protocol: str, shell: Shell) -> None:
+def test_the_prompt_cache_is_requested_or_its_absence_reported(protocol: str, shell: Shell) -> None:
     with Server(answer(protocol), answer(protocol)) as server:
         asking = f"{send(server, protocol)} --cache-prompt"
         done = shell.run(f"llm-msg system brief | llm-msg user hi | {asking} | tee one | llm-msg user more | {asking}")

@@ -168,7 +168,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(shell: Shell, text: byte
         ('[aliases]\n# é\nb = """\nx\n"""\nc = 1\n', 6, "aliases.c: must be a string"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line_and_key(shell: Shell, text: str, line: int, says: str) -> None:
+def test_a_wrong_setting_is_reported_with_its_line_and_key(shell: Shell, text: str, line: int, says: str) -> None:
     path = settle(shell, text)
     for command in ("llm-models alias", "llm-keys list", "llm-send -m openai/x"):
         done = shell.run(command, HI.encode())
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_told_with_its_line_and_key(shell: Shell, text: str, li
         assert "sk-1" not in done.err
 
 
-def test_what_is_not_utf8_is_told_with_its_line(shell: Shell) -> None:
+def test_invalid_utf8_is_reported_with_its_line(shell: Shell) -> None:
     path = settle(shell, b"[aliases]\na = '\xff'\n")
     assert f"{path} line 2: invalid UTF-8" in shell.run("llm-models alias").err
 
@@ -300,13 +300,13 @@ def test_a_wrong_file_is_left_as_it_is(shell: Shell) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_is_told(shell: Shell) -> None:
+def test_a_read_only_folder_is_reported(shell: Shell) -> None:
     path = settle(shell, "")
     path.parent.chmod(0o500)
     assert shell.run("llm-models default echo").status == 73
 
 
-def test_a_folder_that_cannot_be_made_is_told(shell: Shell) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(shell: Shell) -> None:
     (shell.folder / ".config").write_text("a file")
     done = shell.run("llm-models default echo")
     assert (done.status, done.err.count("\n")) == (73, 1)

@@ -112,7 +112,7 @@ def test_a_stream_cut_between_its_end_and_its_usage_is_whole(shell: Shell) -> No
 
 
 @pytest.mark.parametrize("answer", [[head() + said("a") + chunk(finish_reason="stop") + DONE], [head() + said("a")]])
-def test_the_last_command_of_a_pipe_tells_that_a_reply_was_cut(shell: Shell, answer: Answer) -> None:
+def test_the_last_command_of_a_pipe_reports_a_cut_reply(shell: Shell, answer: Answer) -> None:
     is_whole = answer[0].endswith(DONE)  # type: ignore[union-attr]
     with Server([*answer, FIN]) as server:
         done, statuses = shell.statuses(ask(server) + " | llm-msg user more | llm-parts --all")
@@ -219,7 +219,7 @@ def test_a_connection_that_is_never_made_is_given_up(shell: Shell) -> None:
 # 21: what is no stream of a reply
 
 
-def test_a_page_in_the_place_of_a_stream_is_told_by_its_words(shell: Shell) -> None:
+def test_a_page_in_the_place_of_a_stream_is_reported_with_its_text(shell: Shell) -> None:
     page = b"<html><head><title>t</title></head><body><h1>Welcome to nginx!</h1>\n<p>More</p></body></html>"
     with Server([head(content_type="text/html") + page, FIN]) as server:
         done = shell.run(ask(server))
@@ -311,7 +311,7 @@ def test_an_answer_that_says_it_is_not_compressed_is_read(shell: Shell, encoding
         assert shell.run(ask(server)).status == 0
 
 
-def test_a_compressed_error_is_told_by_its_status(shell: Shell) -> None:
+def test_a_compressed_error_is_reported_by_its_status(shell: Shell) -> None:
     body = gzip.compress(json.dumps({"error": {"message": "bad key"}}).encode())
     with Server(whole(401, body, content_encoding="gzip")) as server:
         done = shell.run(ask(server))
@@ -442,7 +442,7 @@ def test_two_failures_then_an_answer(shell: Shell) -> None:
     assert second.at - first.at >= 0.2 and third.at - second.at >= 0.2, "the server's own delay"
 
 
-def test_notices_are_told_to_people_only_when_asked(shell: Shell) -> None:
+def test_notices_are_shown_only_on_request(shell: Shell) -> None:
     for options, count in (("", 0), ("-v", 1)):
         with Server(failing(503, "busy", retry_after_ms="10"), reply("a")) as server:
             done = shell.run(ask(server, options))
@@ -458,7 +458,7 @@ def test_a_delay_that_the_server_asks_for_is_obeyed(shell: Shell, name: str) -> 
 
 
 @pytest.mark.parametrize("message", ["slow down", "Rate limited, please retry later"])
-def test_a_delay_beyond_the_budget_ends_at_once_and_is_told(shell: Shell, message: str) -> None:
+def test_a_delay_beyond_the_budget_fails_at_once_and_is_reported(shell: Shell, message: str) -> None:
     with Server(failing(429, message, "rate_limit_exceeded", retry_after="7200")) as server:
         done = shell.run(ask(server))
     assert (done.status, failure(done)["code"], failure(done)["retry_after"]) == (75, "rate_limited", 7200)
@@ -475,7 +475,7 @@ def test_a_delay_beyond_the_timeout_ends_at_once(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "value", ["-5", "nan", "-inf", "soon", "", "Sun, 06 Nov 1994 08:49:37 GMT", "Mon, 99 Foo 2020 99:99:99 GMT"]
 )
-def test_a_delay_that_is_none_is_passed_over(shell: Shell, value: str) -> None:
+def test_an_invalid_delay_is_ignored(shell: Shell, value: str) -> None:
     answer = failing(429, retry_after=value, date="Sun, 06 Nov 2050 08:49:37 GMT")
     with Server(answer, reply("a")) as server:
         done = shell.run(ask(server))
@@ -532,7 +532,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "message", "word", "exit_status", "code"), REFUSALS)
-def test_a_refusal_is_told_after_one_request(
+def test_a_refusal_is_reported_after_one_request(
     shell: Shell, status: int, message: str, word: str | None, exit_status: int, code: str
 ) -> None:
     with Server(failing(status, message, word, x_request_id="req_1"), reply("never")) as server:
@@ -617,7 +617,7 @@ ODD: dict[str, tuple[Answer, int]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_is_no_http_is_one_line_and_a_status(shell: Shell, name: str) -> None:
+def test_an_answer_that_is_not_http_is_one_line_and_a_status(shell: Shell, name: str) -> None:
     answer, status = ODD[name]
     with Server(*[answer] * 3) as server:
         done = shell.run(ask(server))

@@ -232,7 +232,7 @@ def test_without_a_model_nothing_is_asked(shell: Shell) -> None:
         "",
     ],
 )
-def test_a_base_url_that_is_none_is_a_usage_error_that_repeats_no_password(shell: Shell, url: str) -> None:
+def test_an_invalid_base_url_is_a_usage_error_without_the_password(shell: Shell, url: str) -> None:
     done = shell.run(f"llm-msg user hi | llm-send --base-url '{url}' -m tiny")
     assert done.status == 2
     assert done.err.count("\n") == 1

@@ -97,7 +97,7 @@ def test_a_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.M
         (CANARY.encode() + b"\xff\xfe", "not text"),
     ],
 )
-def test_what_is_no_key_is_refused_and_not_repeated(shell: Shell, content: str | bytes, says: str) -> None:
+def test_an_invalid_key_is_refused_and_not_repeated(shell: Shell, content: str | bytes, says: str) -> None:
     key_file(shell, content)
     with Server(reply("never")) as server:
         for options in ("--key-file key", "--key-fd 7 7< key"):
@@ -117,7 +117,7 @@ def test_what_is_no_key_is_refused_and_not_repeated(shell: Shell, content: str |
         ("--key-env WORDS", "WORDS"),
     ],
 )
-def test_a_key_that_is_not_there_is_said_in_one_line(shell: Shell, options: str, says: str) -> None:
+def test_a_missing_key_is_reported_in_one_line(shell: Shell, options: str, says: str) -> None:
     with Server(reply("never")) as server:
         done = shell.run(ask(server, options), env={"EMPTY": "", "WORDS": f"{CANARY} x"})
         assert says in refused(done)

@@ -73,7 +73,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self._clients: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
     @property
@@ -85,19 +85,19 @@ class Proxy:
             while True:
                 client, _ = self._listener.accept()
                 self._clients.append(client)
-                self._threads.append(threading.Thread(target=self._connect, args=(client,)))
+                self._threads.append(threading.Thread(target=self._connect, args=(client,), daemon=True))
                 self._threads[-1].start()
 
     def _connect(self, client: socket.socket) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._server)) as server:
-            back = threading.Thread(target=self._answer, args=(client, server))
+        with client, socket.create_connection(("127.0.0.1", self._server), LIMIT) as server:
+            back = threading.Thread(target=self._answer, args=(client, server), daemon=True)
             back.start()
             with suppress(OSError):
                 while data := client.recv(65536):
                     self.sent += data
                     server.sendall(data)
             _shut(client, server)
-            back.join()
+            back.join(LIMIT)
 
     def _answer(self, client: socket.socket, server: socket.socket) -> None:
         left = self._limit
@@ -285,7 +285,7 @@ def test_a_schema_makes_json_that_fits(pipe: Shell, option: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["", "--no-stream", "--retry-stream --retries 3"])
-def test_a_wrong_key_is_told_in_the_servers_words_after_one_request(pipe: Shell, server: Server, option: str) -> None:
+def test_a_wrong_key_is_reported_after_one_request(pipe: Shell, server: Server, option: str) -> None:
     with closing(Proxy(server)) as proxy:
         script = f"llm-msg user hi | {ASK} -v --save saved.jsonl {option} | tee all.jsonl | llm-parts -v"
         done = pipe.run(script, env={"URL": proxy.url, "K": WRONG})
@@ -307,7 +307,7 @@ def test_the_right_key_is_in_no_output(pipe: Shell) -> None:
     assert KEY.encode() not in done.out + done.err.encode() + saved
 
 
-def test_a_context_that_is_too_long_is_told_in_the_servers_words(pipe: Shell, server: Server) -> None:
+def test_a_context_that_is_too_long_is_reported_in_the_servers_words(pipe: Shell, server: Server) -> None:
     with closing(Proxy(server)) as proxy:
         done, statuses = pipe.statuses(
             f"llm-msg user - | {ASK} | llm-msg user more | llm-parts", stdin=b"x" * says.CONTEXT, env={"URL": proxy.url}

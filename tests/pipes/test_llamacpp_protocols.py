@@ -189,7 +189,7 @@ def test_the_results_of_calls_go_back_in_another_protocol(protocol: str, other: 
 
 @EACH
 @pytest.mark.parametrize("option", ["", "--no-stream"])
-def test_a_wrong_key_is_told_in_the_servers_words(protocol: str, option: str, pipe: Shell) -> None:
+def test_a_wrong_key_is_reported_in_the_servers_words(protocol: str, option: str, pipe: Shell) -> None:
     script = f"llm-msg user hi | {ask(protocol)} {option} | tee all.jsonl | llm-parts"
     done = pipe.run(script, env={"K": "wrong-key-of-nobody"})
     assert (done.status, done.out) == (77, b"")
@@ -200,7 +200,7 @@ def test_a_wrong_key_is_told_in_the_servers_words(protocol: str, option: str, pi
 
 
 @EACH
-def test_a_context_that_is_too_long_is_told_in_the_servers_words(protocol: str, pipe: Shell) -> None:
+def test_a_context_that_is_too_long_is_reported_in_the_servers_words(protocol: str, pipe: Shell) -> None:
     done = pipe.run(f"llm-msg user - | {ask(protocol)} | llm-parts", stdin=b"x" * says.CONTEXT)
     assert done.status == 65
     assert re.search(rf"^llm-send: .*available context size \({says.CONTEXT} tokens\)", done.err, re.MULTILINE)

@@ -16,7 +16,7 @@ from llmtools.errors import NoInputError, UsageError
 from llmtools.log.recorder import Recorder
 from llmtools.log.store import Store, check_name
 from llmtools.records.canonical import canonical_json, node_hash
-from support.harness import SCRIPTS, Shell, valid_records
+from support.harness import LIMIT, SCRIPTS, Shell, valid_records
 from support.large import SIZE, peak
 from support.paths import ROOT
 
@@ -111,7 +111,7 @@ def test_text_passes_before_the_end_and_the_end_after_the_commit(log: Shell) -> 
     assert process.stdout.readline() == lines(records[4])
     assert kept(log, "SELECT json_extract(body, '$.id') FROM response") == ["r-1"]
     process.stdin.close()
-    assert process.wait() == 0
+    assert process.wait(LIMIT) == 0
 
 
 def test_a_stream_stored_twice_adds_nothing(log: Shell) -> None:
@@ -284,7 +284,7 @@ def test_a_signal_keeps_what_came(log: Shell, number: int) -> None:
     for _ in range(3):
         process.stdout.readline()
     process.send_signal(number)
-    assert process.wait() == -number
+    assert process.wait(LIMIT) == -number
     assert got(log)[-1]["response"]["status"] == "cancelled"
 
 
@@ -300,7 +300,7 @@ def test_a_reader_that_leaves_costs_nothing_that_came(log: Shell) -> None:
     for _ in range(3):
         process.stdout.readline()
     process.stdout.close()
-    assert process.wait() == -13  # while it waits for more
+    assert process.wait(LIMIT) == -13  # while it waits for more
     assert got(log)[-1]["response"]["status"] == "cancelled"
 
 
@@ -318,7 +318,7 @@ def test_a_wrong_line_is_refused_and_what_came_before_is_kept(log: Shell) -> Non
     assert len(got(log)) == 2
 
 
-def test_a_message_that_cannot_be_kept_is_told_once_and_passes(log: Shell) -> None:
+def test_a_message_that_cannot_be_stored_is_reported_once_and_passed_on(log: Shell) -> None:
     attachment = {"type": "attachment", "attachment": {"type": "image/png", "content": "n"}}
     stream = lines(text("system", "a"), {"type": "message", "role": "user", "parts": [attachment]}, reply("ho"))
     done = log.run("llm-log", stream)
@@ -352,7 +352,7 @@ def test_a_reference_to_nothing_fails_what_follows_too(log: Shell, ref: str) -> 
     assert [record["type"] for record in done.records] == ["error"]
 
 
-def test_nothing_stored_yet_is_said(log: Shell) -> None:
+def test_an_empty_log_is_reported(log: Shell) -> None:
     done = log.run("llm-log get last")
     assert done.status == 66 and "nothing has been stored yet" in done.err
     for action in ("list", "search x", "tree", "fork last a", "rm last", "gc", "usage", "export", "verify", "backup b"):
@@ -408,9 +408,7 @@ def test_rm_of_a_message_forgets_all_that_goes_through_it_and_a_name_only_itself
     for number in range(3):
         store(log, text("user", "a"), reply("b"), text("user", f"c{number}"))
     log.run("llm-log fork last~1 here")
-    assert (
-        log.run("llm-log rm here").err == "llm-log: removed 1 reference (llm-log gc deletes what nothing refers to)\n"
-    )
+    assert log.run("llm-log rm here").err == "llm-log: removed 1 reference (llm-log gc deletes what has no reference)\n"
     assert len(log.run("llm-log list").text.splitlines()) == 3
     log.run("llm-log fork last~2 root")
     assert log.run("llm-log rm last~1").err.startswith("llm-log: removed 3 references ")
@@ -511,7 +509,7 @@ def test_prices_come_from_genai_prices_where_it_is_installed(log: Shell) -> None
         ("search '++'", "which words"),
     ],
 )
-def test_wrong_usage_is_told(log: Shell, arguments: str, says: str) -> None:
+def test_wrong_usage_is_reported(log: Shell, arguments: str, says: str) -> None:
     store(log, text("user", "a"))
     done = log.run(f"llm-log {arguments}", b"")
     assert done.status == 2 and says in done.err
@@ -576,7 +574,7 @@ def test_everything_is_made_for_the_user_alone_from_the_first_byte(log: Shell, m
     assert found == {"log.db": 0o600, "log.db-wal": 0o600, "log.db-shm": 0o600}
     assert stat.S_IMODE((log.folder / "data").stat().st_mode) == 0o700
     process.stdin.close()
-    assert process.wait() == 0
+    assert process.wait(LIMIT) == 0
     source = "".join(path.read_text() for path in (ROOT / "llmtools" / "log").glob("*.py"))
     assert "chmod" not in source
 

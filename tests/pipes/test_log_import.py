@@ -392,7 +392,7 @@ def test_what_is_imported_does_not_change_what_is_there(log: Shell) -> None:
         (b"SQLite format 3\0" + b"x" * 5000, 74, "file"),
     ],
 )
-def test_what_cannot_be_imported_is_told(log: Shell, content: bytes, status: int, says: str) -> None:
+def test_a_failed_import_is_reported(log: Shell, content: bytes, status: int, says: str) -> None:
     (log.folder / "file").write_bytes(content)
     done = log.run("llm-log import file")
     assert done.status == status and says in done.err

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.counted_imports import COUNT, STREAM
-from support.harness import Shell
+from support.harness import LIMIT, Shell
 from support.server import Close, Server, head
 
 Object = dict[str, Any]
@@ -97,7 +97,7 @@ def test_a_reply_that_a_signal_cancels_is_stored(log: Shell) -> None:
     while json.loads(process.stdout.readline())["type"] != "text":
         pass
     process.terminate()
-    process.communicate()
+    process.communicate(timeout=LIMIT)
     assert process.returncode == -15
     assert kept(log, "SELECT status FROM response") == [("cancelled",)]
     assert json.loads(kept(log, "SELECT body FROM node ORDER BY id DESC")[0][0])["parts"][0]["text"].startswith("one")
@@ -197,5 +197,7 @@ def test_with_a_log_there_is_sqlite(tmp_path: Path) -> None:
 
 def modules(arguments: list[str], **environment: str) -> set[str]:
     command = [sys.executable, "-I", "-c", COUNT, *arguments]
-    done = subprocess.run(command, input=STREAM, capture_output=True, check=False, env=environment or None)
+    done = subprocess.run(
+        command, input=STREAM, capture_output=True, check=False, env=environment or None, timeout=LIMIT
+    )
     return set(json.loads(done.stderr.splitlines()[-1])[1])

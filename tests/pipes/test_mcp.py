@@ -58,9 +58,9 @@ def test_a_name_that_vendors_do_not_take(name: str, fit: str) -> None:
     assert fitting(name) == fit
 
 
-def test_without_the_sdk_it_is_said_what_to_install() -> None:
+def test_without_the_sdk_the_error_says_what_to_install() -> None:
     program = "import sys; sys.modules['mcp'] = None; from llmtools.tools.mcp_main import main; main('mcp:true')"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=LIMIT)
     assert "pip install 'llm-pipes[mcp]'" in json.loads(done.stdout)["error"]
 
 

@@ -271,7 +271,7 @@ def test_the_list_of_another_address_is_another_list(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", '{"fetched":1}', '{"fetched":"x","models":[{"name":1}],"base_url":""}']
 )
-def test_a_broken_copy_is_none(shell: Shell, text: str) -> None:
+def test_a_broken_cached_list_is_ignored(shell: Shell, text: str) -> None:
     cache(shell).parent.mkdir(parents=True)
     cache(shell).write_text(text)
     with Server(whole(200, LIST)) as server:
@@ -351,7 +351,7 @@ def test_json_has_all_that_is_known(shell: Shell) -> None:
     }
 
 
-def test_show_tells_what_is_known_of_a_model(shell: Shell) -> None:
+def test_show_prints_what_is_known_of_a_model(shell: Shell) -> None:
     done = rich(shell, "llm-models show fast --json")
     shown = json.loads(done.text)
     assert (shown["name"], shown["context"], shown["aliases"], shown["options"], shown["protocol"]) == (
@@ -404,7 +404,7 @@ def test_an_alias_is_set_shown_used_and_taken_away(shell: Shell) -> None:
         ("alias echo replay/x", 78, "the name"),
         ("default a b", 2, "no more than 1"),
         ("alias a b c", 2, "no more than 2"),
-        ("show", 2, "which model?"),
+        ("show", 2, "show needs a MODEL"),
         ("show --rm x", 2, "--rm goes with"),
         ("--timeout 0", 2, "--timeout"),
         ("alias >&-", 74, "stdout is closed"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.harness import Shell, texts
+from support.harness import LIMIT, Shell, texts
 
 PNG = b"\x89PNG\r\n\x1a\nnot much of a picture"
 
@@ -32,7 +32,7 @@ def test_an_empty_message_is_a_usage_error(shell: Shell) -> None:
 
 def test_a_text_that_looks_like_an_option_is_refused_with_advice(shell: Shell) -> None:
     done = shell.run("llm-msg user --verbosity")
-    assert done.status == 2 and "--" in done.err and "goes after" in done.err
+    assert done.status == 2 and "--" in done.err and "after --" in done.err
     assert texts(shell.run("llm-msg user -- --verbosity").records) == [("user", "--verbosity")]
 
 
@@ -118,7 +118,7 @@ def test_a_path_without_its_sha256_is_refused(shell: Shell) -> None:
     (shell.folder / "secret").write_text("x")
     record = {"role": "user", "parts": [{"type": "attachment", "attachment": {"path": str(shell.folder / "secret")}}]}
     done = shell.run("llm-send -m echo", stdin=json.dumps(record).encode())
-    assert done.status == 65 and "without its sha256" in done.err
+    assert done.status == 65 and "has no sha256" in done.err
 
 
 @pytest.fixture
@@ -134,12 +134,13 @@ def site() -> Iterator[str]:
             """Say nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
-    thread.join()
+    thread.join(LIMIT)
     server.server_close()
+    assert not thread.is_alive()
 
 
 def test_urls(shell: Shell, site: str) -> None:

@@ -219,7 +219,7 @@ def test_saved_path(tmp_path: Path, rich: Shell) -> None:
 
 
 @pytest.mark.parametrize("reply", [[], [{"role": "assistant", "parts": [{"type": "text", "text": "yes"}]}]])
-def test_an_error_behind_conversation_records_is_told(shell: Shell, reply: list[dict[str, Any]]) -> None:
+def test_an_error_after_conversation_records_is_reported(shell: Shell, reply: list[dict[str, Any]]) -> None:
     messages = [{"role": "user", "parts": [{"type": "text", "text": "hi"}]}, *reply]
     error = {"type": "error", "code": "unavailable", "message": "no route", "exit_status": 69}
     lines = [{"type": "conversation", "id": "1", "messages": messages}, error]

@@ -34,7 +34,7 @@ def test_a_pause_is_continued_with_what_came_until_then(shell: Shell) -> None:
     assert said == ["One", "Two"]
     records = shell.run("cat events.jsonl").records
     assert [record["message"] for record in records if record["type"] == "notice" and record["code"] == "pause"] == [
-        "the model paused; it is asked to go on"
+        "the model paused; it is asked to continue"
     ] * 2
     saved = shell.run("cat all.jsonl").records
     assert [message["response"]["finish_reason"] for message in saved[1:]] == ["pause", "pause", "stop"]
@@ -45,7 +45,7 @@ def test_a_model_that_pauses_for_ever_is_not_asked_for_ever(shell: Shell) -> Non
         done = shell.run(f"llm-msg user hi | {send(server)}")
         assert len(server.requests) == 11
     assert done.status == 75
-    assert "paused and did not go on" in done.err
+    assert "paused and did not continue" in done.err
     assert len(texts(done.records)) == 12, "nothing of it is lost"
     assert done.records[-1]["exit_status"] == 75
 

@@ -57,7 +57,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("script", "status", "tail"), FAILURES)
 @pytest.mark.parametrize("pipefail", ["", "set -o pipefail; "])
-def test_every_later_stage_tells_the_first_failure(
+def test_every_later_stage_reports_the_first_failure(
     shell: Shell, script: str, status: int, tail: list[int], pipefail: str
 ) -> None:
     done, statuses = shell.statuses(pipefail + script)
@@ -92,7 +92,7 @@ def test_a_killed_sender_leaves_a_cut_stream(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_msg_is_told_down_the_pipe(shell: Shell) -> None:
+def test_later_stages_report_a_killed_msg(shell: Shell) -> None:
     script = (
         "(llm-msg user hi; sleep 5) | { llm-msg user x & sleep 2; kill $!; wait $!; } | llm-send -m echo | llm-parts"
     )
@@ -305,7 +305,7 @@ def test_bare_messages_and_untidy_lines_are_read(shell: Shell) -> None:
         (b'{"type":"message","role":"user","parts":{}}', "parts must be a list"),
         (b'{"type":"message","role":"king","parts":[]}', "one of system, user, assistant, tool"),
         (b"[1,2]", "not a JSON object"),
-        (b'{"a":1}', "without a type"),
+        (b'{"a":1}', "has no type"),
         (b'{"type":"text","chunk":1,"part_index":0}', "chunk must be a string"),
         (b'{"type":"message","role":"user","parts":[{"type":"text","text":"\xff"}]}', "UTF-8"),
         (b'{"type":"message","role":"user","parts":[{"type":"text","text":"\\ud800"}]}', "surrogate"),
@@ -367,7 +367,7 @@ def test_replay_plays_a_saved_stream(shell: Shell) -> None:
     assert texts(done.records) == [("user", "x"), ("assistant", "one"), ("user", "y"), ("assistant", "two")]
     assert done.records[-1]["model_served"] == "echo"
     never = shell.run("llm-msg user x | llm-send -m replay/saved.jsonl | llm-msg user y | llm-send")
-    assert never.status == 78 and "never taken from a stream" in never.err
+    assert never.status == 78 and "which only -m may name" in never.err
     assert shell.run("llm-msg user x | llm-send -m replay/missing").status == 66
 
 

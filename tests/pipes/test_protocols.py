@@ -52,7 +52,7 @@ def test_text_comes_chunk_by_chunk_and_is_printed(protocol: str, shell: Shell) -
 
 
 @EACH
-def test_a_reply_that_is_cut_is_kept_and_told(protocol: str, shell: Shell) -> None:
+def test_a_reply_that_is_cut_off_is_kept_and_reported(protocol: str, shell: Shell) -> None:
     body = PROTOCOLS[protocol][3]
     cut = body[: body.index(b'" you"') - 40]
     with Server([head(connection="close"), cut, Close.FIN]) as server:
@@ -97,7 +97,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("protocol", TOLD)
-def test_the_usage_that_a_failed_reply_had_told_is_kept(protocol: str, shell: Shell) -> None:
+def test_the_usage_of_a_failed_reply_is_kept(protocol: str, shell: Shell) -> None:
     with Server([head(connection="close"), *TOLD[protocol], Close.FIN]) as server:
         done = shell.run(f"llm-msg user hi | {send(server, protocol)}")
     assert done.status == 75
@@ -110,9 +110,7 @@ def test_the_usage_that_a_failed_reply_had_told_is_kept(protocol: str, shell: Sh
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini"])
 @pytest.mark.parametrize("how", [Close.FIN, Close.RST, "a signal"])
-def test_the_usage_that_a_reply_had_told_before_it_was_cut_off_is_kept(
-    protocol: str, how: Close | str, shell: Shell
-) -> None:
+def test_the_usage_of_a_reply_that_was_cut_off_is_kept(protocol: str, how: Close | str, shell: Shell) -> None:
     closing = [how] if isinstance(how, Close) else []
     with Server([head(connection="close"), TOLD[protocol][0], *closing]) as server:
         process = shell.start(f"llm-msg user hi | {{ {send(server, protocol)}; }}", stdin=subprocess.DEVNULL)
@@ -136,7 +134,7 @@ def test_a_reply_that_had_ended_is_whole_though_its_server_holds_the_connection(
 
 
 @EACH
-def test_a_refused_key_is_told_once(protocol: str, shell: Shell) -> None:
+def test_a_refused_key_is_reported_once(protocol: str, shell: Shell) -> None:
     refused = whole(401, {"error": {"message": "no entry", "type": "authentication_error", "code": 401}})
     with Server(refused, refused) as server:
         done = shell.run(f"llm-msg user hi | {send(server, protocol)} | llm-parts")

@@ -258,7 +258,7 @@ def test_the_vendors_variables_override_the_configuration(
 
 
 @pytest.mark.parametrize("value", ["nowhere", "ftp://a", "https://u:p@a/v1", "https://a/v1?x=1"])
-def test_a_variable_that_is_no_address_is_told(shell: Shell, value: str) -> None:
+def test_a_variable_with_an_invalid_address_is_reported(shell: Shell, value: str) -> None:
     done = shell.run("llm-send -m openai/x", HI.encode(), env={"OPENAI_BASE_URL": value, "OPENAI_API_KEY": KEY})
     assert (done.status, done.err.count("\n")) == (78, 1)
     assert "OPENAI_BASE_URL" in done.err
@@ -268,7 +268,7 @@ def test_a_variable_that_is_no_address_is_told(shell: Shell, value: str) -> None
 
 
 @pytest.mark.parametrize("named", [f"http://user:{KEY}@box", f"user:{KEY}@box:1"])
-def test_an_address_that_is_none_is_refused_without_the_password_in_it(shell: Shell, named: str) -> None:
+def test_an_invalid_address_is_refused_without_the_password_in_it(shell: Shell, named: str) -> None:
     done = shell.run("llm-send -m ollama/x", HI.encode(), env={"OLLAMA_HOST": named})
     assert (done.status, done.err.count("\n")) == (78, 1)
     assert "OLLAMA_HOST" in done.err and KEY not in done.err + done.text
@@ -382,7 +382,7 @@ def test_the_first_of_variable_and_command_counts(shell: Shell) -> None:
         ('["printf", "\\\\377"]', "not text"),
     ],
 )
-def test_a_command_that_prints_no_key_is_told_in_one_line(shell: Shell, command: str, says: str) -> None:
+def test_a_key_command_without_a_key_is_reported_in_one_line(shell: Shell, command: str, says: str) -> None:
     with Server(reply("never")) as server:
         settle(shell, local(server, f"key_command = {command}\n"))
         assert says in failed(shell.run("llm-send -m local/x", HI.encode()))

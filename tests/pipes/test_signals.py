@@ -158,7 +158,7 @@ def test_a_killed_reader_ends_everything_before_it(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
+def test_a_terminal_shows_what_the_command_waits_for(shell: Shell) -> None:
     primary, secondary = pty.openpty()
     process = shell.start("exec llm-msg user hi", stderr=secondary)
     os.close(secondary)

@@ -73,8 +73,8 @@ def test_it_is_asked_as_the_template_asks(desk: Shell) -> None:
 def test_the_library_asks_as_the_stream_does(desk: Shell) -> None:
     with Server(answer("openai-chat")) as server:
         program = (
-            "import llmtools, llmtools.providers.names\n"
-            f"endpoint = llmtools.providers.names.at({server.origin!r}, None, None)\n"
+            "import llmtools, llmtools.providers\n"
+            f"endpoint = llmtools.providers.at({server.origin!r}, None, None)\n"
             "conversation = llmtools.Conversation(llmtools.read_stream())\n"
             "list(llmtools.stream(conversation, endpoint=endpoint))\n"
         )
@@ -135,10 +135,10 @@ def test_the_yaml_of_llm(desk: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [notice["message"].split(": ")[1] for notice in notices] == ["extract is left out", "tools is left out"]
     assert system["parts"][0]["text"] == "You are GlaDOS" and message["parts"][0]["text"] == "Summarize: hi"
     assert message["request"] == {"options": {"temperature": 1}, "schema": {"type": "object"}}
-    assert template.parse("t", b"just text", ".yml").said == {"prompt": "just text"}
+    assert template.parse_template("t", b"just text", ".yml").fields == {"prompt": "just text"}
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(InputError, match="needs PyYAML"):
-        template.parse("t", b"a: b", ".yaml")
+        template.parse_template("t", b"a: b", ".yaml")
 
 
 def _split(records: list[dict[str, Any]]) -> tuple[list[Any], Any, Any]:
@@ -166,7 +166,7 @@ def test_wrong_uses(desk: Shell, command: str, status: int, said: str) -> None:
 def test_a_model_that_only_the_user_may_choose(desk: Shell) -> None:
     (desk.folder / "t.toml").write_text('prompt = "a"\nmodel = "replay/x"\n')
     done = desk.run("llm-msg -t t.toml | llm-send")
-    assert done.status == 78 and "never taken from a stream" in done.err
+    assert done.status == 78 and "which only -m may name" in done.err
 
 
 def test_a_request_of_a_wrong_shape_is_refused(shell: Shell) -> None:

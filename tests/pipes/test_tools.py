@@ -150,7 +150,7 @@ def test_the_functions_of_a_file(calc: Shell) -> None:
     assert records[0]["input_schema"]["required"] == ["a", "b"]
 
 
-def test_what_is_public_is_said(shell: Shell) -> None:
+def test_all_names_what_is_offered(shell: Shell) -> None:
     (shell.folder / "t.py").write_text("from os import getcwd\n__all__ = ['b']\ndef a(): ...\ndef b(): ...\n")
     assert shell.run("llm-tools list t.py").text == "b\n"
 
@@ -164,7 +164,7 @@ def test_what_is_public_is_said(shell: Shell) -> None:
         ("def f(a, /): ...\n", "the tool f: a can only be given by its place"),
     ],
 )
-def test_a_file_that_is_no_source(text: str, message: str, shell: Shell) -> None:
+def test_a_file_that_cannot_be_loaded(text: str, message: str, shell: Shell) -> None:
     (shell.folder / "t.py").write_text(text)
     done = shell.run("llm-tools list t.py")
     assert done.status != 0
@@ -232,7 +232,7 @@ def test_a_template(shell: Shell) -> None:
         ("'run: echo \"'", "No closing quotation"),
     ],
 )
-def test_a_template_that_is_none(source: str, message: str, shell: Shell) -> None:
+def test_an_invalid_command_template_is_refused(source: str, message: str, shell: Shell) -> None:
     done = shell.run(f"llm-tools list {source}")
     assert done.status == 2
     assert message in done.err
@@ -301,7 +301,7 @@ def test_run_answers_every_call_in_its_order(calc: Shell) -> None:
         None,
         "ValueError: no luck",
         None,
-        "no tool nope was offered",
+        "the tool nope was not offered",
         "the call was not run: arguments: b is missing",
     ]
     assert found[3]["attachments"][0]["type"] == "image/png"
@@ -499,8 +499,8 @@ def test_a_command_that_puts_something_in_front(calc: Shell) -> None:
         ("sh -c 'cat; exit 9'", 9, "sh ended with status 9"),
         ("true", 66, "true gave no reply"),
         ("cat", 66, "cat gave no reply"),
-        ("echo garbage", 65, "what echo printed is no stream: its output line 1"),
-        ("llm-send", 78, "no model"),
+        ("echo garbage", 65, "the output of echo is not a stream: its output line 1"),
+        ("llm-send", 78, "the model is missing"),
     ],
 )
 def test_a_command_that_fails(command: str, status: int, message: str, calc: Shell) -> None:
@@ -666,7 +666,7 @@ def test_a_tool_that_kills_its_process(calc: Shell) -> None:
     assert part["exception"] == "the process of calc.py ended"
 
 
-def test_what_a_tool_raises_is_told_and_ends_nothing(calc: Shell) -> None:
+def test_an_exception_of_a_tool_is_its_result(calc: Shell) -> None:
     hows = ["exit", "stop", "cancel", "key"]
     name = asked(calc, *[(tool, {"how": how}) for tool in ("leave", "go") for how in hows], ("wait", {"seconds": 0.5}))
     done = calc.run(f"llm-tools run calc.py -j 20 < {name}")

@@ -128,7 +128,7 @@ def test_the_pipe_in_every_protocol(protocol: str, mock: Mock, desk: Shell) -> N
     assert product["output"] == "408"
     assert "-9.0h" in moment["output"]
     assert "nine hours ahead" in noted["output"]
-    assert nothing["exception"] == "no tool nothing_like_it was offered"
+    assert nothing["exception"] == "the tool nothing_like_it was not offered"
     check_understood(mock.requests(question)[-1]["body"]["messages"])
     history = [json.dumps(record) for record in records if record["type"] in ("message", "tool")]
     assert len(history) == len(set(history)), "each record of the history once"

@@ -69,7 +69,7 @@ class Terminal:
 
     def end(self) -> int:
         """Read the rest; return the status."""
-        while True:
+        while select.select([self._primary], [], [], LIMIT)[0]:
             try:
                 piece = os.read(self._primary, 65536)
             except OSError:
@@ -82,7 +82,7 @@ class Terminal:
     def close(self) -> None:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.process.wait(LIMIT)
         os.close(self._primary)
 
 

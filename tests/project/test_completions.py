@@ -149,7 +149,7 @@ def type_into_zsh(line: str, folder: Path) -> str:
         pass
     finally:
         zsh.kill()
-        zsh.wait()
+        zsh.wait(60)
         os.close(terminal)
     return (folder / "line").read_text().rstrip("\n")
 

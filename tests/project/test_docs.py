@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 
 import click
@@ -19,7 +20,7 @@ from llmtools import __version__, errors
 from llmtools.records import check, jsonl
 from llmtools.records.conversation import Conversation
 from support import completion_scripts
-from support.harness import Shell
+from support.harness import LIMIT, Shell
 from support.paths import ROOT
 
 MAN = ROOT / "man"
@@ -38,6 +39,12 @@ def section(text: str, name: str) -> str:
     found = re.search(rf"^\.Sh {name}\n(.*?)(?=^\.Sh |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"no section {name}"
     return found[1]
+
+
+def subsections(text: str) -> dict[str, str]:
+    """Return the text under each title of a section; under "" what precedes the first title."""
+    before, *rest = re.split(r"^\.Ss (.*)\n", text, flags=re.MULTILINE)
+    return {"": before, **dict(zip(rest[::2], rest[1::2], strict=True))}
 
 
 def plain(line: str) -> str:
@@ -113,7 +120,8 @@ def test_an_example_can_be_copied_from_the_page(name: str) -> None:
     if not here:
         pytest.skip("neither mandoc nor groff is here")
     for command in here:
-        shown = subprocess.run([*command, str(MAN / name)], capture_output=True, text=True, check=True).stdout
+        page = [*command, str(MAN / name)]
+        shown = subprocess.run(page, capture_output=True, text=True, check=True, timeout=LIMIT).stdout
         for example in examples_of(name):
             for line in example.script.splitlines():
                 assert line.strip() in shown
@@ -129,7 +137,8 @@ def test_a_page_is_clean(name: str) -> None:
     if not here:
         pytest.skip("neither mandoc nor groff is here")
     for command in here:
-        done = subprocess.run([*command, str(MAN / name)], capture_output=True, text=True, check=False)
+        page = [*command, str(MAN / name)]
+        done = subprocess.run(page, capture_output=True, text=True, check=False, timeout=LIMIT)
         assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
@@ -158,13 +167,29 @@ def test_a_page_refers_to_pages_that_are_there(name: str) -> None:
 # Options
 
 
-def documented(name: str) -> dict[frozenset[str], bool]:
-    """Return the options of a man page: the names of each, and whether it takes a value."""
+def options_in(text: str) -> dict[frozenset[str], bool]:
+    """Return the options that a text lists: the names of each, and whether it takes a value."""
     found = {}
-    for line in re.findall(r"^\.It (Fl .*)$", section(page(name + ".1"), "OPTIONS"), re.MULTILINE):
+    for line in re.findall(r"^\.It (Fl .*)$", text, re.MULTILINE):
         names = frozenset("-" + flag for flag in re.findall(r"Fl (\S+)", line))
         assert names not in found
         found[names] = " Ar " in line
+    return found
+
+
+def actions_of(name: str) -> dict[str, str]:
+    """Return what a man page says of each action of a command, by its name."""
+    text = page(f"{name}.1")
+    titles = subsections(section(text, "ACTIONS")) if ".Sh ACTIONS\n" in text else {}
+    return {title if title.startswith("(") else title.partition(" ")[0]: text for title, text in titles.items()}
+
+
+def documented(name: str) -> dict[frozenset[str], bool]:
+    """Return the options of a man page. An option may belong to several actions; it is the same for all."""
+    found: dict[frozenset[str], bool] = {}
+    for text in (section(page(f"{name}.1"), "OPTIONS"), *actions_of(name).values()):
+        for names, takes_value in options_in(text).items():
+            assert found.setdefault(names, takes_value) is takes_value
     return found
 
 
@@ -189,31 +214,76 @@ def test_every_option_has_a_long_form(name: str) -> None:
     assert [names for names in documented(name) if not any(flag.startswith("--") for flag in names)] == []
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_action_has_a_subsection_and_the_reverse(name: str) -> None:
+    module = sys.modules[COMMANDS[name].callback.__module__]
+    assert {title for title in actions_of(name) if title.isalpha()} == set(getattr(module, "ACTIONS", ()))
+
+
+def test_each_action_of_llm_log_lists_the_options_that_go_with_it() -> None:
+    command = COMMANDS["llm-log"]
+    actions = sys.modules[command.callback.__module__].ACTIONS
+    names = {param.name: frozenset(param.opts) for param in command.params}
+    listed = {action: set(options_in(text)) for action, text in actions_of("llm-log").items() if action}
+    assert listed.pop("(no action)") == {names["name"], names["require"]}
+    assert listed == {action: {names[option] for option in options} for action, (_, _, options) in actions.items()}
+
+
+# Environment
+
+
+def variables(name: str) -> set[str]:
+    """Return the environment variables that a page lists."""
+    lines = re.findall(r"^\.It Ev (.*)$", section(page(name), "ENVIRONMENT"), re.MULTILINE)
+    return {word for line in lines for word in line.split() if word.isupper()}
+
+
+def code() -> str:
+    return "".join(path.read_text("utf-8") for path in (ROOT / "llmtools").rglob("*.py"))
+
+
+def test_llmtools_lists_exactly_the_variables_of_its_own_that_the_code_reads() -> None:
+    named = set(re.findall(r"""["'](LLMTOOLS_[A-Z_]+)["']""", code()))
+    assert {name for name in variables("llmtools.7") if name.startswith("LLMTOOLS_")} == named
+
+
+def test_every_variable_that_the_code_reads_by_name_is_in_a_page() -> None:
+    named = set(re.findall(r"""environ(?:\.get\(|\[)["']([A-Z_]+)["']""", code()))
+    assert named and named <= variables("llmtools.7") | variables("llm-config.5")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_llmtools_lists_the_variables_of_every_command(name: str) -> None:
+    assert variables(f"{name}.1") <= variables("llmtools.7")
+
+
 # Statuses and records
 
 
 def statuses(text: str) -> dict[int, str]:
+    """Return what a page says of each exit status; of macros the words they show."""
     table = section(text, "EXIT STATUS").partition(".El")[0]
-    found = re.findall(r"^\.It (\d+)\n((?:[^.].*\n)+)", table, re.MULTILINE)
-    return {int(number): " ".join(words.split()) for number, words in found}
+    found = re.findall(r"^\.It (\d+)\n(.*?)(?=^\.It |\Z)", table, re.MULTILINE | re.DOTALL)
+    assert [int(number) for number, _ in found] == sorted({int(number) for number, _ in found})
+    return {int(number): " ".join(re.sub(r"^\.\w+ ", "", words, flags=re.MULTILINE).split()) for number, words in found}
 
 
-def test_the_statuses_of_llmtools_are_all_there_are() -> None:
+def test_llmtools_lists_all_statuses_in_the_words_of_the_code() -> None:
     assert statuses(page("llmtools.7")) == errors.STATUSES
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_statuses_of_a_command_are_among_them(name: str) -> None:
+def test_a_command_describes_its_own_statuses(name: str) -> None:
     found = statuses(page(f"{name}.1"))
-    assert {0, 2, 65, 66, 70, 74} <= found.keys()
-    assert found.items() <= errors.STATUSES.items()
+    assert {0, 2, 70, 74} <= found.keys() <= errors.STATUSES.keys()
+    assert [number for number, words in found.items() if not words] == []
 
 
 def test_every_code_of_an_error_stands_at_its_status() -> None:
     table = section(page("llmtools.7"), "EXIT STATUS").partition(".El")[2]
     found = re.findall(r"^\.It (\d+)\n\.Li (.*)$", table, re.MULTILINE)
     listed = {code: int(number) for number, codes in found for code in codes.split(" , ")}
-    assert listed == {code: cls.exit_status for code, cls in errors.classes().items()}
+    assert listed == {code: cls.exit_status for code, cls in errors.error_classes().items()}
 
 
 def test_every_record_and_event_is_in_llm_stream() -> None:
@@ -229,11 +299,11 @@ def test_every_record_and_event_is_in_llm_stream() -> None:
 
 
 def test_every_key_of_an_echo_script_is_in_llm_send() -> None:
-    from llmtools.exchange.echo import KEYS
+    from llmtools.exchange.echo import SCRIPT_KEYS
 
     text = section(page("llm-send.1"), "ECHO SCRIPTS")
     lines = re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE)
-    assert [key for line in lines for key in line.split(" , ")] == list(KEYS)
+    assert [key for line in lines for key in line.split(" , ")] == list(SCRIPT_KEYS)
 
 
 # --help and --version

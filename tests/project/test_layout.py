@@ -1,4 +1,4 @@
-"""How the tests are laid out."""
+"""How the tests are laid out, and how they are run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 
-from support.paths import TESTS
+import pytest
+
+from support.paths import ROOT, TESTS
 
 
 def test_no_folder_of_tests_hides_a_module() -> None:
@@ -21,3 +23,20 @@ def test_no_folder_of_tests_hides_a_module() -> None:
         check=True,
     )
     assert str(TESTS) not in done.stdout
+
+
+def script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", f"tests/{name}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("name", ["run", "fix"])
+def test_a_script_shows_its_usage(name: str) -> None:
+    done = script(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"tests/{name}") and "#" not in done.stdout
+
+
+def test_fast_and_slow_exclude_each_other() -> None:
+    done = script("run", "--slow", "--fast")
+    assert done.returncode == 1 and "--fast and --slow" in done.stderr

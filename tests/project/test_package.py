@@ -12,6 +12,7 @@ import pytest
 
 from llmtools import __version__
 from support import completion_scripts
+from support.harness import LIMIT
 from support.paths import ROOT
 
 PAGES = [path.name for path in (ROOT / "man").iterdir()]
@@ -28,7 +29,7 @@ RECORD = f"llm_pipes-{__version__}"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
     return folder
 
 
@@ -54,14 +55,17 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_works_without_the_dev_group(built: Path, tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True, timeout=LIMIT)
     pip = [str(tmp_path / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "-q", str(built / f"{RECORD}-py3-none-any.whl")], check=True)
-    listed = subprocess.run([*pip, "list", "--format", "freeze"], check=True, capture_output=True, text=True).stdout
+    subprocess.run([*pip, "install", "-q", str(built / f"{RECORD}-py3-none-any.whl")], check=True, timeout=4 * LIMIT)
+    listing = [*pip, "list", "--format", "freeze"]
+    listed = subprocess.run(listing, check=True, capture_output=True, text=True, timeout=LIMIT).stdout
     assert "pytest" not in listed and "jsonschema" not in listed
     environment = {"HOME": str(tmp_path), "PATH": f"{tmp_path}/venv/bin:/usr/bin:/bin"}
     pipe = "set -o pipefail; llm-msg user hi | llm-send -m echo | llm-parts --type text"
-    done = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", pipe], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "hi\n", "")
     share = tmp_path / "venv" / "share"
     assert {name for name in SHARED if not (share / name).is_file()} == set()

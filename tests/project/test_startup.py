@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from support.counted_imports import COUNT, STREAM
-from support.harness import Shell
+from support.harness import LIMIT, Shell
 
 HEAVY = {"httpx", "keyring", "asyncio", "ssl", "sqlite3", "importlib.metadata", "platformdirs", "socket", "subprocess"}
 SETTINGS = {
@@ -33,7 +33,7 @@ SETTINGS = {
 )
 def test_a_command_imports_little_beside_click_and_orjson(arguments: list[str], allowed: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", COUNT, *arguments], input=STREAM, capture_output=True, check=False
+        [sys.executable, "-I", "-c", COUNT, *arguments], input=STREAM, capture_output=True, check=False, timeout=LIMIT
     )
     status, modules = json.loads(done.stderr)
     assert status == 0
@@ -49,6 +49,7 @@ def test_a_key_in_a_variable_needs_no_keyring() -> None:
         env={"HOME": "/nonexistent", "OPENAI_API_KEY": "k"},
         capture_output=True,
         check=False,
+        timeout=LIMIT,
     )
     status, modules = json.loads(done.stderr)
     assert status == 0

@@ -187,6 +187,7 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
     assert decode(name, *[data[i : i + 1] for i in range(len(data))]) == expected
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
@@ -256,7 +257,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_tells_its_message_and_status(name: str) -> None:
+def test_an_error_has_its_message_and_status(name: str) -> None:
     data = read(name)
     status = status_of(name)
     headers = HEADERS.get(name, {}).get("headers", {})

@@ -165,6 +165,7 @@ def test_a_source_annotates_what_it_supports(name: str) -> None:
     assert cited == [item["segment"]["text"] for item in supports for _ in item["groundingChunkIndices"]]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
@@ -221,7 +222,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_tells_its_message_and_status(name: str) -> None:
+def test_an_error_has_its_message_and_status(name: str) -> None:
     status = status_of(name)
     failure = error_of(status, {}, read(name))
     assert failure.message == json.loads(read(name))["error"]["message"]

@@ -89,6 +89,7 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
     assert decode(read(name)) == records
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
@@ -126,7 +127,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_tells_its_message(name: str) -> None:
+def test_an_error_has_its_message(name: str) -> None:
     failure = error_of(404, {}, read(name))
     assert failure.message == json.loads(read(name))["error"]
     assert (failure.code, failure.exit_status) == ("no_model", 78)

@@ -210,7 +210,7 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUEUED)
-def test_a_response_that_is_queued_is_no_reply(name: str) -> None:
+def test_a_queued_response_is_not_a_reply(name: str) -> None:
     records = Decoder(ISSUER).body(read(name))
     assert [record["type"] for record in records] == ["error"]
     assert records[0]["exit_status"] == 75
@@ -236,6 +236,7 @@ def _visible(part: Object) -> Object:
     return kept
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", STREAMS)
 def test_cuts_make_no_difference(name: str) -> None:
     data = read(name)
@@ -314,7 +315,7 @@ def test_every_prefix_is_cut_off(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", names("malformed/*openai-parallel*"))
-def test_what_is_no_json_is_the_providers_fault(name: str) -> None:
+def test_invalid_json_is_the_providers_fault(name: str) -> None:
     data = read(name)
     records = decode(data)
     assert [record["exit_status"] for record in records if record["type"] == "error"] == [76]
@@ -323,7 +324,7 @@ def test_what_is_no_json_is_the_providers_fault(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_an_error_tells_its_message_and_status(name: str) -> None:
+def test_an_error_has_its_message_and_status(name: str) -> None:
     data = read(name)
     status = status_of(name)
     failure = error_of(status, HEADERS.get(name, {}).get("headers", {}), data)

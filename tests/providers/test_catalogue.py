@@ -102,12 +102,12 @@ def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], h
         ("qwen3-max", "alibaba"),
     ],
 )
-def test_a_bare_name_that_tells_its_provider(model: str, provider: str) -> None:
+def test_a_bare_name_implies_its_provider(model: str, provider: str) -> None:
     assert split(model, Config()) == (provider, model)
 
 
 @pytest.mark.parametrize("model", ["gpt-oss-120b", "llama3.2", "qwen3:4b", "o", "gpt", "deepseek-r1:8b", "sonarqube"])
-def test_a_bare_name_that_tells_none(model: str) -> None:
+def test_a_bare_name_without_a_known_provider(model: str) -> None:
     assert provider_of(model) is None
 
 
@@ -117,6 +117,6 @@ def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> Non
     assert split(model, Config()) == (provider, name)
 
 
-def test_a_library_caller_is_told_the_same() -> None:
+def test_the_library_reports_an_unknown_name_too() -> None:
     with pytest.raises(NoModelError, match="perhaps openai/x"):
         split("opnai/x", Config())

@@ -12,12 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtools.errors import InputError
-from llmtools.records.canonical import (
-    ROOT,
-    canonical_json,
-    node_hash,
-    number,
-)
+from llmtools.records.canonical import ROOT, canonical_json, format_number, node_hash
 from llmtools.records.jsonl import loads
 from support.paths import TESTS
 from support.strategies import QUICK, json_objects, messages, texts
@@ -79,32 +74,37 @@ def test_the_vectors_make_a_chain() -> None:
 @pytest.mark.parametrize("bits", APPENDIX_B)
 def test_a_double_is_written_as_in_rfc_8785(bits: str) -> None:
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
-    assert number(value) == APPENDIX_B[bits]
+    assert format_number(value) == APPENDIX_B[bits]
 
 
 @QUICK
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_the_form_of_a_double_is_the_double(value: float) -> None:
-    text = number(value)
+    text = format_number(value)
     assert float(text) == value
     assert "e" in text or abs(value) < 1e21
     assert "e" not in text or not 1e-6 <= abs(value) < 1e21
-    assert text == number(float(text)) == number(loads(text))
+    assert text == format_number(float(text)) == format_number(loads(text))
 
 
 @QUICK
 @given(st.integers())
 def test_a_whole_number_is_the_same_however_it_is_written(value: int) -> None:
-    assert int(number(loads(str(value)))) == value
+    assert int(format_number(loads(str(value)))) == value
     if abs(value) < 2**53:
-        assert number(value) == number(float(value)) == number(loads(f"{value}.0")) == number(loads(f"{value}e0"))
+        assert (
+            format_number(value)
+            == format_number(float(value))
+            == format_number(loads(f"{value}.0"))
+            == format_number(loads(f"{value}e0"))
+        )
 
 
 @pytest.mark.parametrize(
     "text", ["9007199254740993", "18446744073709551616", "1e400", "1e-400", "3.141592653589793238"]
 )
 def test_a_number_that_a_double_cannot_hold_stays_as_it_was_written(text: str) -> None:
-    assert number(loads(text)) == text
+    assert format_number(loads(text)) == text
 
 
 @QUICK

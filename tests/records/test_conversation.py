@@ -6,7 +6,7 @@ import pytest
 
 from llmtools.errors import from_record as error_of
 from llmtools.records.check import check_record
-from llmtools.records.conversation import conversation_of, text_of, unanswered
+from llmtools.records.conversation import conversation_of, text_of, unanswered_calls
 from support.records import (
     BROKEN,
     NOTICE,
@@ -190,7 +190,7 @@ def test_only_calls_of_the_last_assistant_message_are_pending() -> None:
 def test_an_id_means_nothing_outside_its_message() -> None:
     told = conversation(call("c"), results("c"), call("c"))
     assert len(told.pending_calls()) == 1
-    assert unanswered(told.messages, 0) == []
+    assert unanswered_calls(told.messages, 0) == []
 
 
 def test_a_result_before_the_call_answers_nothing() -> None:

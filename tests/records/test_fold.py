@@ -315,7 +315,7 @@ def test_metadata_of_start_and_end_is_the_messages() -> None:
 
 @QUICK
 @given(metadata(), metadata())
-def test_merging_keeps_what_is_not_said_again(one: Any, other: Any) -> None:
+def test_merging_keeps_fields_that_the_new_metadata_lacks(one: Any, other: Any) -> None:
     into = copy.deepcopy(one)
     merge_metadata(into, other)
     assert into == _merged([one, other])
@@ -393,7 +393,7 @@ def test_an_attachment_and_a_chunk_may_come_together() -> None:
 
 
 @pytest.mark.parametrize("chunk", ["a", "YQ=", "é"])
-def test_a_chunk_that_is_no_base64_is_refused(chunk: str) -> None:
+def test_a_chunk_with_invalid_base64_is_refused(chunk: str) -> None:
     with pytest.raises(InputError):
         fold({"type": "attachment", "chunk": chunk, "part_index": 0})
 

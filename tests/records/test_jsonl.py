@@ -12,14 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmtools.errors import InputError
-from llmtools.records.jsonl import (
-    Decoder,
-    Number,
-    dumps,
-    encode,
-    loads,
-    typed,
-)
+from llmtools.records.jsonl import Decoder, Number, dumps, encode, loads, with_type
 from support.strategies import QUICK, json_values, records
 
 GOOD = b'{"type":"message","role":"user","parts":[{"type":"text","text":"h\xc3\xa9"}]}'
@@ -143,7 +136,7 @@ def test_a_last_line_that_was_cut_is_refused() -> None:
 
 def test_line_numbers_go_on_from_feed_to_feed() -> None:
     _, error = decode(GOOD + b"\n", GOOD + b"\n\n", GOOD[:9], GOOD[9:] + b"\n{}\n")
-    assert error == "stdin line 5: an object without a type: no record of a stream"
+    assert error == "stdin line 5: not a record of a stream: it has no type"
 
 
 # Bare messages
@@ -179,8 +172,8 @@ def test_what_only_looks_like_a_bare_message_is_refused(line: bytes) -> None:
 
 
 def test_typed_leaves_records_alone() -> None:
-    assert typed({"type": "message", "role": "user", "parts": []}) is None
-    assert typed({"x": 1}) is None
+    assert with_type({"type": "message", "role": "user", "parts": []}) is None
+    assert with_type({"x": 1}) is None
 
 
 # What is refused
@@ -213,7 +206,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_record_is_refused_after_the_lines_before_it(name: str) -> None:
+def test_an_invalid_record_is_refused_after_the_lines_before_it(name: str) -> None:
     lines, error = decode(GOOD + b"\n" + REFUSED[name] + b"\n" + GOOD + b"\n")
     assert len(lines) == 1
     assert error is not None

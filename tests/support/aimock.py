@@ -38,7 +38,8 @@ def require() -> None:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         pytest.skip("no aimock: node or npm is not here")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    command = [node, "--version"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True, timeout=STARTED).stdout.strip()
     if tuple(map(int, version.removeprefix("v").split(".")[:2])) < NEEDED:
         pytest.skip(f"no aimock: it needs node {'.'.join(map(str, NEEDED))}, and here is {version}")
     if SCRIPT.exists():
@@ -99,7 +100,7 @@ class Mock:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(10)
 
 
 def _last_of_user(body: Object) -> str:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import click
 
-from llmtools.cli.parts.command import ROLES
 from llmtools.cli.parts.select import TYPES
+from llmtools.records.check import ROLES
 from support.paths import ROOT
 
 FOLDER = ROOT / "llmtools" / "completions"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,7 +22,7 @@ import jsonschema
 import llmtools
 from llmtools.http.endpoint import Endpoint
 from llmtools.protocols.request import Request
-from llmtools.providers.target import Target
+from llmtools.providers.address import target_at
 from support.paths import ROOT
 
 SCRIPTS = sysconfig.get_path("scripts")
@@ -31,7 +32,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 WRITES_RECORDS = re.compile(r"(^|[|(])\s*llm-(msg|send)\b(?![^|;&]*(--(help|version|dry-run)|-h\b))[^|;&>()]*$")
 """A script whose stdout is a stream: every record of it is held against the schema."""
 LIMIT = 60
-"""Seconds after which a script that hangs is ended."""
+"""Seconds after which nothing is waited for any more: a script that hangs is ended."""
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -74,6 +75,27 @@ def valid_records(data: bytes) -> list[dict[str, Any]]:
     return records
 
 
+class Watchdog(threading.Timer):
+    """Kills a process that runs for too long, with its group where it leads one."""
+
+    def __init__(self, process: subprocess.Popen[Any], seconds: float = 2 * LIMIT) -> None:
+        super().__init__(seconds, self._kill)
+        self.daemon = True
+        self.has_killed = False
+        self._process = process
+        self.start()
+
+    def _kill(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self.has_killed = True
+        with suppress(ProcessLookupError):
+            if os.getpgid(self._process.pid) == self._process.pid:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+
+
 class Shell:
     """Runs bash scripts in a folder of their own."""
 
@@ -81,20 +103,30 @@ class Shell:
         self.folder = folder
         self.environment = environment(folder)
         self._started: list[subprocess.Popen[bytes]] = []
+        self._watchdogs: list[Watchdog] = []
 
     def close(self) -> None:
         """End what is still running, by its process group, and close every stream."""
+        for watchdog in self._watchdogs:
+            watchdog.cancel()
         for process in self._started:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                process.wait(LIMIT)
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None and not stream.closed:
                     with suppress(BrokenPipeError):
                         stream.close()
+        assert not any(watchdog.has_killed for watchdog in self._watchdogs), "a script hung, and was killed"
 
     def start(self, script: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a script in a session of its own, with pipes for its three streams."""
+        """Start a script in a session of its own, with pipes for its three streams. It is
+        killed when it hangs, so that whoever reads from it comes to an end."""
+        process = self._start(script, **options)
+        self._watchdogs.append(Watchdog(process))
+        return process
+
+    def _start(self, script: str, **options: Any) -> subprocess.Popen[bytes]:
         streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(
             ["bash", "-c", script],
@@ -111,12 +143,12 @@ class Shell:
         of any test may hold a traceback, and every stream must be one."""
         if stdin is None:
             options.setdefault("stdin", subprocess.DEVNULL)
-        process = self.start(script, **options)
+        process = self._start(script, **options)
         try:
             out, err = process.communicate(stdin, timeout=LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=LIMIT)
             raise
         words = (err or b"").decode()
         assert "Traceback" not in words, words
@@ -157,7 +189,7 @@ def request_to(protocol: str, model: str, issuer: str, quirks: Iterable[str] = (
     """A request to a model, with what the catalogue knows of it."""
     options = asked.pop("options", {})
     endpoint = Endpoint(issuer, "http://127.0.0.1", protocol, quirks=frozenset(quirks))
-    return Target("m", model, endpoint).request(options, **asked)
+    return target_at(endpoint, model, "m").request(options, **asked)
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.harness import Shell
+from support.harness import LIMIT, Shell
 
 SIZE = 100 * 1000 * 1000
 MEASURE = """
@@ -28,6 +28,8 @@ def peak(command: list[str], stdin: Path, stdout: Path, shell: Shell) -> tuple[i
     A small process starts it: a child's size counts that of the process it was made from.
     """
     measure = [sys.executable, "-I", "-c", MEASURE, str(stdin), str(stdout), *command]
-    done = subprocess.run(measure, env=shell.environment, cwd=shell.folder, capture_output=True, check=True)
+    done = subprocess.run(
+        measure, env=shell.environment, cwd=shell.folder, capture_output=True, check=True, timeout=4 * LIMIT
+    )
     status, size = done.stdout.split()
     return int(status), int(size)

@@ -30,7 +30,8 @@ NEEDED = "import gguf, numpy, xllamacpp"
 
 def require() -> None:
     """Skip the test where the packages are not; fail it where they must be."""
-    tried = subprocess.run([sys.executable, "-c", NEEDED], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", NEEDED]
+    tried = subprocess.run(command, capture_output=True, text=True, check=False, timeout=STARTED)
     if tried.returncode == 0:
         return
     said = tried.stderr.strip().splitlines()
@@ -107,7 +108,7 @@ class Server:
         """End it with SIGKILL, whatever it is doing."""
         assert self._process.stdin
         self._process.kill()
-        self._process.wait()
+        self._process.wait(10)
         self._process.stdin.close()
 
 

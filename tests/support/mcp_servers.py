@@ -147,7 +147,7 @@ class Web:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(10)
 
 
 def own_on_the_web(folder: Path, transport: str) -> Web:

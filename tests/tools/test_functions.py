@@ -286,7 +286,7 @@ def test_images_are_attachments() -> None:
         assert [item["type"] for item in result_of(value).attachments] == ["image/png"]
 
 
-def test_what_is_no_json_is_refused() -> None:
+def test_a_result_that_is_not_json_is_refused() -> None:
     with pytest.raises(InputError):
         result_of(float("nan"))
 

@@ -31,7 +31,7 @@ from llmtools.tools import (
 )
 from llmtools.tools.process import environment
 from llmtools.tools.worker import Worker
-from support.harness import is_gone, valid_records
+from support.harness import LIMIT, is_gone, valid_records
 
 Object = dict[str, Any]
 
@@ -176,7 +176,9 @@ def test_a_file_and_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
         ([lambda a, /: a], InputError),
     ],
 )
-def test_what_is_no_source(given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_invalid_source_is_refused(
+    given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.py").write_text("def f(:")
     with pytest.raises(error):
@@ -192,7 +194,8 @@ def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     )
     tool = "import subprocess\ndef pid() -> int:\n    return subprocess.Popen(['sleep', '60']).pid\n"
     (tmp_path / "calc.py").write_text(tool)
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=LIMIT)
     assert done.returncode == -9, done.stderr
     assert is_gone(int(done.stdout))
 
@@ -259,5 +262,6 @@ def test_a_process_that_was_killed_while_nothing_ran_is_started_again(
 
 def test_nothing_is_imported_before_it_is_used() -> None:
     program = "import sys, llmtools.tools; print(sorted(name for name in sys.modules if name.startswith('llmtools')))"
-    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-I", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT)
     assert done.stdout.strip() == "['llmtools', 'llmtools.tools']"

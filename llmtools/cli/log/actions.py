@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ...errors import InputError, NoInputError
 from ...records.jsonl import dumps
-from ...terminal import colour_wanted, visible
-from .place import given_path
+from ...terminal import wants_colour
+from .place import log_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 class Reader:
     """The actions on what is stored."""
 
-    def __init__(self, process: Process, given: dict[str, Any]) -> None:
+    def __init__(self, process: Process, options: dict[str, Any]) -> None:
         self.process = process
-        self.given = given
+        self.options = options
         self._opened: list[Store] = []
 
     def _store(self, *, writes: bool = False, creates: bool = False) -> Store:
         from ...log.database import default_path
         from ...log.store import Store
 
-        path = given_path(self.given) or default_path()
+        path = log_path(self.options) or default_path()
         store = Store(path, writes=creates or (writes and path.exists()))
         self._opened.append(store)
         if store.said and not self.process.quiet:
@@ -38,12 +38,12 @@ class Reader:
         return store
 
     def close(self) -> None:
-        """Let every log go, so that nothing but its one file is left."""
+        """Close every log, so that only its one file is left."""
         for store in self._opened:
             store.close()
 
     def _write(self, lines: Iterable[bytes]) -> None:
-        """Write lines as they are ready, some thousands in one write."""
+        """Write lines as they are ready, up to a thousand in one write."""
         ready: list[bytes] = []
         for line in lines:
             ready.append(line)
@@ -60,47 +60,43 @@ class Reader:
         """Write the conversations, the newest first."""
         from ...log.search import conversations, listed
 
-        given = self.given
-        rows = conversations(self._store(), given["limit"], since=self._since(), model=given["model"])
-        self._write(dumps(row) if given["json"] else self._shown(listed(row)) for row in rows)
+        options = self.options
+        rows = conversations(self._store(), options["limit"], since=self._since(), model=options["model"])
+        self._write(dumps(row) if options["json"] else self.process.visible(listed(row)) for row in rows)
 
     def _since(self) -> int | None:
         from ...log.search import since
 
-        return since(self.given["since"]) if self.given["since"] else None
-
-    def _shown(self, line: str) -> bytes:
-        """Return a line for people; on a terminal no character of it is a command."""
-        return (visible(line) if self.process.is_terminal(1) else line).encode()
+        return since(self.options["since"]) if self.options["since"] else None
 
     def search(self, *words: str) -> None:
         """Write the messages that hold the words, the best match first."""
         from ...log.search import MARKS, found, search
 
-        given, store = self.given, self._store()
-        asked = {name: given[name] for name in ("model", "role", "tool", "name")}
-        rows = search(store, " ".join(words), given["limit"], since=self._since(), **asked)
+        options, store = self.options, self._store()
+        asked = {name: options[name] for name in ("model", "role", "tool", "name")}
+        rows = search(store, " ".join(words), options["limit"], since=self._since(), **asked)
         if not rows:
             raise NoInputError("nothing found")
-        if given["json"]:
+        if options["json"]:
             return self._write(store.message(row["node"]) for row in rows)
-        wanted = colour_wanted(given["color"], self.process.is_terminal(1))
+        wanted = wants_colour(options["color"], self.process.is_terminal(1))
         marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
         for row in rows:
-            line = self._shown(found(row))
+            line = self.process.visible(found(row))
             for mark, shown in zip(MARKS, marks, strict=True):
                 line = line.replace(mark.encode(), shown.encode())
             self.process.write_lines([line])
 
     def tree(self, ref: str = "last") -> None:
-        """Draw the graph that a message stands in."""
+        """Draw the graph of a message."""
         from ...log import tree
 
-        rows = tree.rows(self._store(), None if self.given["all"] else ref)
-        self._write(map(self._shown, tree.dot(rows) if self.given["dot"] else tree.drawn(rows)))
+        rows = tree.rows(self._store(), None if self.options["all"] else ref)
+        self._write(map(self.process.visible, tree.dot(rows) if self.options["dot"] else tree.drawn(rows)))
 
     def fork(self, ref: str, name: str) -> None:
-        """Give a name to a message, for a conversation to go on from there."""
+        """Name a message, so that a conversation can continue from there."""
         self._write([self._store(writes=True).fork(ref, name).encode()])
 
     def rm(self, *refs: str) -> None:
@@ -109,27 +105,27 @@ class Reader:
 
         count = remove(self._store(writes=True), refs)
         if not self.process.quiet:
-            self.process.say(f"removed {_several(count, 'reference')} (llm-log gc deletes what nothing refers to)")
+            self.process.say(f"removed {_several(count, 'reference')} (llm-log gc deletes what has no reference)")
 
     def gc(self) -> None:
-        """Delete what nothing refers to."""
+        """Delete everything without a reference."""
         from ...log.upkeep import collect
 
         gone = collect(self._store(writes=True))
         if not self.process.quiet:
-            said = f"{_several(gone['messages'], 'message')} and {_several(gone['attachments'], 'attachment')}"
-            self.process.say(f"deleted {said}, {max(gone['bytes'], 0)} bytes freed")
+            counts = f"{_several(gone['messages'], 'message')} and {_several(gone['attachments'], 'attachment')}"
+            self.process.say(f"deleted {counts}, {max(gone['bytes'], 0)} bytes freed")
 
     def usage(self) -> None:
         """Write what was spent."""
         from ...log import usage
 
-        given = self.given
-        by = given["by"]
-        rows = usage.usage(self._store(), by, since=self._since(), model=given["model"], name=given["name"])
-        if given["json"]:
+        options = self.options
+        by = options["by"]
+        rows = usage.usage(self._store(), by, since=self._since(), model=options["model"], name=options["name"])
+        if options["json"]:
             return self._write(map(dumps, rows))
-        self._write(map(self._shown, usage.bars(rows, by) if given["plot"] else usage.table(rows, by)))
+        self._write(map(self.process.visible, usage.bars(rows, by) if options["plot"] else usage.table(rows, by)))
 
     def export(self, *refs: str) -> None:
         """Write conversations as records."""
@@ -138,14 +134,14 @@ class Reader:
         self._write(exported(self._store(), refs))
 
     def import_(self, *files: str) -> None:
-        """Take in what other files hold."""
+        """Import files."""
         from ...log.export import Importer
 
         importer = Importer(self._store(creates=True))
         try:
             for file in files:
                 if file == "-":
-                    importer.lines(self.process.chunks(self.given["wait"]), "stdin")
+                    importer.lines(self.process.chunks(self.options["wait"]), "stdin")
                 else:
                     importer.file(Path(file))
         finally:
@@ -169,7 +165,7 @@ class Reader:
         """Write where the log is."""
         from ...log.database import default_path
 
-        self._write([bytes(given_path(self.given) or default_path())])
+        self._write([bytes(log_path(self.options) or default_path())])
 
     def backup(self, file: str) -> None:
         """Write a copy of the log."""

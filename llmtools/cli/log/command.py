@@ -1,12 +1,13 @@
-"""llm-log: keeps every conversation that passes once, and gives it back."""
+"""llm-log: stores every conversation that passes, once, and returns it."""
 
 from __future__ import annotations
 
 import click
 
 from ...errors import OutputError
+from ...records.check import ROLES
 from ..main import main
-from ..options import Command, common, flag, needs_stream
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ llm-log usage --by day --plot
 """
 
 
-ROLES = ("system", "user", "assistant", "tool")
 GROUPS = ("model", "day", "name")
 MOST = (1 << 63) - 1
 
@@ -58,22 +58,33 @@ STREAMS = ("get", "export")
 )
 @click.argument("action", required=False, type=click.Choice(tuple(ACTIONS)), metavar="[ACTION]")
 @click.argument("words", nargs=-1, metavar="[WORD]...")
-@click.option("-d", "--database", metavar="FILE", help="The log is in FILE.  [default: log.db in LLMTOOLS_DATA]")
-@click.option("--name", metavar="NAME", help="The name that the conversation gets, or has.")
-@flag("--require", help="Fail before anything is read if it cannot be stored.")
+@option("-d", "--database", metavar="FILE", help="Use the log in FILE.  [default: log.db in LLMTOOLS_DATA]")
+@option("--name", metavar="NAME", help="Name the stored conversation; with search and usage: only this conversation.")
+@flag("--require", help="Fail if the log cannot be written, before stdin is read.")
 @flag("--json", help="Write JSON Lines.")
-@click.option("--model", metavar="MODEL", help="Only what MODEL replied.")
-@click.option("--since", metavar="WHEN", help="Only what is not older: 2026-11-21, 7d, 12h.")
-@click.option("--role", type=click.Choice(ROLES), help="Only messages of this role.")
-@click.option("--tool", metavar="TOOL", help="Only calls of TOOL and their results.")
-@click.option("--limit", type=click.IntRange(1, MOST), metavar="N", default=20, help="At most N.  [default: 20]")
-@flag("--all", help="All that there is, not only the graph of one message.")
-@flag("--dot", help="Write the graph for graphviz.")
-@click.option("--by", type=click.Choice(GROUPS), default="model", help="What to add up by.  [default: model]")
-@flag("--plot", help="Draw bars.")
-@common
+@option("--model", metavar="MODEL", help="Only replies of MODEL (list, search, usage).")
+@option("--since", metavar="WHEN", help="Only from WHEN on: 2026-11-21, 7d, 12h (list, search, usage).")
+@option("--role", type=click.Choice(ROLES), help="Only messages of this role (search).")
+@option("--tool", metavar="TOOL", help="Only calls of TOOL and their results (search).")
+@option(
+    "--limit",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    default=20,
+    help="List at most N (list, search).  [default: 20]",
+)
+@flag("--all", help="Draw all graphs (tree).")
+@flag("--dot", help="Write the graph for Graphviz (tree).")
+@option(
+    "--by",
+    type=click.Choice(GROUPS),
+    default="model",
+    help="Print one sum for each model, day or name (usage).  [default: model]",
+)
+@flag("--plot", help="Draw bars (usage).")
+@filter_options
 @click.pass_context
-def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **given: Any) -> None:
+def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], **options: Any) -> None:
     """Store the stream on stdin and pass it on.
 
     \b
@@ -96,17 +107,17 @@ def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], *
     process.check_stdout()
     try:
         if action:
-            run_action(process, given, action, words)
+            run_action(process, options, action, words)
         else:
-            run_filter(process, given)
-    except OutputError as error:  # of the log: stdout may still be told, so that what follows fails too
+            run_filter(process, options)
+    except OutputError as error:  # of the log; stdout may still work, so that the next command fails too
         if process.writes_records and action:
             process.write_error(error)
         raise
 
 
 def _check(ctx: click.Context, action: str, operands: tuple[str, ...]) -> None:
-    """Refuse what does not go together."""
+    """Refuse options and operands that do not go together."""
     least, most, options = ACTIONS.get(action, (0, 0, ("name", "require")))
     if len(operands) < least or (most is not None and len(operands) > most):
         raise click.UsageError(f"{action} takes {_count(least, most)}")
@@ -123,11 +134,11 @@ def _count(least: int, most: int | None) -> str:
     return "no operand" if not most else f"{least} to {most} operands" if least != most else f"{least} operands"
 
 
-def run_action(process: Process, given: dict[str, Any], action: str, operands: tuple[str, ...]) -> None:
-    """Do what is asked of the log."""
+def run_action(process: Process, options: dict[str, Any], action: str, operands: tuple[str, ...]) -> None:
+    """Run an action."""
     from .actions import Reader
 
-    reader = Reader(process, given)
+    reader = Reader(process, options)
     method: Callable[..., None] = getattr(reader, _METHODS.get(action, action))
     try:
         method(*operands)
@@ -135,18 +146,18 @@ def run_action(process: Process, given: dict[str, Any], action: str, operands: t
         reader.close()
 
 
-def run_filter(process: Process, given: dict[str, Any]) -> None:
-    """Store and pass on what is on stdin."""
+def run_filter(process: Process, options: dict[str, Any]) -> None:
+    """Store the stream on stdin and pass it on."""
     from ...log.recorder import Recorder
-    from .filter import Filter
+    from .filter import LogFilter
 
-    needs_stream(process, given["no_stdin"])
-    if given["name"] is not None:
+    needs_stream(process, options["no_stdin"])
+    if options["name"] is not None:
         from ...log.store import check_name
 
-        check_name(given["name"])
-    passing = Filter(process, given, Recorder())
-    if given["require"]:
+        check_name(options["name"])
+    passing = LogFilter(process, options, Recorder())
+    if options["require"]:
         try:
             passing.open()
         except OutputError as error:
@@ -154,7 +165,7 @@ def run_filter(process: Process, given: dict[str, Any]) -> None:
             raise
     is_left = False
     try:
-        if not given["no_stdin"] and process.stdin_kind() == "stream":
+        if not options["no_stdin"] and process.stdin_kind() == "stream":
             passing.read()
     except BrokenPipeError:
         is_left = True

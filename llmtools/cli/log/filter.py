@@ -6,7 +6,7 @@ from ...errors import InputError, LlmToolsError, OutputError
 from ...records.conversation import conversation_of
 from ...records.state import StreamState
 from ..process import Process, StreamFailure
-from .place import given_path
+from .place import log_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from ...records.jsonl import Line
 
 
-class Filter:
-    """Passes a stream on and stores it. `status` is what conversation records ended with."""
+class LogFilter:
+    """Passes a stream on and stores it."""
 
-    def __init__(self, process: Process, given: dict[str, Any], recorder: Recorder) -> None:
+    def __init__(self, process: Process, options: dict[str, Any], recorder: Recorder) -> None:
         self.process = process
-        self.given = given
+        self.options = options
         self.recorder = recorder
         self.state = StreamState()
         self.failure: ErrorRecord | None = None
@@ -32,27 +32,27 @@ class Filter:
         self._full: OutputError | None = None
 
     def open(self) -> None:
-        """Open the log, with --require before anything is read."""
+        """Open the log; with --require before stdin is read."""
         try:
             from ...log.store import Store
 
-            self._store = Store(given_path(self.given))
-            if self.given["require"]:
+            self._store = Store(log_path(self.options))
+            if self.options["require"]:
                 self._store.check()
         except (ImportError, LlmToolsError) as error:
             self._lose(error if isinstance(error, LlmToolsError) else OutputError(str(error)))
-            if self.given["require"]:
+            if self.options["require"]:
                 raise self._lost from None  # type: ignore[misc]
 
     def _lose(self, error: LlmToolsError) -> None:
-        """Give the storing up, and say so once; the stream goes on."""
+        """Stop storing, and report it once; the stream is still passed on."""
         self._lost = error
-        if not self.given["require"]:
+        if not self.options["require"]:
             self.process.say(f"not stored: {error.message}")
 
     def read(self) -> None:
-        """Pass the stream on, each `end` and each conversation record when it is stored."""
-        for lines in self.process.batches(self.given["wait"]):
+        """Pass the stream on; an `end` or a conversation record only after it is stored."""
+        for lines in self.process.batches(self.options["wait"]):
             held, raw = self._take(lines), [raw for _, raw in lines]
             lines.clear()  # a record may be large
             self._pass_on(raw[:held])
@@ -63,7 +63,7 @@ class Filter:
                 self._pass_on(raw[held:])
 
     def _pass_on(self, lines: list[bytes]) -> None:
-        """Write lines; where there is no room for them the rest of the stream is stored all the same."""
+        """Write lines. After a write error the rest of the stream is still stored."""
         if self._full is None:
             try:
                 self.process.write_lines(lines)
@@ -71,7 +71,7 @@ class Filter:
                 self._full = error
 
     def _take(self, lines: list[Line]) -> int:
-        """Take some lines in; return how many of them may go on before they are stored."""
+        """Take lines; return how many of them may be written before they are stored."""
         held = len(lines)
         for place, (record, _) in enumerate(lines):
             self.state.add(record)
@@ -83,26 +83,25 @@ class Filter:
             if self._lost is None:
                 try:
                     self.recorder.feed(record)
-                except InputError as error:  # what came before it is kept
+                except InputError as error:  # what came before it is stored
                     self.commit()
                     self._lose(error)
         return held
 
     def commit(self) -> None:
-        """Store what has come."""
+        """Store what has come so far."""
         if self._lost is not None or not self.recorder.changed():
             return
         if self._store is None:
             self.open()
         try:
             if self._store is not None:
-                self._store.write(self.recorder.changed(), self.given["name"])
+                self._store.write(self.recorder.changed(), self.options["name"])
         except LlmToolsError as error:
             self._lose(error)
 
     def close(self, *, is_left: bool) -> None:
-        """Store what is left, be it half a reply: it is cancelled where a signal came, or where
-        who reads it has left."""
+        """Store the rest, also half a reply: it counts as cancelled after a signal, or if the reader left."""
         if self._lost is None:
             self.recorder.eof(is_cancelled=is_left or self.process.signal is not None)
         self.commit()
@@ -112,10 +111,10 @@ class Filter:
             self._store.close()
 
     def finish(self) -> None:
-        """Fail where something could not be written, or was required and not stored, or as the stream did."""
+        """Raise the error of a failed write, of a failed --require, or of the stream."""
         if self._full is not None:
             raise self._full
-        if self._lost is not None and self.given["require"]:
+        if self._lost is not None and self.options["require"]:
             raise self._lost
         failure = self.state.failure or self.failure
         if failure is not None:

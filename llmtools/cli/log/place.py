@@ -9,6 +9,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def given_path(given: dict[str, Any]) -> Path | None:
+def log_path(options: dict[str, Any]) -> Path | None:
     """Return the path that --database names, None for the usual log."""
-    return Path(given["database"]).expanduser() if given["database"] else None
+    return Path(options["database"]).expanduser() if options["database"] else None

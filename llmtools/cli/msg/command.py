@@ -9,12 +9,13 @@ import click
 
 from ...attachment import from_bytes, from_file, text_from
 from ...errors import InputError, LlmToolsError, UsageError
-from ...records.build import build_message
+from ...records.build import build_message, notice
+from ...records.check import ROLES
 from ...records.conversation import Conversation
 from ..main import main
-from ..options import Command, common, flag
+from ..options import Command, filter_options, flag, option
 from ..process import Process, StreamFailure
-from .compose import answer, fragment, from_url, joined
+from .compose import answer, fragment, from_url, join_texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,114 +34,98 @@ llm-msg user 'What is this?' -a photo.jpg | llm-send
 """
 
 
-class Input:
-    """What the arguments say is in the message; stdin is read where one of them is `-`."""
+class Composer:
+    """Makes the content of the message from the arguments. Stdin is read where one of them is `-`."""
 
-    def __init__(self, process: Process, given: dict[str, Any], template: Template | None) -> None:
-        self.process = process
-        self.given = given
-        self.template = template
-        dashes = [
-            value for value in (self.given["text"], *self.given["fragment"], *self.given["attach"]) if value == "-"
-        ]
+    def __init__(self, process: Process, options: dict[str, Any], template: Template | None) -> None:
+        dashes = [value for value in (options["text"], *options["fragment"], *options["attach"]) if value == "-"]
         if len(dashes) > 1:
-            raise click.UsageError("stdin can be taken once: more than one - is given")
+            raise click.UsageError("stdin can be taken once: more than one - is options")
         self.takes_stdin = bool(dashes)
+        self._process = process
+        self._options = options
+        self._template = template
+        self._text: str | None = options["text"]
 
-    def _stdin(self) -> bytes:
-        if self.process.stdin_kind() == "none":
-            return b""
-        return b"".join(self.process.chunks())
-
-    def _attachment(self, source: str) -> Part:
-        mime = self.given["mime"]
-        if source == "-":
-            attachment = from_bytes(self._stdin(), mime=mime)
-        elif source.startswith(("http://", "https://")):
-            attachment = from_url(source, mime=mime)
-        else:
-            attachment = from_file(source, mime=mime, ref=self.given["ref"])
-        return {"type": "attachment", "attachment": attachment}
-
-    def _all(self, name: str) -> list[str]:
-        """Return the fragments or attachments, those of the template first."""
-        said = self.template.said if self.template is not None else {}
-        return [*said.get({"fragment": "fragments", "attach": "attachments"}[name], ()), *self.given[name]]
-
-    def text(self) -> str | None:
-        """Return TEXT, which may be stdin; it is read once."""
-        if self.given["text"] == "-":
-            self.given["text"] = text_from(self._stdin(), "stdin")
-        text: str | None = self.given["text"]
-        return text
+    def read_text(self) -> str | None:
+        """Return TEXT, None where it is not options. A `-` is read from stdin, once."""
+        if self._text == "-":
+            self._text = text_from(self._read_stdin(), "stdin")
+        return self._text
 
     def content(self) -> list[str | Part]:
-        """Return the texts and parts of the message: fragments, TEXT, attachments."""
-        content: list[str | Part] = []
-        for source in self._all("fragment"):
-            content += [text_from(self._stdin(), "stdin")] if source == "-" else fragment(source)
-        text = self.text()
-        if self.template is not None:
-            text = self.template.text(dict(self.given["param"]), text)
-        content = joined(content if text is None else [*content, text])
-        if self.given["edit"]:
-            from ..editor import edited
+        """Return the texts and parts of the message: fragments, TEXT, attachments.
 
-            content = joined([edited("".join(item for item in content if isinstance(item, str))), *_parts(content)])
-        content += [self._attachment(source) for source in self._all("attach")]
+        Raises UsageError for a message that is empty.
+        """
+        content: list[str | Part] = []
+        for source in self._sources("fragments", "fragment"):
+            content += [text_from(self._read_stdin(), "stdin")] if source == "-" else fragment(source)
+        text = self.read_text()
+        if self._template is not None:
+            text = self._template.text(dict(self._options["param"]), text)
+        content = join_texts(content if text is None else [*content, text])
+        if self._options["edit"]:
+            content = _edit(content)
+        content += [self._attachment(source) for source in self._sources("attachments", "attach")]
         if not content:
             raise UsageError("the message is empty: give TEXT, -f or -a")
         return content
 
+    def template_records(self) -> tuple[list[Record], dict[str, Any], list[Record]]:
+        """Return what the template adds beside the text: records before the message, the `request`
+        of the message, and notices."""
+        template = self._template
+        if template is None:
+            return [], {}, []
+        system = template.fill("system", dict(self._options["param"]), self.read_text())
+        messages: list[Record] = [dict(build_message("system", system))] if system else []
+        notices = [notice("template", text) for text in template.left_out]
+        return [*template.tools(), *messages], template.request(), notices
 
-def _parts(content: list[str | Part]) -> list[Part]:
-    return [item for item in content if not isinstance(item, str)]
+    def _sources(self, key: str, option: str) -> list[str]:
+        """Return the fragments or attachments, those of the template first."""
+        fields = self._template.fields if self._template is not None else {}
+        return [*fields.get(key, ()), *self._options[option]]
+
+    def _read_stdin(self) -> bytes:
+        if self._process.stdin_kind() == "none":
+            return b""
+        return b"".join(self._process.chunks())
+
+    def _attachment(self, source: str) -> Part:
+        mime = self._options["mime"]
+        if source == "-":
+            attachment = from_bytes(self._read_stdin(), mime=mime)
+        elif source.startswith(("http://", "https://")):
+            attachment = from_url(source, mime=mime)
+        else:
+            attachment = from_file(source, mime=mime, ref=self._options["ref"])
+        return {"type": "attachment", "attachment": attachment}
 
 
-def _of_template(given: Input) -> tuple[list[Record], dict[str, Any], list[Record]]:
-    """Return what a template says beside the text: records before the message, its request, notices."""
-    template = given.template
-    if template is None:
-        return [], {}, []
-    system = template.fill("system", dict(given.given["param"]), given.text())
-    messages: list[Record] = [dict(build_message("system", system))] if system else []
-    notices: list[Record] = [{"type": "notice", "code": "template", "message": said} for said in template.left_out]
-    return [*template.tools(), *messages], template.request(), notices
+def _edit(content: list[str | Part]) -> list[str | Part]:
+    """Return the content with its text as the user leaves it in an editor."""
+    from ..editor import edit_text
+
+    text = "".join([item for item in content if isinstance(item, str)])
+    return join_texts([edit_text(text), *(item for item in content if not isinstance(item, str))])
 
 
 class Appender:
-    """Copies the stream and puts the message behind it, and into every conversation record."""
+    """Copies the stream and appends the message, also to every conversation record."""
 
-    def __init__(self, given: Input, role: str, call: str | None) -> None:
-        self.process = given.process
-        self.role = role
-        self.content = given.content()
-        self.call = call
-        self.opening, self.request, self.notices = _of_template(given)
+    def __init__(self, process: Process, role: str, composer: Composer, call: str | None) -> None:
+        self.process = process
         self.conversation = Conversation()
-
-    def message(self, conversation: Conversation) -> Message:
-        """Return the message that goes behind `conversation`."""
-        if self.role == "tool":
-            return answer(conversation, "".join(item for item in self.content if isinstance(item, str)), self.call)
-        message = build_message(self.role, *self.content)  # type: ignore[arg-type]
-        return {**message, "request": self.request} if self.request else message  # type: ignore[typeddict-item]
-
-    def before(self, conversation: Conversation) -> list[Record]:
-        """Return what of the template goes before the message and is not there yet: tools, a system message."""
-        there: list[Any] = [*conversation.tools.values(), *conversation.messages]
-        return [record for record in self.opening if record not in there]
+        self._role = role
+        self._call = call
+        self._content = composer.content()
+        self._opening, self._request, self._notices = composer.template_records()
 
     def copy(self, wait: float) -> None:
         """Write stdin as it comes; each conversation record gets the message too."""
-        self.process.copy(wait, self.conversation, self._extended)
-
-    def _extended(self, record: Record, inner: Conversation) -> Record:
-        before = self.before(inner)
-        tools = [each for each in before if each["type"] == "tool"]
-        messages = [*record["messages"], *(each for each in before if each["type"] == "message"), self.message(inner)]
-        offered = {"tools": [*record.get("tools", ()), *tools]} if tools else {}
-        return {**record, **offered, "messages": messages}
+        self.process.copy(wait, self.conversation, self._extend)
 
     def append(self) -> None:
         """Write the message, unless the stream has failed."""
@@ -148,16 +133,36 @@ class Appender:
         if failure is not None:
             raise StreamFailure(failure)
         if self.process.is_cut:
-            self.process.write_error(self.process.cancelled())
+            self.process.write_error(self.process.cancellation())
             return
         if not self.conversation.conversations or self.conversation.has_history:
-            before = self.before(self.conversation)
-            self.process.write_records([*self.notices, *before, dict(self.message(self.conversation))])
+            before = self._missing(self.conversation)
+            self.process.write_records([*self._notices, *before, dict(self._message(self.conversation))])
+
+    def _extend(self, record: Record, conversation: Conversation) -> Record:
+        before = self._missing(conversation)
+        tools = [each for each in before if each["type"] == "tool"]
+        messages = [each for each in before if each["type"] == "message"]
+        offered = {"tools": [*record.get("tools", ()), *tools]} if tools else {}
+        return {**record, **offered, "messages": [*record["messages"], *messages, self._message(conversation)]}
+
+    def _message(self, conversation: Conversation) -> Message:
+        """Return the message that follows `conversation`."""
+        if self._role == "tool":
+            text = "".join([item for item in self._content if isinstance(item, str)])
+            return answer(conversation, text, self._call)
+        message = build_message(self._role, *self._content)  # type: ignore[arg-type]
+        return {**message, "request": self._request} if self._request else message  # type: ignore[typeddict-item]
+
+    def _missing(self, conversation: Conversation) -> list[Record]:
+        """Return the template's records that go before the message and are not in the conversation yet."""
+        there: list[Any] = [*conversation.tools.values(), *conversation.messages]
+        return [record for record in self._opening if record not in there]
 
 
-def _last_of_the_log() -> int:
-    """Put what `llm-log get last` writes in the place of stdin; return the process. It is
-    another one, so that no SQLite is loaded here."""
+def _read_last_conversation() -> int:
+    """Replace stdin by the output of `llm-log get last`; return the process. It is another process so
+    that this one loads no SQLite."""
     reader, writer = os.pipe()
     empty = os.open(os.devnull, os.O_RDONLY)
     program = [sys.executable, "-P", "-c", "from llmtools.cli import llm_log; llm_log()", "get", "last"]
@@ -170,25 +175,25 @@ def _last_of_the_log() -> int:
 
 
 def _check(child: int, appender: Appender) -> None:
-    """Refuse to go on behind a process that failed and could not even write that it did."""
+    """Refuse to continue after a process that failed without an error record."""
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status and appender.conversation.failure is None:
         raise LlmToolsError(f"llm-log get last failed with status {status}")
 
 
-def _template(given: dict[str, Any]) -> Template | None:
-    """Return the template that is asked for. Raises UsageError, and what `load` raises."""
-    if given["template"] is None:
-        if given["role"] is None:
+def _template(options: dict[str, Any]) -> Template | None:
+    """Return the template that -t names, None without -t. Raises UsageError, and what `load_template` raises."""
+    if options["template"] is None:
+        if options["role"] is None:
             raise click.UsageError("Missing argument 'ROLE'.")
-        if given["param"]:
+        if options["param"]:
             raise click.UsageError("-p goes with -t")
         return None
-    if given["role"] not in (None, "user"):
+    if options["role"] not in (None, "user"):
         raise click.UsageError("-t goes with the role user")
-    from .template import load
+    from .template import load_template
 
-    return load(given["template"])
+    return load_template(options["template"])
 
 
 @click.command(
@@ -198,40 +203,53 @@ def _template(given: dict[str, Any]) -> Template | None:
     short_help="Append a message to a conversation",
     context_settings={"max_content_width": 100},
 )
-@click.argument("role", metavar="ROLE", required=False, type=click.Choice(("user", "system", "assistant", "tool")))
+@click.argument("role", metavar="ROLE", required=False, type=click.Choice(ROLES))
 @click.argument("text", required=False)
-@click.option("-f", "--fragment", multiple=True, metavar="FILE|URL|NAME:ARG|-", help="Put a text before TEXT.")
-@click.option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")
-@click.option("--mime", metavar="TYPE", help="The MIME type of the attachments.")
-@flag("--ref", help="Attach by path and sha256, not by content.")
-@click.option("-t", "--template", metavar="TEMPLATE", help="Say what a template says; TEXT is its $input.")
-@click.option("-p", "--param", nargs=2, multiple=True, metavar="NAME VALUE", help="Fill in a field of the template.")
-@flag("-c", "--continue", "goes_on", help="Go on with the newest conversation of the log: llm-log get last |.")
-@flag("-e", "--edit", help="Write the message in $EDITOR.")
-@click.option("--call", metavar="ID", help="Which pending tool call the message answers (role tool).")
-@common
+@option(
+    "-f",
+    "--fragment",
+    multiple=True,
+    metavar="FILE|URL|NAME:ARG|-",
+    help="Put the text of a file, URL, program or stdin before TEXT.",
+)
+@option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")
+@option("--mime", metavar="TYPE", help="Set the MIME type of the attachments.")
+@flag("--ref", help="Attach files by path and SHA-256, not by content.")
+@option("-t", "--template", metavar="TEMPLATE", help="Make the message from a template; TEXT fills $input.")
+@option(
+    "-p",
+    "--param",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Fill the field NAME of the template with VALUE.",
+)
+@flag("-c", "--continue", "goes_on", help="Continue the conversation that was stored last.")
+@flag("-e", "--edit", help="Write the message in an editor on the terminal.")
+@option("--call", metavar="ID", help="Answer the pending tool call ID (role tool).")
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Copy the stream on stdin and append a message of ROLE: user, system, assistant or tool.
 
-    TEXT - is stdin. With a - anywhere, stdin is text and no stream.
+    TEXT - is stdin. With a - anywhere, stdin is text, not a stream.
     """
     process: Process = ctx.obj
     if options["call"] and options["role"] != "tool":
         raise click.UsageError("--call goes with the role tool")
     process.check_stdout()
-    given = Input(process, options, _template(options))
-    appender = Appender(given, options["role"] or "user", options["call"])
+    composer = Composer(process, options, _template(options))
+    appender = Appender(process, options["role"] or "user", composer, options["call"])
     if options["goes_on"]:
-        child = _last_of_the_log()
+        child = _read_last_conversation()
         appender.copy(options["wait"])
         _check(child, appender)
-    elif not (options["no_stdin"] or given.takes_stdin) and process.stdin_kind() == "stream":
+    elif not (options["no_stdin"] or composer.takes_stdin) and process.stdin_kind() == "stream":
         try:
             appender.copy(options["wait"])
         except InputError as error:
             if error.line:
-                error.message += ": no stream (-f - takes stdin as the text, -n leaves it alone)"
+                error.message += ": not a stream (-f - takes stdin as the text, -n leaves it alone)"
             raise
     appender.append()
 

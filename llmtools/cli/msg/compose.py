@@ -1,4 +1,4 @@
-"""Messages built of what llm-msg is given: texts, fragments, the answer to a pending call."""
+"""The content of llm-msg's message: texts, fragments, attachments, the answer to a pending call."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LOADER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):(.*)", re.DOTALL)
 def answer(conversation: Conversation, output: str, call_id: str | None = None) -> Message:
     """Return the tool message that answers a pending call of `conversation`.
 
-    `call_id` says which; it may be left out where only one is pending. Raises InputError
-    where none is pending or none has that id, UsageError where several are.
+    `call_id` names the call; it is not needed where only one is pending. Raises InputError where no
+    call is pending or has that id, UsageError where several are pending.
     """
     pending = conversation.pending_calls()
     calls = [call for call in pending if call_id in (None, call["tool_call_id"])]
@@ -42,10 +42,10 @@ def answer(conversation: Conversation, output: str, call_id: str | None = None) 
 
 
 def fragment(spec: str) -> list[str | Part]:
-    """Return what a fragment holds: a file, a URL, or NAME:ARG, which runs the executable
-    llm-fragment-NAME with ARG; that prints text, or records whose parts are taken.
+    """Return the content of a fragment: of a file, of a URL, or of NAME:ARG. The latter runs the
+    executable llm-fragment-NAME with ARG, which prints text, or records whose parts are used.
 
-    Raises NoInputError where there is none, InputError where it is no text.
+    Raises NoInputError for a fragment that does not exist, InputError for one that is not text.
     """
     if _URL.match(spec):
         from ...http.transport import fetch
@@ -77,8 +77,8 @@ def _run_loader(name: str, argument: str) -> list[str | Part]:
 
 
 def from_url(url: str, *, mime: str | None = None) -> Attachment:
-    """Return an attachment that is at a URL; its type is `mime`, else by the name, else
-    by fetching it. Raises UnavailableError where that fails."""
+    """Return an attachment by its URL. Its type is `mime`, else that of the URL's ending, else found by
+    downloading it. Raises UnavailableError where that fails."""
     kind = mime or type_by_name(url.partition("?")[0])
     if not kind:
         from ...http.transport import fetch
@@ -87,8 +87,8 @@ def from_url(url: str, *, mime: str | None = None) -> Attachment:
     return {"type": kind, "url": url}
 
 
-def joined(content: list[str | Part]) -> list[str | Part]:
-    """Return `content` with its texts joined into one, a blank line between them, first."""
+def join_texts(content: list[str | Part]) -> list[str | Part]:
+    """Return `content` with its texts joined into one, which comes first, with blank lines between them."""
     texts = [item for item in content if isinstance(item, str) and item]
     parts: list[str | Part] = [item for item in content if not isinstance(item, str)]
     if not texts:

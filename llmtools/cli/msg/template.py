@@ -1,13 +1,14 @@
-"""Templates of llm-msg: what is asked again and again, with fields to fill in.
+"""Templates of llm-msg: messages with fields to fill in.
 
 Rules:
-* A template is TOML (`system`, `prompt`, `model`, `options`, `schema` … see `KEYS`), plain text, which
+* A template is TOML (`system`, `prompt`, `model`, `options`, `schema` … see `TEMPLATE_KEYS`), plain text, which
   is its prompt, or YAML as llm writes it, where PyYAML is installed.
-* `$name` in system and prompt is a field (`$$` a dollar sign); `$input` is the TEXT of llm-msg, which
-  stands behind a prompt that has no place for it. A field that nothing fills is refused.
+* `$name` in system and prompt is a field (`$$` is a dollar sign). `$input` is the TEXT of llm-msg;
+  TEXT is appended to a prompt without `$input`. A field without a value is refused.
 * A name is a path, then a file beside config.toml in `templates`, then an executable
   llm-template-NAME, which prints a template; NAME:ARG gives it an argument.
-* How it wants to be answered stands in the `request` of the message: it goes where the message goes.
+* Model, options, schema, reasoning and tool choice go into the `request` of the message, and so to
+  llm-send.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ...records.types import Record
 
 _TEXT, _TABLE, _TEXTS, _TABLES = "a string", "a table", "a list of strings", "a list of tables"
-KEYS: dict[str, tuple[str, ...]] = {
+TEMPLATE_KEYS: dict[str, tuple[str, ...]] = {
     "name": (_TEXT,),
     "system": (_TEXT,),
     "prompt": (_TEXT,),
@@ -49,117 +50,117 @@ KEYS: dict[str, tuple[str, ...]] = {
     "attachments": (_TEXTS,),
     "tools": (_TABLES,),
 }
-"""Key -> what it must be."""
+"""Key -> the types that its value may have."""
 LEFT_OUT = {
     "tools": "llm-tools offers those of a source",
     "functions": "llm-tools offers those of a file",
     "extract": "llm-parts --extract takes the first code block",
     "extract_last": "llm-parts --xl takes the last code block",
-    "system_fragments": "they are to be written into system",
-    "attachment_types": "attachments are of the type that they are",
+    "system_fragments": "write them into system",
+    "attachment_types": "the type of an attachment is found from its bytes",
 }
-"""Key of llm's -> what does that here, where a template cannot."""
+"""Key of llm's templates -> what does the same here, where a template cannot."""
 ENDINGS = ("", ".toml", ".txt", ".md", ".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a template says; `left_out` is what of llm's it cannot say here."""
+    """A template: `fields` are its keys, `left_out` says which keys of llm's have no effect here."""
 
     name: str
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     left_out: tuple[str, ...] = field(default=())
 
-    def fields(self) -> set[str]:
-        """Return the names of the fields."""
-        return {name for key in ("system", "prompt") for name in _names(self.said.get(key, ""))}
+    def variables(self) -> set[str]:
+        """Return the names of the `$name` fields."""
+        return {name for key in ("system", "prompt") for name in _names(self.fields.get(key, ""))}
 
     def fill(self, key: str, values: Mapping[str, str], text: str | None) -> str | None:
-        """Return the system or the prompt, filled in; None where there is none.
+        """Return the system text or the prompt with its fields filled in; None where the template has none.
 
         Raises UsageError for a field without a value, and a value without a field.
         """
-        known = self.fields()
+        known = self.variables()
         if wrong := [name for name in values if name not in known]:
             has = f"there are {', '.join(sorted(known))}" if known else "it has none"
             raise UsageError(f"the template {self.name} has no field {wrong[0]}: {has}")
-        if key not in self.said:
+        if key not in self.fields:
             return None
-        given = {**{name: str(value) for name, value in self.said.get("defaults", {}).items()}, **values}
+        options = {**{name: str(value) for name, value in self.fields.get("defaults", {}).items()}, **values}
         if text is not None:
-            given["input"] = text
-        missing = [name for name in _names(self.said[key]) if name not in given]
+            options["input"] = text
+        missing = [name for name in _names(self.fields[key]) if name not in options]
         if missing:
             advice = "give TEXT" if missing[0] == "input" else f"give -p {missing[0]} VALUE"
             raise UsageError(f"the template {self.name} has a field {missing[0]}: {advice}")
-        return Text(self.said[key]).substitute(given)
+        return Text(self.fields[key]).substitute(options)
 
     def text(self, values: Mapping[str, str], text: str | None) -> str | None:
-        """Return the text of the message; TEXT stands behind a prompt that has no place for it."""
+        """Return the text of the message. TEXT is appended to a prompt without `$input`."""
         prompt = self.fill("prompt", values, text)
-        if prompt is None or text is None or "input" in self.fields():
+        if prompt is None or text is None or "input" in self.variables():
             return text if prompt is None else prompt
         return f"{prompt.rstrip()}\n\n{text}"
 
     def request(self) -> dict[str, Any]:
-        """Return how it wants to be answered, as the `request` of a message."""
+        """Return the `request` of the message."""
         names = ("model", "options", "schema", "reasoning", "tool_choice")
-        return {name: self.said[name] for name in names if self.said.get(name)}
+        return {name: self.fields[name] for name in names if self.fields.get(name)}
 
     def tools(self) -> list[Record]:
         """Return the `tool` records."""
-        return [{"type": "tool", **tool} for tool in self.said.get("tools", ())]
+        return [{"type": "tool", **tool} for tool in self.fields.get("tools", ())]
 
 
 def _names(text: str) -> list[str]:
     return Text(text).get_identifiers()
 
 
-def load(name: str) -> Template:
-    """Return the template that a name means.
+def load_template(name: str) -> Template:
+    """Return the template of that name.
 
-    Raises NoInputError where there is none, InputError for what is none.
+    Raises NoInputError for a template that does not exist, InputError for one that is wrong.
     """
     from ...paths import config_file
-    from ...providers.names import near, perhaps
+    from ...providers.names import did_you_mean
 
     folder = config_file().parent / "templates"
     places = [name, *(str(folder / (name + ending)) for ending in ENDINGS)] if name else []
     for place in places:
         if os.path.isfile(place):
-            return parse(name, read_file(place), os.path.splitext(place)[1])
+            return parse_template(name, read_file(place), os.path.splitext(place)[1])
     program, colon, argument = name.partition(":")
-    printed = _printed(program, [argument] if colon else [])
-    if printed is not None:
-        return parse(name, printed, "")
-    advice = perhaps(near(name, _listed(folder)), "; ")
+    output = _run_program(program, [argument] if colon else [])
+    if output is not None:
+        return parse_template(name, output, "")
+    advice = did_you_mean(name, _template_names(folder), "; ")
     raise NoInputError(f"no template {name!r}: no such file, none in {folder}, no llm-template-{program}{advice}")
 
 
-def _listed(folder: Path) -> list[str]:
+def _template_names(folder: Path) -> list[str]:
     try:
         return [os.path.splitext(each)[0] for each in sorted(os.listdir(folder))]
     except OSError:
         return []
 
 
-def _printed(name: str, arguments: list[str]) -> bytes | None:
-    """Return what llm-template-NAME prints; None where there is none on PATH."""
+def _run_program(name: str, arguments: list[str]) -> bytes | None:
+    """Return the output of llm-template-NAME; None if it is not on PATH."""
     import shutil
     import subprocess
 
     program = shutil.which(f"llm-template-{name}") if name and os.sep not in name else None
     if program is None:
         return None
-    done = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-    if done.returncode:
-        raise LlmToolsError(f"llm-template-{name} failed with status {done.returncode}")
-    return done.stdout
+    process = subprocess.run([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    if process.returncode:
+        raise LlmToolsError(f"llm-template-{name} failed with status {process.returncode}")
+    return process.stdout
 
 
-def parse(name: str, data: bytes, ending: str) -> Template:
-    """Return the template that bytes are, by the ending of their file's name; without one TOML
-    where they are that, else text. Raises InputError."""
+def parse_template(name: str, data: bytes, ending: str) -> Template:
+    """Return the template in the bytes of a file, by the ending of its name. Without an ending it is
+    TOML if it can be read as TOML, else text. Raises InputError."""
     text = text_from(data, f"the template {name}")
     if ending in (".yaml", ".yml"):
         return _from_llm(name, _yaml(name, text))
@@ -167,11 +168,11 @@ def parse(name: str, data: bytes, ending: str) -> Template:
         import tomllib
 
         try:
-            return _checked(name, tomllib.loads(text))
+            return _checked_template(name, tomllib.loads(text))
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             if ending:
                 raise InputError(f"the template {name}: {error}") from None
-    return _checked(name, {"prompt": text.removesuffix("\n")})
+    return _checked_template(name, {"prompt": text.removesuffix("\n")})
 
 
 def _yaml(name: str, text: str) -> Any:
@@ -188,47 +189,47 @@ def _yaml(name: str, text: str) -> Any:
 
 
 def _from_llm(name: str, document: Any) -> Template:
-    """Return what llm's template says: a string is its prompt."""
+    """Return a template of llm's. A document that is a string is the prompt."""
     if isinstance(document, str):
         document = {"prompt": document}
     if not isinstance(document, dict):
         raise InputError(f"the template {name}: must be a table or a string")
-    said = {key: value for key, value in document.items() if value is not None}
-    if "schema_object" in said:
-        said["schema"] = said.pop("schema_object")
-    left_out = [key for key in said if key in LEFT_OUT]
-    checked = _checked(name, {key: value for key, value in said.items() if key not in LEFT_OUT})
+    fields = {key: value for key, value in document.items() if value is not None}
+    if "schema_object" in fields:
+        fields["schema"] = fields.pop("schema_object")
+    left_out = [key for key in fields if key in LEFT_OUT]
+    template = _checked_template(name, {key: value for key, value in fields.items() if key not in LEFT_OUT})
     notes = tuple(f"the template {name}: {key} is left out: {LEFT_OUT[key]}" for key in left_out)
-    return Template(name, checked.said, notes)
+    return Template(name, template.fields, notes)
 
 
-def _checked(name: str, said: dict[str, Any]) -> Template:
-    """Refuse what no template says. Raises InputError."""
+def _checked_template(name: str, fields: dict[str, Any]) -> Template:
+    """Return the template, checked. Raises InputError."""
     try:
-        dumps(said)  # YAML and TOML hold more than JSON does
-        _check(said)
-        if isinstance(said.get("schema"), str):
-            from ...schema import from_text
+        dumps(fields)  # YAML and TOML hold more than JSON does
+        _check_fields(fields)
+        if isinstance(fields.get("schema"), str):
+            from ...schema import schema_from_text
 
-            said = {**said, "schema": from_text(said["schema"])}
+            fields = {**fields, "schema": schema_from_text(fields["schema"])}
     except (InputError, UsageError, NoInputError) as error:
         raise InputError(f"the template {name}: {error.message.replace('--schema', 'schema')}") from None
-    return Template(name, said)
+    return Template(name, fields)
 
 
-def _check(said: dict[str, Any]) -> None:
-    from ...providers.names import near, perhaps
+def _check_fields(fields: dict[str, Any]) -> None:
+    from ...providers.names import did_you_mean
 
-    for key, value in said.items():
-        if key not in KEYS:
-            advice = perhaps(near(key, KEYS)) or f"there are {', '.join(KEYS)}"
+    for key, value in fields.items():
+        if key not in TEMPLATE_KEYS:
+            advice = did_you_mean(key, TEMPLATE_KEYS) or f"there are {', '.join(TEMPLATE_KEYS)}"
             raise InputError(f"{key!r} is not known: {advice}")
-        if not any(_is(value, kind) for kind in KEYS[key]):
-            raise InputError(f"{key} must be {' or '.join(KEYS[key])}")
+        if not any(_is(value, kind) for kind in TEMPLATE_KEYS[key]):
+            raise InputError(f"{key} must be {' or '.join(TEMPLATE_KEYS[key])}")
     for key in ("system", "prompt"):
-        if not Text(said.get(key, "")).is_valid():
+        if not Text(fields.get(key, "")).is_valid():
             raise InputError(f"{key}: a $ that begins no field is written $$")
-    for tool in said.get("tools", ()):
+    for tool in fields.get("tools", ()):
         check_record({"type": "tool", **tool})
 
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import click
 
 from ...errors import NoInputError
+from ...records.check import ROLES
 from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
-from ...terminal import colour_wanted, visible
+from ...terminal import visible, wants_colour
 from ..main import main
-from ..options import (
-    Command,
-    common,
-    flag,
-    needs_stream,
-)
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
-from .select import TYPES, Selection, extract, in_lines, plain, save_attachments, text_lines, turn, values
+from .select import (
+    TYPES,
+    Selection,
+    extract,
+    join_lines,
+    json_values,
+    part_bytes,
+    save_attachments,
+    text_of_parts,
+    turn,
+)
 from .view import (
     QUIET,
     EventLines,
@@ -37,50 +43,49 @@ llm-parts --json -t tool_call < talk.jsonl
 llm-msg user 'Write fizzbuzz' | llm-send | llm-parts -x > fizzbuzz.py
 """
 LIVE = ("text", "reasoning", "refusal")
-ROLES = ("system", "user", "assistant", "tool")
 
 
 class Printer:
-    """Prints what the options ask for: a reply while it comes, or whole messages at the end."""
+    """Prints what the options ask for: the reply while it comes, or whole messages at the end."""
 
-    def __init__(self, process: Process, given: dict[str, Any]) -> None:
+    def __init__(self, process: Process, options: dict[str, Any]) -> None:
         self.process = process
-        self.given = given
+        self.options = options
         self.failure: ErrorRecord | None = None
         self.has_reply = False
-        types, roles = _names(given["type"]), _names(given["role"])
+        types, roles = _names(options["type"]), _names(options["role"])
         if unknown := set(roles) - set(ROLES):
             raise click.UsageError(f"--role {', '.join(unknown)}: the roles are {', '.join(ROLES)}")
         self.types = types
-        form = any(given[name] for name in ("json", "events", "usage", "extract", "extract_last"))
-        narrowed = any(given[name] for name in ("whole", "last", "all")) or bool(roles)
+        has_form = any(options[name] for name in ("json", "events", "usage", "extract", "extract_last"))
+        is_narrowed = any(options[name] for name in ("whole", "last", "all")) or bool(roles)
         self._is_terminal = process.is_terminal(1)
-        if not form and len(types) > 1 and not self._is_terminal:
+        if not has_form and len(types) > 1 and not self._is_terminal:
             raise click.UsageError("several types in one pipe need --json")
-        self._is_live = not narrowed and set(types) <= set(LIVE) and (given["events"] or not form)
-        self._is_for_people = self._is_live and self._is_terminal and not types and not form
-        shown = types if types or given["json"] else ("text",)
-        reasoning = not given["no_reasoning"]
-        self.selection = Selection(shown, roles, given["all"], given["last"], given["whole"], reasoning)
+        self._is_live = not is_narrowed and set(types) <= set(LIVE) and (options["events"] or not has_form)
+        self._is_for_people = self._is_live and self._is_terminal and not types and not has_form
+        shown = types if types or options["json"] else ("text",)
+        reasoning = not options["no_reasoning"]
+        self.selection = Selection(shown, roles, options["all"], options["last"], options["whole"], reasoning)
         self._last = b"\n"
 
     def view(self) -> View:
-        """Return what reads the stream."""
-        keep = bool(self.given["save"]) or not self._is_live
+        """Return the view that reads the stream."""
+        keep = bool(self.options["save"]) or not self._is_live
         if not self._is_live:
             return View((), keep=keep)
-        if self.given["events"]:
+        if self.options["events"]:
             return EventLines(keep=keep)
         if self._is_for_people:
-            colour = colour_wanted(self.given["color"], self.process.is_terminal(2))
+            colour = wants_colour(self.options["color"], self.process.is_terminal(2))
             return PeopleView(colour=colour, reasoning=self.selection.reasoning, keep=keep)
         return View(self.selection.types, keep=keep)
 
     def read(self, view: View) -> None:
-        """Print what comes, as it comes; from a regular file, when all of it is known."""
+        """Print the reply as it comes; from a regular file, after all of it was read."""
         is_file = self.process.is_file()
         quiet = None if is_file else lambda: QUIET if view.is_waiting else None
-        for lines in self.process.batches(self.given["wait"], quiet):
+        for lines in self.process.batches(self.options["wait"], quiet):
             view.feed(lines)
             if not is_file:
                 self._print(view.take(is_quiet=not lines))
@@ -90,7 +95,7 @@ class Printer:
                         self._print_whole(conversation_of(record))
 
     def finish(self, view: View) -> None:
-        """Print what had to wait for the end, and close the last line."""
+        """Print what waited for the end, and end the last line."""
         self._print(view.take(is_end=True))
         conversation = view.conversation
         if conversation.conversations and not conversation.has_history:
@@ -108,20 +113,20 @@ class Printer:
             if descriptor == 1:
                 self._write(text.encode())
             elif self._is_for_people and not self.process.quiet:
-                self.process.write(_shown(text), 2)
+                self.process.write(_visible(text), 2)
             elif not self.process.quiet:
                 self.process.say(text)
 
     def _write(self, data: bytes) -> None:
         if data:
             self._last = data[-1:]
-            if self._is_terminal and not self.given["raw"]:
+            if self._is_terminal and not self.options["raw"]:
                 data = visible(data.decode(errors="replace")).encode()
             self.process.write(data)
 
     def _close(self) -> None:
         """End the reply of one conversation: with NUL, or with a newline if it has none."""
-        if self.given["null"]:
+        if self.options["null"]:
             self.process.write(b"\0")
             self._last = b"\n"
         elif self._last != b"\n" and (self._is_live or self.types != ("attachment",)):
@@ -131,42 +136,42 @@ class Printer:
         messages = self.selection.messages(conversation)
         self.has_reply = self.has_reply or bool(messages)
         self.failure = self.failure or conversation.failure
-        if self.given["json"] and not self.given["usage"]:
-            for value in values(messages, self.selection):
+        if self.options["json"] and not self.options["usage"]:
+            for value in json_values(messages, self.selection):
                 self._write(dumps(value) + b"\n")
         else:
-            self._write(self._formed(messages))
+            self._write(self._format(messages))
         self._save(messages)
         self._close()
 
-    def _formed(self, messages: list[Message]) -> bytes:
-        """Return whole messages in the form that is asked for."""
-        given, selection = self.given, self.selection
-        if given["usage"]:
+    def _format(self, messages: list[Message]) -> bytes:
+        """Return whole messages in the form that the options ask for."""
+        options, selection = self.options, self.selection
+        if options["usage"]:
             return dumps({"input": 0, "output": 0, **total_usage(messages)}) + b"\n"
-        if given["extract"] or given["extract_last"]:
-            text = text_lines(messages, selection).decode()
-            return extract(text, last=given["extract_last"]).encode()
+        if options["extract"] or options["extract_last"]:
+            text = text_of_parts(messages, selection).decode()
+            return extract(text, last=options["extract_last"]).encode()
         if self.types == ("attachment",):
             return self._attachments(messages)
         if set(self.types) <= set(LIVE):
-            lines = text_lines(messages, selection)
-            return lines[:-1] if given["null"] else lines
-        return in_lines(map(plain, selection.parts(messages)))
+            lines = text_of_parts(messages, selection)
+            return lines[:-1] if options["null"] else lines
+        return join_lines(map(part_bytes, selection.parts(messages)))
 
     def _attachments(self, messages: list[Message]) -> bytes:
-        if self.given["save"]:
+        if self.options["save"]:
             return b""
-        if self._is_terminal and not self.given["raw"]:
-            raise click.UsageError("attachments are not for a terminal: redirect them, or use --save DIR")
-        return b"".join(map(plain, self.selection.parts(messages)))
+        if self._is_terminal and not self.options["raw"]:
+            raise click.UsageError("attachments are not printed on a terminal: redirect them, or use --save DIR")
+        return b"".join(map(part_bytes, self.selection.parts(messages)))
 
     def _save(self, messages: list[Message]) -> None:
-        if not self.given["save"]:
+        if not self.options["save"]:
             return
-        paths = save_attachments(messages, self.given["save"])
+        paths = save_attachments(messages, self.options["save"])
         if self.types == ("attachment",):
-            end = b"\0" if self.given["null"] else b"\n"
+            end = b"\0" if self.options["null"] else b"\n"
             self._write(b"".join([path.encode() + end for path in paths]))
         elif not self.process.quiet:
             for path in paths:
@@ -177,15 +182,15 @@ def _names(lists: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for names in lists for name in names.split(",") if name.strip())
 
 
-def _shown(text: str) -> bytes:
-    """Return words for stderr with control characters visible, our own colours apart."""
+def _visible(text: str) -> bytes:
+    """Return text for stderr with control characters made visible, except our own colours."""
     pieces = text.split("\x1b[")
-    shown = [visible(pieces[0])]
+    visible_pieces = [visible(pieces[0])]
     for piece in pieces[1:]:
         code, m, rest = piece.partition("m")
         is_ours = m and code.isdigit()
-        shown.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
-    return "".join(shown).encode()
+        visible_pieces.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
+    return "".join(visible_pieces).encode()
 
 
 @click.command(
@@ -195,26 +200,24 @@ def _shown(text: str) -> bytes:
     short_help="Print parts of a conversation",
     context_settings={"max_content_width": 100},
 )
-@click.option("-t", "--type", multiple=True, metavar="TYPE,…", help=f"Print parts of these types: {', '.join(TYPES)}.")
-@click.option(
-    "--role", multiple=True, metavar="ROLE,…", help="Print messages of these roles of the whole conversation."
-)
-@flag("--last", help="Only the final message.")
-@flag("--all", help="The whole conversation, not only the reply.")
-@flag("--json", help="Whole parts, as JSON Lines.")
-@flag("--events", help="The events of the reply, as they came.")
-@flag("-0", "--null", help="End each conversation's reply with NUL.")
-@flag("-x", "--extract", help="The first fenced code block.")
-@flag("--xl", "extract_last", help="The last fenced code block.")
-@click.option("--save", metavar="DIR", help="Write attachments to files in DIR.")
+@option("-t", "--type", multiple=True, metavar="TYPE,…", help=f"Print parts of these types: {', '.join(TYPES)}.")
+@option("--role", multiple=True, metavar="ROLE,…", help="Print messages of these roles of the whole conversation.")
+@flag("--last", help="Print only the last selected message.")
+@flag("--all", help="Print the whole conversation, not only the reply.")
+@flag("--json", help="Print whole parts as JSON Lines; with a schema, the answer.")
+@flag("--events", help="Print the events of the reply as they came.")
+@flag("-0", "--null", help="End the reply of each conversation with NUL instead of a newline.")
+@flag("-x", "--extract", help="Print the first fenced code block, or all text if there is none.")
+@flag("--xl", "extract_last", help="Print the last fenced code block, or all text if there is none.")
+@option("--save", metavar="DIR", help="Write attachments to files in DIR.")
 @flag("-R", "--no-reasoning", help="Leave reasoning out.")
-@flag("--usage", help="The tokens used, as a JSON object.")
-@flag("--whole", help="Wait for each message; print only complete ones.")
-@flag("--raw", help="Leave control characters alone on a terminal.")
-@common
+@flag("--usage", help="Print the number of tokens as a JSON object.")
+@flag("--whole", help="Print only complete messages.")
+@flag("--raw", help="Do not change control characters on a terminal.")
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
-    """Print the reply: what the model said after the last user message, as it comes.
+    """Print the reply, as it comes: the messages of the model after the last user message.
 
     On a terminal it is shown for people; in a pipe it is the text alone.
     """

@@ -1,6 +1,6 @@
-"""Parts of a conversation, selected and put into the form they are printed in.
+"""Selects parts of whole messages, and puts them into the form in which they are printed.
 
-What is here works on whole messages; `view` prints a reply while it comes.
+`view` prints a reply while it comes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import os
 import re
 from dataclasses import dataclass
 
-from ...attachment import data_of
 from ...errors import CreateError, OutputError
 from ...records.conversation import text_of
 from ...records.jsonl import dumps
@@ -33,11 +32,11 @@ _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[ \
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which parts of a conversation are wanted.
+    """Which parts of a conversation to print.
 
-    types: part types, all where none is named; roles: only messages of these roles, of the
-    whole conversation; all: of the whole conversation, not only the reply; last: only the
-    final message; whole: only complete messages; reasoning: also reasoning parts.
+    types: part types; none means all. roles: only messages of these roles, of the whole
+    conversation. all: the whole conversation, not only the reply. last: only the final message.
+    whole: only complete messages. reasoning: also reasoning parts.
     """
 
     types: tuple[str, ...] = ()
@@ -48,7 +47,7 @@ class Selection:
     reasoning: bool = True
 
     def messages(self, conversation: Conversation) -> list[Message]:
-        """Return the messages that are meant; a reply holds tool messages where results are asked for."""
+        """Return the selected messages. A reply includes tool messages only if results are selected."""
         messages = conversation.messages if self.all or self.roles else turn(conversation)
         roles = self.roles or (() if self.all or "tool_result" in self.types else ("assistant",))
         messages = [message for message in messages if not roles or message["role"] in roles]
@@ -57,7 +56,7 @@ class Selection:
         return messages[-1:] if self.last else messages
 
     def parts(self, messages: Iterable[Message]) -> list[Part]:
-        """Return the wanted parts of messages, without the commentary among text that is asked for."""
+        """Return the selected parts. Where types are selected, commentary is not."""
         return [
             part
             for message in messages
@@ -79,52 +78,54 @@ def turn(conversation: Conversation) -> list[Message]:
 
 
 def is_complete(message: Message) -> bool:
-    """Whether a message is no part of a failed response."""
+    """Return whether a message does not belong to a failed response."""
     return message.get("response", {}).get("status", "ok") == "ok"
 
 
 def extract(text: str, *, last: bool = False) -> str:
-    """Return the code in the first (or last) fenced block of a text; all of it where there is none."""
+    """Return the code in the first (or last) fenced block of a text; the whole text if there is no block."""
     blocks = [match["code"] for match in _FENCE.finditer(text)]
     return blocks[-1 if last else 0] if blocks else text
 
 
-def values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
-    """Yield what stands for each message in JSON: the selected parts or, where a schema was
-    asked for and no types are selected, the object that the answer is.
+def json_values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
+    """Yield the JSON values of each message: the selected parts or, if the request had a schema and no
+    types are selected, the object of the answer.
 
-    Raises InputError for an answer that is no JSON or does not fit its schema.
+    Raises InputError for an answer that is not JSON or does not fit its schema.
     """
     for message in messages:
         schema = message.get("response", {}).get("request", {}).get("schema")
         text = text_of(message)
         if schema and text and not selection.types and is_complete(message):
-            from ...schema import parsed
+            from ...schema import parse_answer
 
-            yield parsed(text, schema)
+            yield parse_answer(text, schema)
         else:
             yield from selection.parts([message])
 
 
-def in_lines(pieces: Iterable[bytes]) -> bytes:
-    """Return the pieces that are not empty, each of them ended by a newline."""
+def join_lines(pieces: Iterable[bytes]) -> bytes:
+    """Return the pieces that are not empty, each with a newline at its end."""
     return b"".join([piece if piece.endswith(b"\n") else piece + b"\n" for piece in pieces if piece])
 
 
-def text_lines(messages: Iterable[Message], selection: Selection) -> bytes:
-    """Return the selected parts as plain text, those of one message on end, messages in lines."""
-    return in_lines(b"".join(map(plain, selection.parts([message]))) for message in messages)
+def text_of_parts(messages: Iterable[Message], selection: Selection) -> bytes:
+    """Return the selected parts as text: those of one message joined, each message on lines of its own."""
+    return join_lines(b"".join(map(part_bytes, selection.parts([message]))) for message in messages)
 
 
-def plain(part: Part) -> bytes:
-    """Return a part as it stands in a pipe: text, the output of a tool, the bytes of an
-    attachment (or where they are), and JSON for anything else."""
+def part_bytes(part: Part) -> bytes:
+    """Return a part as it goes into a pipe: its text, the output of a tool, the bytes of an attachment
+    (or its URL), and JSON for any other part."""
     kind = part["type"]
     if kind in ("text", "reasoning", "refusal"):
         return str(part["text"]).encode()
     if kind == "tool_result":
         return str(part["output"]).encode()
     if kind == "attachment":
+        from ...attachment import data_of
+
         attachment = part.get("attachment", {})
         data = data_of(attachment)
         return attachment.get("url", "").encode() if data is None else data
@@ -132,7 +133,7 @@ def plain(part: Part) -> bytes:
 
 
 def _file_name(attachment: Attachment, number: int) -> str:
-    """Return a safe name for an attachment: what a model says is no path."""
+    """Return a safe file name for an attachment: a name that a model gives is not a path."""
     import mimetypes
 
     name = visible(os.path.basename(attachment.get("name", ""))).replace("\n", "_").lstrip(".")
@@ -144,24 +145,20 @@ def _file_name(attachment: Attachment, number: int) -> str:
 
 def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
     """Write the attachments of messages, also those of tool results, to files in `folder`;
-    return their paths. A file that is there already is left alone: a number is put behind the name.
+    return their paths. An existing file is not changed: the new name gets a number.
 
     Raises CreateError or OutputError.
     """
-    found = [attachment for message in messages for part in message["parts"] for attachment in _attachments(part)]
+    from ...attachment import data_of
+    from ...records.attachments import attachments_of
+
+    found = [attachment for message in messages for part in message["parts"] for attachment in attachments_of(part)]
     paths = []
     for number, attachment in enumerate(found, 1):
         data = data_of(attachment)
         if data is not None:
             paths.append(_write_new(folder, _file_name(attachment, number), data))
     return paths
-
-
-def _attachments(part: Part) -> list[Attachment]:
-    """Return the attachments of a part; the fields of a type that is not known mean nothing."""
-    if part["type"] == "tool_result":
-        return list(part.get("attachments", ()))
-    return [part["attachment"]] if part["type"] == "attachment" and "attachment" in part else []
 
 
 def _write_new(folder: str, name: str, data: bytes) -> str:

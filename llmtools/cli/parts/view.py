@@ -1,11 +1,11 @@
 """A reply, printed while it comes.
 
 Rules:
-* The reply is what comes after the last user message. What another user message might
-  still make an old reply waits: a message without events until the end of the stream or
-  the next response, a response that is complete until the next record or a short quiet.
-* A response is shown from its events as they come; from its message where none came.
-* A `reset` takes back what was not printed yet; what was is closed with a newline.
+* The reply is what follows the last user message. Output is held back while a later user message
+  could still turn it into an old reply: a message without events until the end of the stream or the
+  next response, a complete response until the next record or a short silence.
+* A response is shown from its events as they come; from its message if it had no events.
+* A `reset` discards what is not printed yet; a newline ends what is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,7 @@ from __future__ import annotations
 from ...records.conversation import Conversation
 from ...records.fold import TEXT_KINDS
 from ...records.jsonl import dumps
-from ...terminal import (
-    CYAN,
-    DIM,
-    RED,
-    YELLOW,
-    painted,
-)
+from ...terminal import CYAN, DIM, RED, YELLOW, paint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +23,14 @@ if TYPE_CHECKING:
     from ...records.types import Record
 
 STDOUT, STDERR = 1, 2
-LONGEST = 2000
-"""How many characters of a tool's result a person is shown."""
+RESULT_LENGTH = 2000
+"""Characters of a tool's result that a person sees."""
 QUIET = 1.0
-"""Seconds without a record after which a response that came all at once is taken for the reply."""
+"""Seconds without a record after which a response that came at once counts as the reply."""
 
 
 class View:
-    """Takes a stream's records; `take` gives what may be printed of the reply by now.
+    """Takes a stream's records; `take` returns what may be printed of the reply by now.
 
     kinds: the types of chunks to show on stdout (text, reasoning, refusal); with `keep`
     the messages stay in `conversation` whole, else without their parts.
@@ -61,7 +55,7 @@ class View:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether something waits for a quiet moment to be printed."""
+        """Whether something waits for a short silence to be printed."""
         return self._hold == "quiet" and bool(self._pending or self._text)
 
     def feed(self, lines: list[Line]) -> None:
@@ -95,7 +89,7 @@ class View:
             if self._break and text:
                 self._break = False
                 self._settle()
-                before = next((said for fd, said in reversed(self._pending) if fd == STDOUT and said), self.printed)
+                before = next((piece for fd, piece in reversed(self._pending) if fd == STDOUT and piece), self.printed)
                 if before and not before.endswith("\n"):
                     text = "\n" + text
             self._text.append(text)
@@ -147,7 +141,7 @@ class View:
             self.show_other(record, kind)
 
     def _whole_part(self, record: Record) -> None:
-        """Show a part that came whole, unless chunks of it were shown already."""
+        """Show a part that came whole, unless chunks of it are shown already."""
         part, place = record["part"], record["part_index"]
         kind = part["type"]
         if kind in TEXT_KINDS and place not in self._begun:
@@ -188,10 +182,10 @@ class View:
         """Called with every record; shows nothing here."""
 
     def show_other(self, record: Record, kind: str) -> None:
-        """Called with a part event that is none of `kinds`; shows nothing here."""
+        """Called with a part event of another kind than `kinds`; shows nothing here."""
 
     def show_reset(self) -> None:
-        """Called where text that was printed is taken back."""
+        """Called when printed text becomes void."""
         self._show("the reply starts again: what was printed is void\n", STDERR)
 
 
@@ -202,7 +196,7 @@ class EventLines(View):
         super().__init__((), keep=keep)
 
     def show_line(self, record: Record, raw: bytes) -> None:
-        """Show what is told by whole records."""
+        """Show what whole records say."""
         kind = record["type"]
         if "part_index" in record or kind in ("start", "end", "reset", "notice", "error"):
             self._show(raw.decode() + "\n")
@@ -213,54 +207,54 @@ class EventLines(View):
 
 
 class PeopleView(View):
-    """The reply as a person at a terminal wants it: the text on stdout; reasoning, tool
-    calls, results and notices on stderr, in colour where it is wanted."""
+    """The reply for a person at a terminal: the text on stdout; reasoning, tool calls, results and
+    notices on stderr, in colour if it is wanted."""
 
     def __init__(self, *, colour: bool, reasoning: bool = True, keep: bool = False) -> None:
         super().__init__(("text", "refusal"), keep=keep)
         self._colour = colour
         self._reasoning = reasoning
-        self._told: set[int] = set()  # the places of this response whose results are shown
-        self._bracket: str | None = None  # the role of the response whose events come
-        self._line_open = False  # whether the terminal's cursor stands behind something
+        self._shown_results: set[int] = set()  # part indexes of this response
+        self._bracket: str | None = None  # the role of the response that is open
+        self._line_open = False  # whether the cursor is not at the start of a line
 
     def _aside(self, text: str, colour: str) -> None:
         """Show a line of its own on stderr."""
-        self._show(painted(text, colour, self._colour) + "\n", STDERR)
+        self._show(paint(text, colour, self._colour) + "\n", STDERR)
 
     def show_line(self, record: Record, raw: bytes) -> None:
-        """Show what is told by whole records."""
+        """Show what whole records say."""
         kind = record["type"]
         if kind == "start":
-            self._told, self._bracket = set(), record.get("role", "assistant")
+            self._shown_results, self._bracket = set(), record.get("role", "assistant")
         elif kind == "notice":
             self._aside(record["message"], YELLOW)
         elif kind == "message" and record["role"] in ("assistant", "tool"):
             if self._bracket is None:
-                self._told = set()
+                self._shown_results = set()
             for place, part in enumerate(record["parts"]):
                 self._show_tool(part, place)
             self._bracket = None
 
     def _show_tool(self, part: Record, place: int) -> None:
-        """Show a call or a result, a result only where no event of it has done so."""
+        """Show a call, or a result that no event has shown yet."""
         if part["type"] == "tool_call":
             self._aside(f"→ {part['name']}({dumps(part['arguments']).decode()})", CYAN)
-        elif part["type"] == "tool_result" and place not in self._told:
-            self._told.add(place)
+        elif part["type"] == "tool_result" and place not in self._shown_results:
+            self._shown_results.add(place)
             self._show_result(part.get("exception"), part["output"], part.get("attachments", ()))
 
     def _show_result(self, failed: str | None, output: str, attachments: Sequence[Record] = ()) -> None:
         kinds = [attachment.get("type", "a file") for attachment in attachments]
-        said = failed or "\n".join([output.rstrip("\n")] * bool(output) + kinds)
-        if len(said) > LONGEST:
-            said = f"{said[:LONGEST]}… ({len(said)} characters)"
-        self._aside(f"← {said}", RED if failed else CYAN)
+        text = failed or "\n".join([output.rstrip("\n")] * bool(output) + kinds)
+        if len(text) > RESULT_LENGTH:
+            text = f"{text[:RESULT_LENGTH]}… ({len(text)} characters)"
+        self._aside(f"← {text}", RED if failed else CYAN)
 
     def show_other(self, record: Record, kind: str) -> None:
-        """Show reasoning, dim, and the result of a tool as soon as it is there."""
+        """Show reasoning, dim, and the result of a tool as soon as it comes."""
         if kind == "reasoning" and self._reasoning and record["chunk"]:
-            self._show(painted(record["chunk"], DIM, self._colour), STDERR)
+            self._show(paint(record["chunk"], DIM, self._colour), STDERR)
         elif self._bracket == "tool" and kind == "tool_result" and (record["chunk"] or "exception" in record):
             part = {"type": kind, "output": record["chunk"], "exception": record.get("exception")}
             self._show_tool(part, record["part_index"])
@@ -268,7 +262,7 @@ class PeopleView(View):
             self._show_tool(record["part"], record["part_index"])
 
     def take(self, *, is_quiet: bool = False, is_end: bool = False) -> list[tuple[int, str]]:
-        """As in View, with a newline wherever text and an aside would share a line."""
+        """As View, with a newline wherever text and other output would share a line."""
         spaced: list[tuple[int, str]] = []
         for descriptor, text in super().take(is_quiet=is_quiet, is_end=is_end):
             if text and self._line_open and descriptor != self._last:

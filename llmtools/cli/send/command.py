@@ -10,8 +10,7 @@ from ...http.request import Limits
 from ...protocols import PROTOCOLS
 from ...records.jsonl import loads
 from ..main import main
-from ..options import Command, common, flag, needs_stream
-from .save import SaveFile
+from ..options import Command, filter_options, flag, needs_stream, option
 from .sender import Sender
 
 TYPE_CHECKING = False
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...http.endpoint import Secret
     from ..process import Process
+    from .save import SaveFile
 
 EXAMPLES = """
 llm-msg user 'hi' | llm-send -m echo | llm-parts
@@ -33,45 +33,51 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 SECONDS = click.FloatRange(min=0, min_open=True)
 
 
-def _ask_options(given: dict[str, Any]) -> AskOptions:
-    """Return what the options of the command line say about the answer."""
-    key = _key(given)
+def _save_file(path: str) -> SaveFile:
+    from .save import SaveFile
+
+    return SaveFile(path)
+
+
+def _ask_options(options: dict[str, Any]) -> AskOptions:
+    """Return the options of the command line that concern the answer."""
+    key = _key(options)
     endpoint = None
-    if given["base_url"] is not None:
+    if options["base_url"] is not None:
         from ...providers.address import at
 
-        endpoint = at(given["base_url"], given["protocol"], key)
+        endpoint = at(options["base_url"], options["protocol"], key)
     limits = Limits(
-        total=given["timeout"],
-        idle=given["idle_timeout"],
-        retries=given["retries"],
-        retry_stream=given["retry_stream"],
+        total=options["timeout"],
+        idle=options["idle_timeout"],
+        retries=options["retries"],
+        retry_stream=options["retry_stream"],
     )
     return AskOptions(
-        model=given["model"],
+        model=options["model"],
         endpoint=endpoint,
         key=None if endpoint is not None else key,
-        system=given["system"],
-        options={name: _value(value) for name, value in given["option"]},
-        schema=_schema(given),
-        tool_choice=given["tool_choice"],
-        reasoning=given["reasoning"],
-        server_tools=given["server_tool"],
-        cache_prompt=given["cache_prompt"],
-        drop_unsupported=given["drop_unsupported"],
-        stream=not given["no_stream"],
-        anyway=given["anyway"],
-        prefill=given["prefill"],
+        system=options["system"],
+        options={name: _value(value) for name, value in options["option"]},
+        schema=_schema(options),
+        tool_choice=options["tool_choice"],
+        reasoning=options["reasoning"],
+        server_tools=options["server_tool"],
+        cache_prompt=options["cache_prompt"],
+        drop_unsupported=options["drop_unsupported"],
+        stream=not options["no_stream"],
+        anyway=options["anyway"],
+        prefill=options["prefill"],
         limits=limits,
     )
 
 
-def _key(given: dict[str, Any]) -> Secret | None:
-    """Return the key that an option names."""
-    sources = [name for name in ("key_file", "key_fd", "key_env") if given[name] is not None]
-    if given["base_url"] is None and given["protocol"]:
+def _key(options: dict[str, Any]) -> Secret | None:
+    """Return the key that an option names, None without such an option."""
+    sources = [name for name in ("key_file", "key_fd", "key_env") if options[name] is not None]
+    if options["base_url"] is None and options["protocol"]:
         raise click.UsageError("--protocol goes with --base-url")
-    if given["base_url"] is None and sources and given["model"] is None:
+    if options["base_url"] is None and sources and options["model"] is None:
         raise click.UsageError("a key option goes with --base-url, or with a provider's model that -m names")
     if not sources:
         return None
@@ -80,23 +86,23 @@ def _key(given: dict[str, Any]) -> Secret | None:
     from ...providers import keys
 
     readers = {"key_file": keys.from_file, "key_fd": keys.from_descriptor, "key_env": keys.from_variable}
-    return readers[sources[0]](given[sources[0]])  # type: ignore[no-any-return, operator]
+    return readers[sources[0]](options[sources[0]])  # type: ignore[no-any-return, operator]
 
 
-def _schema(given: dict[str, Any]) -> dict[str, Any] | None:
-    if given["schema"] is None and given["schema_multi"] is None:
+def _schema(options: dict[str, Any]) -> dict[str, Any] | None:
+    if options["schema"] is None and options["schema_multi"] is None:
         return None
-    if given["schema"] is not None and given["schema_multi"] is not None:
+    if options["schema"] is not None and options["schema_multi"] is not None:
         raise click.UsageError("--schema or --schema-multi, not both")
-    from ...schema import from_text, many
+    from ...schema import schema_from_text, schema_of_list
 
-    if given["schema_multi"] is not None:
-        return many(from_text(given["schema_multi"]))
-    return from_text(given["schema"])
+    if options["schema_multi"] is not None:
+        return schema_of_list(schema_from_text(options["schema_multi"]))
+    return schema_from_text(options["schema"])
 
 
 def _value(text: str) -> Any:
-    """Return an option's value: JSON where it is JSON, else the text."""
+    """Return the value of -o: a JSON value if it is JSON, else the text."""
     try:
         return loads(text)
     except InputError:
@@ -110,57 +116,82 @@ def _value(text: str) -> Any:
     short_help="Send a conversation to a model",
     context_settings={"max_content_width": 100},
 )
-@click.option(
+@option(
     "-m",
     "--model",
     metavar="MODEL",
-    help="The model, as PROVIDER/MODEL, or its alias.  [default: that of the last reply, LLMTOOLS_MODEL, config.toml]",
+    help="Use MODEL: PROVIDER/MODEL, an alias, or a bare name."
+    "  [default: that of the last reply, LLMTOOLS_MODEL, config.toml]",
 )
-@click.option("-s", "--system", metavar="TEXT", help="Make TEXT the first message of the stream, a system message.")
-@click.option(
-    "-o", "--option", nargs=2, multiple=True, metavar="NAME VALUE", help="An option of the model; VALUE may be JSON."
+@option("-s", "--system", metavar="TEXT", help="Begin the conversation with TEXT as a system message.")
+@option(
+    "-o",
+    "--option",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set an option of the model; VALUE is JSON or a string.",
 )
-@click.option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
+@option("--save", metavar="FILE", help="Write the whole conversation to FILE, however the run ends.")
 @flag("--log", help="Store the conversation and the reply in the log.")
-@flag("--no-log", help="Do not, though config.toml says log = true.")
-@click.option("--schema", metavar="SCHEMA", help="Have JSON: a JSON Schema, a file of it, or 'name, age int'.")
-@click.option("--schema-multi", metavar="SCHEMA", help="Have a list of such objects, as items.")
-@click.option(
-    "--reasoning", type=click.Choice(EFFORTS), metavar="EFFORT", help=f"How much to think: {'|'.join(EFFORTS)}."
+@flag("--no-log", help="Do not store the conversation, even with log = true in config.toml.")
+@option(
+    "--schema",
+    metavar="SCHEMA",
+    help="Ask for JSON that fits SCHEMA: a JSON Schema, a *.json file, or 'name, age int'.",
 )
-@click.option("--tool-choice", metavar="CHOICE", help="auto, none, required, or the name of a tool.")
-@click.option(
+@option("--schema-multi", metavar="SCHEMA", help="Ask for a list of objects that each fit SCHEMA.")
+@option(
+    "--reasoning",
+    type=click.Choice(EFFORTS),
+    metavar="EFFORT",
+    help=f"Set how much the model reasons: {'|'.join(EFFORTS)}.",
+)
+@option(
+    "--tool-choice",
+    metavar="CHOICE",
+    help="Set whether the model calls a tool: auto, none, required, or a tool's name.",
+)
+@option(
     "--server-tool",
     multiple=True,
     metavar="NAME[=JSON]",
     help="Offer a tool that the provider runs: web_search, url_fetch, code_execution, image_generation …",
 )
-@flag("--cache-prompt", help="Have the provider keep the conversation for the next turn.")
-@flag("--drop-unsupported", help="Leave out attachments that the model does not take.")
-@click.option("--base-url", metavar="URL", help="Ask the server at URL.")
-@click.option(
+@flag("--cache-prompt", help="Ask the provider to cache the conversation for the next turn.")
+@flag("--drop-unsupported", help="Leave out attachments that the model does not accept.")
+@option("--base-url", metavar="URL", help="Send the request to the server at URL.")
+@option(
     "--protocol",
     type=click.Choice(tuple(PROTOCOLS)),
     metavar="NAME",
-    help=f"The protocol of --base-url: {', '.join(PROTOCOLS)}.",
+    help=f"Use this protocol for --base-url: {', '.join(PROTOCOLS)}.",
 )
-@click.option("--key-file", metavar="FILE", help="The key is in FILE, which only you may read.")
-@click.option("--key-fd", type=click.IntRange(min=0), metavar="N", help="It is read from the descriptor N.")
-@click.option("--key-env", metavar="NAME", help="It is in the environment variable NAME.")
-@click.option(
-    "--timeout", type=SECONDS, metavar="SECONDS", help="The most that the reply may take, all tries together."
+@option("--key-file", metavar="FILE", help="Read the key from FILE, which only you may access.")
+@option("--key-fd", type=click.IntRange(min=0), metavar="N", help="Read the key from file descriptor N.")
+@option("--key-env", metavar="NAME", help="Read the key from the environment variable NAME.")
+@option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up if the reply takes longer, including retries.")
+@option(
+    "--idle-timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    default=300,
+    help="Give up after SECONDS without any data.  [default: 300]",
 )
-@click.option(
-    "--idle-timeout", type=SECONDS, metavar="SECONDS", default=300, help="The most without an event.  [default: 300]"
+@option(
+    "--retries",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=2,
+    help="Retry a failed request up to N times.  [default: 2]",
 )
-@click.option("--retries", type=click.IntRange(min=0), metavar="N", default=2, help="Further tries.  [default: 2]")
-@flag("--retry-stream", help="Try again also after the first event, behind a reset.")
-@flag("--no-stream", help="Ask for the answer in one piece.")
-@flag("--dry-run", help="Show the HTTP request, the key masked, and send nothing.")
-@flag("--anyway", help="Go on from a stream that has failed.")
-@flag("--prefill", help="Have a last message of the model's continued.")
-@flag("--no-events", help="Write the message only, no events.")
-@common
+@flag("--retry-stream", help="Retry also after the first event, with a reset record.")
+@flag("--no-stream", help="Ask the provider for the answer in one piece.")
+@flag("--dry-run", help="Print the HTTP request with the key masked; send nothing.")
+@flag("--anyway", help="Send the conversation even if the stream has failed.")
+@flag("--prefill", help="Let the model continue its own last message.")
+@flag("--no-events", help="Write only the message, without its events.")
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, **options: Any) -> None:
     """Read a conversation, send it to a model, and write it with the reply: the reply's events
@@ -169,7 +200,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     process: Process = ctx.obj
     needs_stream(process, options["no_stdin"])
     process.check_stdout()
-    save = SaveFile(options["save"]) if options["save"] else None
+    save = _save_file(options["save"]) if options["save"] else None
     try:
         sender = Sender(
             process,

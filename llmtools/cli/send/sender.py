@@ -1,33 +1,88 @@
-"""The run of one llm-send: what it reads, sends and writes."""
+"""The run of one llm-send: what it reads, sends and writes.
+
+Rule: history goes on at once, byte for byte. The events of an earlier response wait for its
+message: a complete one replaces them, a failed stream is passed on whole.
+"""
 
 from __future__ import annotations
 
 import time
 
 from ...errors import CancelledError, InputError, LlmToolsError, NoKeyError, OutputError, TimedOutError, UsageError
-from ...exchange.ask import Asker, RecordAnswer, target_of
-from ...http.endpoint import Secret
-from ...providers.names import is_built_in
+from ...exchange.ask import Asker, RecordAnswer, starts_with, target_of
+from ...protocols.request import is_built_in
+from ...records.build import build_message
+from ...records.conversation import Conversation
 from ...records.jsonl import dumps
 from ...records.state import HISTORY
 from ..process import StreamFailure
-from .relay import Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from ...exchange.ask import AskOptions, Question
     from ...exchange.exchange import Exchange
+    from ...http.endpoint import Secret
     from ...log.journal import Entry, Journal
-    from ...providers.target import Target
+    from ...protocols.request import Target
     from ...records.jsonl import Line
     from ...records.types import Message, Record
     from ..process import Process
     from .save import SaveFile
 
 WITHOUT_EVENTS = HISTORY | {"error", "notice"}
+_DROPPED = frozenset(("event", "start", "reset", "end"))
+
+
+class Relay:
+    """Takes the records of the stream and returns the lines to pass on.
+
+    With `instructions`, a system message of that text becomes the stream's first message, unless the
+    stream begins with it. `keep` gets each line of history, in order.
+    """
+
+    def __init__(self, instructions: str | None = None, keep: Callable[[bytes], None] | None = None) -> None:
+        self.conversation = Conversation()
+        self._keep = keep or (lambda line: None)
+        self._instructions = instructions
+        self._held: list[tuple[str, bytes]] = []
+
+    def feed(self, record: Record, raw: bytes) -> list[bytes]:
+        """Take the next record; return the lines to pass on now."""
+        kind = record["type"]
+        lines = self._instruct(record) if kind == "message" else []
+        self.conversation.add(record)
+        if kind in HISTORY:
+            self._keep(raw)
+        self._held.append(("event" if "part_index" in record else kind, raw))
+        return lines if self.conversation.is_failing else lines + self.release(events=False)
+
+    def _instruct(self, message: Record | None) -> list[bytes]:
+        """Return the line of the system message, if it is still to be written."""
+        if self._instructions is None:
+            return []
+        instructions = build_message("system", self._instructions)
+        is_there = message is not None and starts_with([message], self._instructions)  # type: ignore[list-item]
+        self._instructions = None
+        if is_there:
+            return []
+        self.conversation.add(instructions)  # type: ignore[arg-type]
+        line = dumps(instructions)
+        self._keep(line)
+        return [line]
+
+    def eof(self) -> list[bytes]:
+        """Return the line of the system message of a stream without messages."""
+        if self.conversation.conversations or self.conversation.is_failing:
+            return []
+        return self._instruct(None)
+
+    def release(self, *, events: bool) -> list[bytes]:
+        """Return the lines that were held back, with or without their events."""
+        held, self._held = self._held, []
+        return [raw for kind, raw in held if events or kind not in _DROPPED]
 
 
 class Sender:
@@ -65,7 +120,7 @@ class Sender:
         try:
             for lines in self.process.batches(wait):
                 self._take(lines)
-        except InputError:  # what came before the wrong line goes out first
+        except InputError:  # the lines before the wrong one go out first
             self._pass_on(self._relay.release(events=True))
             raise
         self._pass_on(self._relay.eof())
@@ -75,7 +130,7 @@ class Sender:
         for record, raw in lines:
             if record["type"] == "conversation":
                 self._pass_on(out)
-                out, raw = [], dumps(self._answered(record))
+                out, raw = [], dumps(self._answer_conversation(record))
             elif record["type"] == "tool":
                 self._tools.append((len(self._relay.conversation.messages), record))
             out += self._relay.feed(record, raw)
@@ -92,7 +147,7 @@ class Sender:
     # The model
 
     def _resolve(self, model: str, key: Secret | None) -> Target:
-        """Look a model up. A signal may interrupt it: a key may be long in coming."""
+        """Look a model up. A signal may interrupt it: finding a key can take long."""
         if key is not None and (model != self._asker.options.model or is_built_in(model)):
             raise UsageError("a key option goes with --base-url, or with a provider's model that -m names")
         try:
@@ -110,7 +165,9 @@ class Sender:
                 raise
             if not self.process.quiet:
                 self.process.say(error.message)
-            return target_of(model, Secret("none"))  # what is shown of it is masked
+            from ...http.endpoint import Secret
+
+            return target_of(model, Secret("none"))  # --dry-run masks it
 
     # The stream
 
@@ -125,7 +182,7 @@ class Sender:
             raise StreamFailure(failure)
         self._pass_on(relay.release(events=False))
         if self.process.signal is not None:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
         question = self._asker.question(conversation)
         if self._is_dry_run:
             return self._show(question)
@@ -214,7 +271,7 @@ class Sender:
 
     # Conversation records
 
-    def _answered(self, record: Record) -> Record:
+    def _answer_conversation(self, record: Record) -> Record:
         """Return a conversation record with its reply, or with the error that came instead."""
         answer = RecordAnswer(self._asker, record)
         if answer.failure is not None:
@@ -226,7 +283,7 @@ class Sender:
             raise
         except LlmToolsError as error:
             answer.add_error(error)
-            self._tell(answer.record, error)
+            self._report(answer.record, error)
         return answer.record
 
     def _answer_record(self, answer: RecordAnswer) -> None:
@@ -240,9 +297,9 @@ class Sender:
             pass
         answer.add_reply(exchange)
         if exchange.failure is not None:
-            self._tell(record, exchange.failure)
+            self._report(record, exchange.failure)
 
-    def _tell(self, record: dict[str, Any], error: LlmToolsError) -> None:
+    def _report(self, record: dict[str, Any], error: LlmToolsError) -> None:
         named = f" {record['id']}" if "id" in record else ""
         self.process.say(f"conversation{named}: {error.message}")
         self.process.status = self.process.status or error.exit_status

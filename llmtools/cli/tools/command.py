@@ -10,9 +10,9 @@ from ...tools.process import CHILDREN, Limits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
 from ..main import main
-from ..options import Command, common, flag, needs_stream
+from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
-from .runner import PATIENCE, Runner
+from .runner import COMMAND_PATIENCE, Runner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,26 +29,26 @@ ACTIONS = ("list", "offer", "run", "loop", "call")
 
 
 class ToolsCommand(Command):
-    """A command that keeps what stands behind `--` for the command of a loop."""
+    """A command that keeps the words after `--` for the COMMAND of a loop."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take COMMAND away before the options are read."""
+        """Take COMMAND away before click reads the options."""
         place = args.index("--") if "--" in args else len(args)
         ctx.meta["command"] = args[place + 1 :] if "loop" in args[:place] else []
         return super().parse_args(ctx, args[:place] if "loop" in args[:place] else args)
 
 
-def _approval(process: Process, given: dict[str, Any]) -> Approval:
-    if not given["ask"]:
-        return Approval(allow=given["allow"], deny=given["deny"])
+def _approval(process: Process, options: dict[str, Any]) -> Approval:
+    if not options["ask"]:
+        return Approval(allow=options["allow"], deny=options["deny"])
     from ...paths import data_folder
-    from ..editor import edited
+    from ..editor import edit_text
 
     def ask(question: str) -> str:
         with process.interruptible():
             return ask_on_terminal(question)
 
-    return Approval(allow=given["allow"], deny=given["deny"], ask=ask, edit=edited, folder=data_folder())
+    return Approval(allow=options["allow"], deny=options["deny"], ask=ask, edit=edit_text, folder=data_folder())
 
 
 @click.command(
@@ -60,34 +60,46 @@ def _approval(process: Process, given: dict[str, Any]) -> Approval:
 )
 @click.argument("action", type=click.Choice(ACTIONS))
 @click.argument("source", nargs=-1)
-@click.option(
-    "--max-rounds", type=click.IntRange(min=0), metavar="N", default=10, help="Rounds of a loop.  [default: 10]"
+@option(
+    "--max-rounds",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=10,
+    help="Run the calls of at most N replies (loop).  [default: 10]",
 )
-@click.option(
-    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", default=JOBS, help="Calls at once.  [default: 8]"
+@option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=JOBS,
+    help="Run at most N calls at the same time.  [default: 8]",
 )
-@click.option(
+@option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
     default=120,
-    help="The most that a call may take.  [default: 120]",
+    help="End a call that takes longer than SECONDS.  [default: 120]",
 )
-@click.option(
+@option(
     "--max-output",
     type=click.IntRange(min=1),
     metavar="BYTES",
     default=1 << 20,
-    help="The most that a call may say.  [default: 1048576]",
+    help="Cut the output of a call after BYTES.  [default: 1048576]",
 )
 @flag("--ask", help="Ask on the terminal before each call.")
-@click.option(
-    "--allow", multiple=True, metavar="PATTERN", help="Run only these tools; with --ask, do not ask for them."
+@option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run only tools that match PATTERN; with --ask, run them without asking.",
 )
-@click.option("--deny", multiple=True, metavar="PATTERN", help="Never run these tools.")
-@click.option("-E", "--env", multiple=True, metavar="NAME", help="Give tools the environment variable NAME.")
-@flag("--json", help="list, call: write records.")
-@common
+@option("--deny", multiple=True, metavar="PATTERN", help="Never run tools that match PATTERN.")
+@option("-E", "--env", multiple=True, metavar="NAME", help="Give tools the environment variable NAME.")
+@flag("--json", help="Write JSON (list, call).")
+@filter_options
 @click.pass_context
 def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **options: Any) -> None:
     """Work with tools: Python files, executables, command templates, MCP servers, @NAMES.
@@ -102,11 +114,11 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     process: Process = ctx.obj
     names, asked = (source[:-2], source[-2:]) if action == "call" else (source, ())
     if action == "call" and len(source) < 3:
-        raise click.UsageError("call wants SOURCE, NAME and JSON")
+        raise click.UsageError("call needs SOURCE, NAME and JSON")
     if not names:
-        raise click.UsageError(f"{action}: which SOURCE?")
+        raise click.UsageError(f"{action} needs a SOURCE")
     if action == "loop" and not ctx.meta["command"]:
-        raise click.UsageError("loop wants a COMMAND behind --, such as: -- llm-send")
+        raise click.UsageError("loop needs a COMMAND after --, such as: -- llm-send")
     if action in ("offer", "run", "loop"):
         needs_stream(process, options["no_stdin"])
     process.writes_records = action in ("offer", "run", "loop")
@@ -126,7 +138,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
             getattr(runner, action)()
     except BaseException as error:
         if isinstance(error, CancelledError) or not isinstance(error, (LlmToolsError, StreamFailure)):
-            CHILDREN.end(PATIENCE)
+            CHILDREN.end(COMMAND_PATIENCE)
         raise
     finally:
         if tools is not None:

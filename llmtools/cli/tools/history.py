@@ -1,12 +1,12 @@
 """The stream of a loop: the input once, then what each run of the command added.
 
 Rules:
-* The command gets the whole history each round. What it copies of that is known by being
-  equal, in order, and is not written twice; what it left out is still ours.
-* In the first round the history goes on as the command copies it, so that what it puts in
-  front (a system message) stands in front.
-* At the first event of the reply, and at the end, the rest of the history goes on.
-* What else the input has, such as events, notices and errors, goes on in its place, and not to the command.
+* The command gets the whole history each round. Lines that it copies back are recognised by equality,
+  in order, and not written again. Lines that it drops stay in the history.
+* In the first round the history is passed on as the command copies it, so that what the command puts
+  first (a system message) comes first.
+* At the first event of the reply, and at the end, the rest of the history is passed on.
+* Events, notices and errors of the input are passed on in their place. The command never sees them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Entry:
-    """A record of the history, as a line, and whether it has gone on."""
+class HistoryEntry:
+    """A record of the history, its line, and whether the line is written."""
 
     record: Record
     line: bytes
@@ -33,12 +33,12 @@ class History:
     """The conversation of a loop. `begin` starts a round; `feed` takes what the command writes."""
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        self._entries: list[HistoryEntry] = []
         self._place = 0
 
     def add(self, record: Record, line: bytes, *, is_written: bool = False) -> None:
-        """Put a record behind the others, one of the history or another."""
-        self._entries.append(Entry(record, line, is_written))
+        """Append a record of the input or of a round."""
+        self._entries.append(HistoryEntry(record, line, is_written))
 
     def lines(self) -> list[bytes]:
         """Return the whole history."""
@@ -53,7 +53,7 @@ class History:
         self._place = 0
 
     def feed(self, record: Record, line: bytes) -> list[bytes]:
-        """Take a line of the command's; return the lines that go on."""
+        """Take a line that the command wrote; return the lines to write."""
         kind = record["type"]
         if kind == "notice":
             return [line]
@@ -63,12 +63,12 @@ class History:
             if self._entries[place].line == line or self._entries[place].record == record:
                 return self._until(place + 1)
         before = self.rest() if record.get("role") in ("assistant", "tool") else []
-        self._entries.insert(self._place, Entry(record, line, True))
+        self._entries.insert(self._place, HistoryEntry(record, line, True))
         self._place += 1
         return [*before, line]
 
     def rest(self) -> list[bytes]:
-        """Return the lines that the command has not copied and that have not gone on."""
+        """Return the lines that the command has not copied and that are not written yet."""
         return self._until(len(self._entries))
 
     def _until(self, end: int) -> list[bytes]:

@@ -13,10 +13,9 @@ from ...errors import CancelledError, InputError, LlmToolsError, NoInputError, U
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder, dumps, loads
 from ...records.state import StreamState
-from ...terminal import visible
 from ...tools.calls import goes_on, result_part
 from ...tools.process import CHILDREN, how_ended
-from ..process import GRACE, Process, StreamFailure
+from ..process import SIGNAL_GRACE, Process, StreamFailure
 from .history import History
 
 TYPE_CHECKING = False
@@ -28,33 +27,33 @@ if TYPE_CHECKING:
     from ...records.types import Record
     from ...tools.toolset import Toolset
 
-TICK = 0.001
-"""Seconds for which the reader and the signals are looked at while results are waited for."""
-PATIENCE = 0.5
-"""Seconds between SIGTERM and SIGKILL for what runs when all of it is over."""
+ROUND_POLL = 0.001
+"""Seconds between two checks of signals and of stdout's reader while results are awaited."""
+COMMAND_PATIENCE = 0.5
+"""Seconds between SIGTERM and SIGKILL for tools that still run at the end."""
 
 
 class Runner:
     """The run of one llm-tools."""
 
-    def __init__(self, process: Process, given: dict[str, Any], tools: Toolset) -> None:
+    def __init__(self, process: Process, options: dict[str, Any], tools: Toolset) -> None:
         self.process = process
-        self.given = given
+        self.options = options
         self.tools = tools
         self.conversation = Conversation()
 
     # The filters
 
     def offer(self) -> None:
-        """Copy the stream, with the tools behind it that it does not have."""
-        self._copy(self._offered)
+        """Copy the stream, and append the tools that it does not have."""
+        self._copy(self._offer_tools)
         self._ready()
         if self._has_stream():
             self.process.write_records(self._missing(self.conversation))
 
     def run(self) -> None:
         """Copy the stream, run the pending calls of its last reply, and append the results."""
-        self._copy(self._answered)
+        self._copy(self._answer_calls)
         self._ready()
         if self._has_stream():
             for records in self._round(self.conversation):
@@ -71,24 +70,24 @@ class Runner:
         if failure is not None:
             raise StreamFailure(failure)
         if self.process.is_cut:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
         return not self.conversation.conversations or self.conversation.has_history
 
     def _copy(self, change: Callable[[Record, Conversation], Record]) -> None:
-        if not self.given["no_stdin"] and self.process.stdin_kind() == "stream":
-            self.process.copy(self.given["wait"], self.conversation, change)
+        if not self.options["no_stdin"] and self.process.stdin_kind() == "stream":
+            self.process.copy(self.options["wait"], self.conversation, change)
 
     def _batches(self) -> Iterator[list[Line]]:
-        if self.given["no_stdin"] or self.process.stdin_kind() != "stream":
+        if self.options["no_stdin"] or self.process.stdin_kind() != "stream":
             return iter(())
-        return self.process.batches(self.given["wait"])
+        return self.process.batches(self.options["wait"])
 
-    def _offered(self, record: Record, inner: Conversation) -> Record:
+    def _offer_tools(self, record: Record, inner: Conversation) -> Record:
         self._ready()
         missing = self._missing(inner)
         return {**record, "tools": [*record.get("tools", ()), *missing]} if missing else record
 
-    def _answered(self, record: Record, inner: Conversation) -> Record:
+    def _answer_calls(self, record: Record, inner: Conversation) -> Record:
         self._ready()
         message = None
         for records in self._round(inner):
@@ -96,19 +95,19 @@ class Runner:
         return record if message is None else {**record, "messages": [*record["messages"], message]}
 
     def _missing(self, conversation: Conversation) -> list[Record]:
-        """Return the tools that the stream does not offer as they are."""
+        """Return the tools that the stream does not have, or has in another form."""
         return self.tools.missing(conversation.tools)
 
     def _round(self, conversation: Conversation) -> Iterator[list[Record]]:
-        """Yield the records of the pending calls' results, none where nothing is pending."""
+        """Yield the records of the pending calls' results; nothing without pending calls."""
         turn = self.tools.round(conversation)
         if turn is None:
             return
         try:
-            yield from turn.batches(lambda: self.process.sleep(TICK))
+            yield from turn.batches(lambda: self.process.sleep(ROUND_POLL))
         except CancelledError:
             yield turn.end()
-            CHILDREN.end(PATIENCE)
+            CHILDREN.end(COMMAND_PATIENCE)
 
     # The loop
 
@@ -123,8 +122,8 @@ class Runner:
             raise
 
     def _begin(self, history: History) -> None:
-        """Read the stream, and put the tools behind it that it does not have. Raises what there is
-        no going on with."""
+        """Read the stream, and append the tools that it does not have. Raises the stream's failure, and
+        InputError or NoInputError for a stream that no loop can start from."""
         for lines in self._batches():
             for record, raw in lines:
                 self.conversation.add(record)
@@ -139,43 +138,43 @@ class Runner:
 
     def _take_turns(self, command: list[str], history: History) -> None:
         if self.conversation.messages[-1]["role"] != "user" and self.conversation.pending_calls():
-            self.process.write_lines(history.rest())  # a loop that was cut short goes on
+            self.process.write_lines(history.rest())  # an interrupted loop continues
             self._answer(self.conversation, history)
         for rounds in count():
             conversation = self._ask(command, history)
-            if not goes_on(conversation.pending_calls(), rounds, self.given["max_rounds"], "--max-rounds"):
+            if not goes_on(conversation.pending_calls(), rounds, self.options["max_rounds"], "--max-rounds"):
                 return
             self._answer(conversation, history)
 
     def _ask(self, command: list[str], history: History) -> Conversation:
-        """Run COMMAND once and pass on what it adds; return the conversation then.
+        """Run COMMAND once and pass on what it adds; return the conversation with it.
 
-        Raises StreamFailure where it failed, having told so.
+        Raises StreamFailure where COMMAND reported a failure.
         """
         history.begin()
-        heard = StreamState()
+        added = StreamState()
         before = sum(record.get("role") == "assistant" for record in history.records())
         with tempfile.TemporaryFile() as file:
             file.writelines(line + b"\n" for line in history.lines())
             file.seek(0)
-            child, stdout = _started(command, file.fileno())
+            child, stdout = _start(command, file.fileno())
         is_whole = False
         try:
-            wrong = self._pass_on(child, stdout, history, heard)
+            wrong = self._pass_on(child, stdout, history, added)
             is_whole = wrong is None and self.process.signal is None
         finally:
             os.close(stdout)
-            status = self._ended(child, is_whole)
+            status = self._wait_for(child, is_whole)
         self.process.write_lines(history.rest())
         conversation = Conversation(history.records())
         if self.process.signal is not None:
-            raise self.process.cancelled() if heard.failure is None else StreamFailure(heard.failure)
-        if heard.failure is not None:
-            raise StreamFailure(heard.failure)
+            raise self.process.cancellation() if added.failure is None else StreamFailure(added.failure)
+        if added.failure is not None:
+            raise StreamFailure(added.failure)
         has_reply = sum(record.get("role") == "assistant" for record in history.records()) > before
         name = command[0]
         if wrong is not None:
-            raise InputError(f"what {name} printed is no stream: {wrong.message}")
+            raise InputError(f"the output of {name} is not a stream: {wrong.message}")
         if status:
             error = LlmToolsError(f"{name} {how_ended(status)}")
             error.exit_status = status if 0 < status < 126 else 1
@@ -185,25 +184,27 @@ class Runner:
         return conversation
 
     def _pass_on(
-        self, child: subprocess.Popen[bytes], stdout: int, history: History, heard: StreamState
+        self, child: subprocess.Popen[bytes], stdout: int, history: History, added: StreamState
     ) -> InputError | None:
-        """Write what COMMAND adds, as it comes; return what is wrong with it, if something is."""
+        """Write what COMMAND adds, as it comes; return the error of output that is not a stream."""
         decoder = Decoder("its output")
-        is_told = False
+        is_terminated = False
         for data in self.process.follow(stdout):
-            if not is_told and self.process.signal_age > (0 if self.process.signal == signal.SIGTERM else GRACE / 2):
-                is_told = True  # once: the second signal of the terminal's would kill it at once
+            if not is_terminated and self.process.signal_age > (
+                0 if self.process.signal == signal.SIGTERM else SIGNAL_GRACE / 2
+            ):
+                is_terminated = True  # once: the second signal of the terminal's would kill it at once
                 child.terminate()
-            self._add(decoder.feed(data) if data else [], history, heard)
+            self._add(decoder.feed(data) if data else [], history, added)
             if decoder.error:
                 return decoder.error
-        self._add(decoder.eof(), history, heard)
+        self._add(decoder.eof(), history, added)
         return decoder.error
 
-    def _add(self, lines: list[Line], history: History, heard: StreamState) -> None:
+    def _add(self, lines: list[Line], history: History, added: StreamState) -> None:
         out: list[bytes] = []
         for record, raw in lines:
-            heard.add(record)
+            added.add(record)
             out += history.feed(record, raw)
         self.process.write_lines(out)
 
@@ -214,19 +215,19 @@ class Runner:
                 if record["type"] == "message":
                     history.add(record, dumps(record), is_written=True)
         if self.process.signal is not None:
-            raise self.process.cancelled()
+            raise self.process.cancellation()
 
-    def _ended(self, child: subprocess.Popen[bytes], is_whole: bool) -> int:
-        """Return how COMMAND ended; after a whole stream it may take its time, otherwise it is ended."""
+    def _wait_for(self, child: subprocess.Popen[bytes], is_whole: bool) -> int:
+        """Return the status of COMMAND. After a whole stream it may take its time; otherwise it is ended."""
         with suppress(CancelledError):
             if is_whole:
                 with self.process.interruptible():
                     return child.wait()
         try:
             with suppress(subprocess.TimeoutExpired):
-                return child.wait(GRACE)
+                return child.wait(SIGNAL_GRACE)
         finally:
-            child.kill()  # also where the time that a signal leaves is over
+            child.kill()  # also when a signal leaves no more time
         return child.wait()
 
     # Without a conversation
@@ -234,12 +235,12 @@ class Runner:
     def list(self) -> None:
         """Write the tools: for people, or as records."""
         self._ready()
-        if self.given["json"]:
+        if self.options["json"]:
             return self.process.write_records([dict(tool) for tool in self.tools.records.values()])
         lines = []
         for name, tool in self.tools.records.items():
             about = tool.get("description", "").strip().partition("\n")[0]
-            lines.append(self._shown(f"{name}\t{about}".rstrip("\t")))
+            lines.append(self.process.visible(f"{name}\t{about}".rstrip("\t")))
         self.process.write_lines(lines)
 
     def call(self, name: str, text: str) -> None:
@@ -251,29 +252,25 @@ class Runner:
         call = self.tools.new_call(name, arguments)
         with self.process.interruptible():
             result = self.tools.run_call(call)
-        if self.given["json"]:
+        if self.options["json"]:
             self.process.write_records([result_part(name, call["tool_call_id"], result)])
         else:
-            self.process.write(self._shown(result.output))
+            self.process.write(self.process.visible(result.output))
             if result.output and not result.output.endswith("\n"):
                 self.process.write(b"\n")
         if result.exception is not None:
             raise LlmToolsError(f"{name}: {result.exception}")
 
-    def _shown(self, text: str) -> bytes:
-        """Return what a tool said, with control characters visible where it goes to a terminal."""
-        return (visible(text) if self.process.is_terminal(1) else text).encode(errors="replace")
 
-
-def _started(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
+def _start(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
     """Start COMMAND; return it, and the pipe that it writes to. Raises UsageError."""
     reader, writer = os.pipe()
     try:
-        # What the user opened for COMMAND (--key-fd) it gets; ours are closed in it all the same.
+        # COMMAND inherits what the user opened for it (--key-fd); our own descriptors are close-on-exec.
         return subprocess.Popen(command, stdin=stdin, stdout=writer, close_fds=False), reader
     except (OSError, ValueError) as error:
         os.close(reader)
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{command[0]}: {said}") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{command[0]}: {reason}") from None
     finally:
         os.close(writer)
