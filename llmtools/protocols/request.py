@@ -69,8 +69,8 @@ class Target:
         """Return a request to the model. `options` are laid over those of the configuration;
         `answer` are other fields of `Request`."""
         issuer = self.endpoint.name if self.endpoint is not None else ""
-        known: dict[str, Any] = {"quirks": self.quirks, "longest": self.longest}
-        return Request(self.name, self.served_name, issuer, {**self.options, **options}, **known, **answer)
+        facts: dict[str, Any] = {"quirks": self.quirks, "longest": self.longest}
+        return Request(self.name, self.served_name, issuer, {**self.options, **options}, **facts, **answer)
 
 
 def is_built_in(model: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a provider says went wrong, in every shape of section 1 of wire-protocols.md."""
+"""Errors of providers as exceptions, in all shapes of their bodies."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The Anthropic Messages decoder and encoder against recorded traffic, where it lies.
+"""The Anthropic Messages decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
-decides it.
+JUSTIFIED lists where EXPECTED.jsonl differs from us, each difference with its reason.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ from support.recordings import (
     whole,
 )
 
-_ITERATIONS = "DESIGN: usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
-_CACHE = "wire-protocols 3: input_tokens excludes cached, total in is input + cache_creation + cache_read"
+_ITERATIONS = "usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
+_CACHE = "input_tokens excludes cached, total in is input + cache_creation + cache_read"
 JUSTIFIED: dict[tuple[str, str], str] = {
     ("anthropic/chatlas__test_anthropic_search_panel--1.sse", "input"): _CACHE,
     ("anthropic/pypi-anthropic-2.10.0__message_delta_omitted_usage_response.sse", "input"): _CACHE,
@@ -67,7 +66,7 @@ pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDIN
 
 
 def reply_of(records: list[Object], heard: Object) -> Object:
-    """What EXPECTED.jsonl tells of a stream; `heard` is what its decoder knows of the usage, be there an end or not."""
+    """The fields of EXPECTED.jsonl that our records give; `heard` is the decoder's known_end."""
     message = whole(records)
     end: Object = next((record for record in records if record["type"] == "end"), {})
     parts = message["parts"]

@@ -1,7 +1,6 @@
-"""The OpenAI Responses decoder and encoder against recorded traffic, where it lies.
+"""The OpenAI Responses decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
-decides it.
+JUSTIFIED lists where EXPECTED.jsonl differs from us, each difference with its reason.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ from support.recordings import (
 )
 
 _SEVERAL = "the file holds four responses one after the other; a reply ends with the first"
-_REASON = "wire-protocols 2: incomplete_details.reason is the vendor's word for why"
-_NO_END = "DESIGN: the finish stands in `end`, which the decoder does not make of a stream that failed"
+_REASON = "incomplete_details.reason is the vendor's word for why"
+_NO_END = "the finish stands in `end`, which the decoder does not make of a stream that failed"
 _TRIMMED = "chunks were taken out of that file; the oracle reads those left, we what output_text.done says"
 _TWO = "responses/prism__openai-stream-unknown-error-responses-1.sse"
 _ALL = "responses/ai__azure-reasoning-encrypted-content.1.chunks.jsonl"
@@ -90,7 +89,7 @@ def counted_calls(name: str) -> Callable[[Object], bool]:
 
 
 def reply_of(records: list[Object], is_counted: Callable[[Object], bool] = is_of_the_user) -> Object:
-    """What EXPECTED.jsonl tells of a stream."""
+    """The fields of EXPECTED.jsonl that our records give."""
     message = whole(records)
     end: Object = next((record for record in records if record["type"] == "end"), {})
     parts = message["parts"]

@@ -6,7 +6,7 @@ Rules:
 * provider_metadata holds what the neutral fields do not: the signature of a thinking block,
   the data of a redacted one, `caller`, the fields of a citation beside its url, title and
   text, the type of a server's call, and the result of a server's tool whole. A block that is
-  no part of ours is kept whole, under its own type.
+  not a part of ours is kept whole, under its own type.
 * The usage object, stop_sequence, stop_details, context_management and all other fields of the
   message are output only: they are kept in details and never sent back.
 * A message may start with whole blocks and with its stop_reason. It does where code that the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..json_fields import JsonObject
 
 _MESSAGE_FIELDS = frozenset(("id", "type", "role", "model", "content", "usage", "stop_reason", "container"))
-_EVENT_FIELDS = frozenset(("type", "delta", "usage", "message", "index"))
+_KNOWN_EVENT_FIELDS = frozenset(("type", "delta", "usage", "message", "index"))
 
 
 def _block_index(event: JsonObject) -> int | None:
@@ -118,7 +118,7 @@ class Reply:
         if isinstance(delta, dict):
             self._take_message_fields(delta)
         self._take_usage(event.get("usage"))
-        self._details.update(other_fields(event, _EVENT_FIELDS))
+        self._details.update(other_fields(event, _KNOWN_EVENT_FIELDS))
 
     def _take_message_fields(self, fields: JsonObject) -> None:
         self._finish = string_or_empty(fields.get("stop_reason")) or self._finish
@@ -241,8 +241,8 @@ class Reply:
         kind = string_or_empty(citation.get("type")) or "citation"
         names = citation_fields(kind)
         fields = {ours: citation[theirs] for ours, theirs in names.items() if string_or_empty(citation.get(theirs))}
-        known = {"type", *(names[ours] for ours in fields)}
-        metadata = {name: value for name, value in citation.items() if name not in known} or {"type": kind}
+        cited = {"type", *(names[ours] for ours in fields)}
+        metadata = {name: value for name, value in citation.items() if name not in cited} or {"type": kind}
         annotation = {"kind": kind, **fields, "provider_metadata": {self._writer.issuer: metadata}}
         self._writer.add({"type": "annotation", "part_index": self._index_of(block), "annotation": annotation})
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ...records.types import Record
     from ..json_fields import JsonObject
 
-_CHUNK_FIELDS = frozenset(("candidates", "usageMetadata", "modelVersion", "responseId", "continuationToken"))
+_KNOWN_CHUNK_FIELDS = frozenset(("candidates", "usageMetadata", "modelVersion", "responseId", "continuationToken"))
 _CANDIDATE_FIELDS = frozenset(
     ("content", "finishReason", "index", "groundingMetadata", "logprobsResult", "citationMetadata", "continuationToken")
 )
@@ -95,7 +95,7 @@ class Reply:
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict):
             self._usage.update({name: value for name, value in usage.items() if value is not None})
-        self._details.update(other_fields(chunk, _CHUNK_FIELDS))
+        self._details.update(other_fields(chunk, _KNOWN_CHUNK_FIELDS))
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and string_or_empty(feedback.get("blockReason")):
             self.finish, self._is_blocked = feedback["blockReason"], True

@@ -102,7 +102,7 @@ def _thinking(request: Request, messages: Messages) -> JsonObject:
 
 
 def _tools(conversation: Conversation, messages: Messages) -> tuple[list[JsonObject], JsonObject]:
-    """Return the tools, and the generationConfig of those that are no tools on the wire."""
+    """Return the tools, and the generationConfig of those that are not tools on the wire."""
     blocks = messages.tool_blocks(conversation.tools.values(), _function)
     functions = [block for block in blocks if "name" in block]
     others = [block for block in blocks if "name" not in block and "generationConfig" not in block]

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..json_fields import JsonObject
 
-_KINDS = ("web", "retrievedContext", "maps", "image")
+_SOURCE_KINDS = ("web", "retrievedContext", "maps", "image")
 _SOURCE_FIELDS = (("uri", "url"), ("sourceUri", "url"), ("title", "title"), ("text", "cited_text"))
 
 
@@ -48,7 +48,7 @@ def _place(segment: JsonObject, texts: dict[int, str]) -> tuple[int, int, int] |
 
 
 def _source(chunk: JsonObject) -> dict[str, str]:
-    kind = next((name for name in _KINDS if isinstance(chunk.get(name), dict)), "")
+    kind = next((name for name in _SOURCE_KINDS if isinstance(chunk.get(name), dict)), "")
     source = chunk.get(kind, {})
     fields = {ours: source[name] for name, ours in _SOURCE_FIELDS if string_or_empty(source.get(name))}
     return {"kind": kind or "grounding", **fields}

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _VOLATILE = ("obfuscation", "p")
 """Fields that differ in every chunk and mean nothing."""
 
-_TEXT_FIELDS = ("content", "reasoning_content", "reasoning")
+_DELTA_TEXTS = ("content", "reasoning_content", "reasoning")
 
 
 def _is_error_chunk(name: str, chunk: JsonObject) -> bool:
@@ -131,7 +131,7 @@ class Decoder(EventDecoder):
             return
         choice = chunk["choices"][0]
         delta = choice.get("delta") or {}
-        fields = [field for field in _TEXT_FIELDS if delta.get(field)]
+        fields = [field for field in _DELTA_TEXTS if delta.get(field)]
         self._volatile = next((name for name in _VOLATILE if chunk.pop(name, None) is not None), None)
         if len(fields) == 1 and records[0].get("chunk") == delta[fields[0]] and self._reply.is_plain(choice):
             self._plain, self._plain_delta, self._plain_field = chunk, delta, fields[0]

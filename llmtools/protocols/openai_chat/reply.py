@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..json_fields import JsonObject
 
 # Fields with a place of their own, and those that repeat the text or the request.
-_CHUNK_FIELDS = frozenset(
+_KNOWN_CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "error", "obfuscation", "p", "content", "lastOne")
 ) | {"prompt", "prompt_text", "prompt_token_ids"}
 _CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "text", "token_ids", "seed"))
@@ -73,7 +73,7 @@ class Reply:
         writer = self._writer
         writer.response_id = writer.response_id or string_or_empty(chunk.get("id"))
         self._model = self._model or string_or_empty(chunk.get("model"))
-        self._details.update(other_fields(chunk, _CHUNK_FIELDS))
+        self._details.update(other_fields(chunk, _KNOWN_CHUNK_FIELDS))
         self._take_usage(chunk)
         if isinstance(choices, list):
             self.is_begun = True

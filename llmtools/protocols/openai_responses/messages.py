@@ -5,7 +5,7 @@ Rules:
   metadata of others is never sent. Parts that only others can read (their reasoning, their
   servers' calls) and parts that this protocol cannot hold are left out, with a notice.
 * The model's items go back unchanged and in their order, the parts of one item together. A text
-  that is no item of this issuer's is a message with plain text.
+  that is not an item of this issuer is a message with plain text.
 * Reasoning goes back with its ciphertext, or with its open text if the server gave one. Without
   both, only a server that stores it (the option `store`) knows it.
 * System messages stay at their places, in the role `system`, which every model and server of

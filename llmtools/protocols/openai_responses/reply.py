@@ -10,7 +10,7 @@ Rules:
   ciphertext.
 * provider_metadata comes with the done item: on the first part the fields that the neutral ones
   do not hold, on the others {"of": ID}. `block` holds the fields of a content beside its text.
-  Items that are no part of ours are kept whole, under their own type.
+  Items that are not parts of ours are kept whole, under their own type.
 * Fields that are null or empty, log-probabilities, the usage object and all other fields of the
   response are output only: they are kept in details and never sent back.
 * Unknown events make no records.
