@@ -32,16 +32,16 @@ def config_file() -> Path:
     """Return the path of the configuration, which may not exist."""
     from pathlib import Path
 
-    named = os.environ.get(CONFIG_VARIABLE)
-    return Path(os.path.expanduser(named)) if named else _folder("config") / "config.toml"
+    path = os.environ.get(CONFIG_VARIABLE)
+    return Path(os.path.expanduser(path)) if path else _folder("config") / "config.toml"
 
 
 def data_folder() -> Path:
     """Return the directory of the data: the log, and the prices."""
     from pathlib import Path
 
-    named = os.environ.get(DATA_VARIABLE)
-    return Path(os.path.expanduser(named)) if named else _folder("data")
+    path = os.environ.get(DATA_VARIABLE)
+    return Path(os.path.expanduser(path)) if path else _folder("data")
 
 
 def cache_folder() -> Path:

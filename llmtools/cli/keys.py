@@ -98,17 +98,17 @@ class KeyCommands:
         """Write where the key of a provider would come from, or of each that has one."""
         if name is not None:
             return self._write([self._place(name)])
-        kept = keychain.names()
+        in_keyring = keychain.names()
         lines = []
-        for known, provider in resolve.known(self.config).items():
-            settings = self.config.providers.get(known, {})
+        for name, provider in resolve.known(self.config).items():
+            settings = self.config.providers.get(name, {})
             variable = next((variable for variable in provider.keys if os.environ.get(variable)), None)
             if variable:
-                lines.append(f"{known}\tvariable {variable}")
+                lines.append(f"{name}\tvariable {variable}")
             elif "key_command" in settings:
-                lines.append(f"{known}\tkey_command {settings['key_command'][0]}")
-            elif known in kept:
-                lines.append(f"{known}\tkeyring")
+                lines.append(f"{name}\tkey_command {settings['key_command'][0]}")
+            elif name in in_keyring:
+                lines.append(f"{name}\tkeyring")
         self._write(lines)
 
     def _place(self, name: str) -> str:
@@ -119,8 +119,8 @@ class KeyCommands:
             is_here = False
         waiting = self._waiting if self.process.is_terminal(2) else None
         with self.process.interruptible():
-            found = keys.search(name, provider, settings, is_local=is_here, waiting=waiting)
-        return found[1] if found else "none: it needs no key"
+            found_key = keys.search(name, provider, settings, is_local=is_here, waiting=waiting)
+        return found_key[1] if found_key else "none: it needs no key"
 
     def _write(self, lines: list[str]) -> None:
         self.process.write_lines([line.encode() for line in lines])

@@ -58,21 +58,21 @@ class ModelsCommand:
 
     def show_list(self, words: tuple[str, ...]) -> int:
         """Write the models whose names have all the words in them; return the exit status."""
-        known = resolve.known(self.config)
-        named = [word[:-1] for word in words if word.endswith("/") and word[:-1] in known]
-        lists = self._lists(named)
+        providers = resolve.known(self.config)
+        chosen = [word[:-1] for word in words if word.endswith("/") and word[:-1] in providers]
+        lists = self._lists(chosen)
         failures = [listing.failure for listing in lists if listing.failure is not None]
         models = [model for listing in lists for model in sorted(listing.models, key=lambda model: str(model["name"]))]
         if not models and failures:
             return failures[0].exit_status
         if not models:
             raise NoKeyError("no provider has a key and none runs here: llm-keys set PROVIDER, or OPENAI_API_KEY=…")
-        found = [model for model in models if self._is_wanted(model, words)]
-        if not found:
+        matches = [model for model in models if self._is_wanted(model, words)]
+        if not matches:
             self.process.say(f"no model has {' and '.join(words) or 'conversations'} in its name")
             return failures[0].exit_status if failures else 1
-        self._write(found)
-        return failures[0].exit_status if failures and named else 0
+        self._write(matches)
+        return failures[0].exit_status if failures and chosen else 0
 
     def _lists(self, names: list[str]) -> list[Listing]:
         """Return the lists of providers, and report each that failed."""
@@ -108,28 +108,28 @@ class ModelsCommand:
     # One model
 
     def show(self, name: str) -> None:
-        """Write what is known of a model."""
-        meant = resolve.alias(name, self.config)
-        if is_built_in(meant):
-            return self._write_fields({"name": meant, "provider": meant.partition("/")[0]})
+        """Write the fields of a model."""
+        full_name = resolve.alias(name, self.config)
+        if is_built_in(full_name):
+            return self._write_fields({"name": full_name, "provider": full_name.partition("/")[0]})
         provider, model = resolve.split(name, self.config)
-        said = resolve.provider(provider, self.config)
-        base_url = address(provider, said, self.config.providers.get(provider, {}), model)[0]
-        known: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
-        listed = self._lists([provider])[0].models if said.models else []
-        known.update(_entry(listed, provider, model))
-        known = {**priced(known), "protocol": said.protocol, "base_url": base_url}
-        if aliases := [alias for alias in self.config.aliases if resolve.alias(alias, self.config) == known["name"]]:
-            known["aliases"] = aliases
-        if options := resolve.options(str(known["name"]), self.config):
-            known["options"] = options
-        self._write_fields(known)
+        settings = resolve.provider(provider, self.config)
+        base_url = address(provider, settings, self.config.providers.get(provider, {}), model)[0]
+        fields: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
+        listed = self._lists([provider])[0].models if settings.models else []
+        fields.update(_entry(listed, provider, model))
+        fields = {**priced(fields), "protocol": settings.protocol, "base_url": base_url}
+        if aliases := [alias for alias in self.config.aliases if resolve.alias(alias, self.config) == fields["name"]]:
+            fields["aliases"] = aliases
+        if options := resolve.options(str(fields["name"]), self.config):
+            fields["options"] = options
+        self._write_fields(fields)
 
-    def _write_fields(self, known: Model) -> None:
+    def _write_fields(self, fields: Model) -> None:
         if self.options["json"]:
-            return self.process.write_lines([dumps(known)])
+            return self.process.write_lines([dumps(fields)])
         lines = []
-        for name, value in known.items():
+        for name, value in fields.items():
             if isinstance(value, dict):
                 lines += [f"{name}.{key}: {_text(item)}" for key, item in value.items()]
             else:
@@ -145,10 +145,10 @@ class ModelsCommand:
         if name is not None:
             self._check_model(name)
             return put(("default_model",), name)
-        found = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
-        if not found:
+        default = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
+        if not default:
             raise NoModelError("no default model: llm-models default MODEL sets one")
-        self.process.write_lines([found.encode()])
+        self.process.write_lines([default.encode()])
 
     def alias(self, name: str | None, model: str | None) -> None:
         """Write the aliases or one of them; set or remove one."""
@@ -159,7 +159,7 @@ class ModelsCommand:
             self._check_model(model, Config(self.config.path, aliases={**aliases, name: model}))
             return put(("aliases", name), model)
         if name not in aliases:
-            raise NoModelError(f"no alias is named {name!r}{perhaps(near(name, aliases), ': ')}")
+            raise NoModelError(f"no alias is chosen {name!r}{perhaps(near(name, aliases), ': ')}")
         if self.options["rm"]:
             return put(("aliases", name), None)
         self.process.write_lines([aliases[name].encode()])
@@ -174,11 +174,11 @@ class ModelsCommand:
 
 def _entry(listed: list[Model], provider: str, model: str) -> Model:
     """Return the entry of a model in its provider's list. Raises NoModelError for a model that the list lacks."""
-    found = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
-    if listed and not found:
-        meant = near(model, [str(entry["id"]) for entry in listed])
-        raise NoModelError(f"{provider} lists no model {model!r}{perhaps(meant, ': ')}")
-    return found[0] if found else {}
+    matches = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
+    if listed and not matches:
+        names = near(model, [str(entry["id"]) for entry in listed])
+        raise NoModelError(f"{provider} lists no model {model!r}{perhaps(names, ': ')}")
+    return matches[0] if matches else {}
 
 
 def _columns(model: Model) -> list[str]:
@@ -220,7 +220,7 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> No
     \b
     [list] [WORD]...      those with all the words in their names; PROVIDER/ asks one provider
     show MODEL            what is known of a model
-    default [MODEL]       the model that llm-send takes when none is named, or sets it
+    default [MODEL]       the model that llm-send takes when none is chosen, or sets it
     alias [NAME [MODEL]]  the aliases, or sets one
     """
     process: Process = ctx.obj

@@ -74,11 +74,11 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 def _wait(ctx: click.Context, param: click.Parameter, value: float | None) -> float:
     if value is not None:
         return value
-    named = os.environ.get("LLMTOOLS_WAIT")
+    text = os.environ.get("LLMTOOLS_WAIT")
     try:
-        return STDIN_WAIT if not named else max(float(named), 0)
+        return STDIN_WAIT if not text else max(float(text), 0)
     except ValueError:
-        raise ConfigError(f"LLMTOOLS_WAIT={named!r} is not a number of seconds") from None
+        raise ConfigError(f"LLMTOOLS_WAIT={text!r} is not a number of seconds") from None
 
 
 def option(*names: str, **settings: Any) -> Decorator:

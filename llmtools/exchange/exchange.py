@@ -76,9 +76,9 @@ def player_of(model: str, endpoint: Endpoint | None, limits: Limits) -> Player:
         from . import replay
 
         return BuiltIn("replay", lambda conversation, request: replay.reply(path, conversation, request))
-    known = " and ".join(BUILT_IN.values())
+    names = " and ".join(BUILT_IN.values())
     raise NoModelError(
-        f"no built-in model is named {model!r}: there are {known}. A provider's model needs its endpoint"
+        f"no built-in model is named {model!r}: there are {names}. A provider's model needs its endpoint"
     )
 
 

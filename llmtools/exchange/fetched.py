@@ -29,32 +29,32 @@ def with_fetched(
 
     Raises the LlmToolsError that is sent back for a `Fetch`.
     """
-    taken = spec.url_begins(quirks)
+    vendor_types = spec.url_begins(quirks)
     fetched: dict[str, bytes] = {}
     filled = []
     for message in messages:
         for attachment in [each for part in message["parts"] for each in attachments_of(part)]:
             url = attachment.get("url", "")
-            if _must_fetch(attachment, taken) and url not in fetched:
+            if _must_fetch(attachment, vendor_types) and url not in fetched:
                 data = yield Fetch(url, is_public)
                 if not isinstance(data, bytes):
                     raise data
                 fetched[url] = data
         if fetched:
-            fill = partial(_with_bytes, taken=taken, fetched=fetched)
+            fill = partial(_with_bytes, vendor_types=vendor_types, fetched=fetched)
             message = {**message, "parts": [with_attachments(part, fill) for part in message["parts"]]}
         filled.append(message)
     return filled
 
 
-def _must_fetch(attachment: Attachment, taken: tuple[str, ...]) -> bool:
+def _must_fetch(attachment: Attachment, vendor_types: tuple[str, ...]) -> bool:
     url, kind = attachment.get("url", ""), attachment.get("type") or "image/"
-    return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(taken)
+    return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(vendor_types)
 
 
-def _with_bytes(attachment: Attachment, taken: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
+def _with_bytes(attachment: Attachment, vendor_types: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
     """Return an attachment with its fetched bytes; one that is not fetched stays as it is."""
-    if not _must_fetch(attachment, taken):
+    if not _must_fetch(attachment, vendor_types):
         return attachment
     data = fetched[attachment["url"]]
     rest = {name: value for name, value in attachment.items() if name != "url"}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ..exchange.exchange import Exchange
-    from .prompt import Asked, Prompt
+    from .prompt import Prompt, PromptArguments
     from .toolbox import After, Before, Given
 
 
@@ -56,7 +56,7 @@ class AsyncResponse(ResponseBase):
 
     @property
     def model(self) -> AsyncModel:
-        """The model that was asked."""
+        """The model that the prompt goes to."""
         return self.prompt.model  # type: ignore[return-value]
 
     async def _pull(self, seen: int) -> bool:
@@ -180,16 +180,16 @@ class AsyncResponse(ResponseBase):
         await runner.prepare_async()
         return await runner.arun(calls, Hooks(before_call, after_call))
 
-    async def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+    async def reply(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> AsyncResponse:
         """Return the response to the next turn, as `Response.reply` does.
 
         reply = await response.reply("and then?")
         print(await reply.text())
         """
         await self.text()
-        given = asked.get("tool_results")
-        results = await self.execute_tool_calls(tools=asked.get("tools")) if given is None else given
-        return AsyncResponse(self._state.next_prompt(prompt, results, asked))
+        given = arguments.get("tool_results")
+        results = await self.execute_tool_calls(tools=arguments.get("tools")) if given is None else given
+        return AsyncResponse(self._state.next_prompt(prompt, results, arguments))
 
     async def to_dict(self) -> dict[str, Any]:
         """Return the response as JSON can hold it, as `Response.to_dict` does."""
@@ -246,13 +246,13 @@ class AsyncModel(ModelRef):
     await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
     """
 
-    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> AsyncResponse:
+    def prompt(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> AsyncResponse:
         """Return the response to a prompt, as `Model.prompt` does. The response is what you await.
 
         async for chunk in llmtools.get_async_model("echo").prompt("hi"):
             print(chunk, end="")
         """
-        return AsyncResponse(build_prompt(self, prompt, asked))
+        return AsyncResponse(build_prompt(self, prompt, arguments))
 
     def chain(
         self,
@@ -261,10 +261,10 @@ class AsyncModel(ModelRef):
         chain_limit: int | None = CHAIN_LIMIT,
         before_call: Before | None = None,
         after_call: After | None = None,
-        **asked: Unpack[Asked],
+        **arguments: Unpack[PromptArguments],
     ) -> AsyncChain:
         """Return the responses to a prompt and to the results of the tools, as `Model.chain` does."""
-        return AsyncChain(self.prompt(prompt, **asked), chain_limit, Hooks(before_call, after_call))
+        return AsyncChain(self.prompt(prompt, **arguments), chain_limit, Hooks(before_call, after_call))
 
     def conversation(
         self,
@@ -272,7 +272,7 @@ class AsyncModel(ModelRef):
         chain_limit: int | None = CHAIN_LIMIT,
         before_call: Before | None = None,
         after_call: After | None = None,
-        **settings: Unpack[Asked],
+        **settings: Unpack[PromptArguments],
     ) -> AsyncTalk:
         """Return a conversation that remembers its turns, as `Model.conversation` does."""
         return AsyncTalk(self, chain_limit, Hooks(before_call, after_call), settings)

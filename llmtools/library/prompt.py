@@ -2,7 +2,7 @@
 
 Rules:
 * A prompt is a value: the next turn has another one.
-* `Asked` is the one list of keyword arguments, for every method that asks.
+* `PromptArguments` is the one list of keyword arguments, for every method that asks.
 * A key is never shown or stored.
 """
 
@@ -72,7 +72,7 @@ class Settings(TypedDict, total=False):
     verbosity: str
 
 
-class Asked(Words, Settings, total=False):
+class PromptArguments(Words, Settings, total=False):
     """Every keyword argument of a prompt."""
 
 
@@ -84,8 +84,8 @@ def to_schema(given: Any) -> dict[str, Any] | None:
     if given is None or isinstance(given, dict):
         return given
     if hasattr(given, "model_json_schema"):
-        found: dict[str, Any] = given.model_json_schema()
-        return found
+        schema: dict[str, Any] = given.model_json_schema()
+        return schema
     if isinstance(given, str):
         from ..schema import schema_from_text
 
@@ -136,8 +136,8 @@ class Prompt:
     def answer_settings(self) -> dict[str, Any]:
         """Options, schema, tool_choice and reasoning: those set here, else those of the `request` of the
         last user message."""
-        given = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
-        return self.conversation().answer_settings(self.options, **given)
+        settings = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
+        return self.conversation().answer_settings(self.options, **settings)
 
     def request(self) -> tuple[Request, Endpoint | None]:
         """Return the request, and where it is sent (None: a built-in model).
@@ -148,16 +148,18 @@ class Prompt:
         request = target.request(**self.answer_settings, stream=self.stream)
         return request, target.endpoint
 
-    def next_prompt(self, history: Iterable[dict[str, Any]], prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
-        """Return the prompt of the next turn: `history`, the user's words, then the messages of `asked`.
-        The settings stay, unless `asked` has others."""
-        said = {name: value for name, value in asked.items() if name in WORDS and name != "tool_results"}
-        rest = said.pop("messages", None)
-        opening, words = turn_messages(prompt, **said)
+    def next_prompt(
+        self, history: Iterable[dict[str, Any]], prompt: str | None, arguments: Mapping[str, Any]
+    ) -> Prompt:
+        """Return the prompt of the next turn: `history`, the user's words, then the messages of `arguments`.
+        The settings stay, unless `arguments` has others."""
+        content = {name: value for name, value in arguments.items() if name in WORDS and name != "tool_results"}
+        rest = content.pop("messages", None)
+        opening, words = turn_messages(prompt, **content)
         messages = list(history)
         if opening and messages and messages[0]["role"] == "system":
             messages = messages[1:]
-        return replace(self, messages=(*opening, *messages, *words, *as_messages(rest)), **_settings(asked, self))
+        return replace(self, messages=(*opening, *messages, *words, *as_messages(rest)), **_settings(arguments, self))
 
     def with_results(self, results: Sequence[ToolResult]) -> Prompt:
         """Return the prompt with the results of the calls at the end of its messages."""
@@ -168,11 +170,11 @@ class Prompt:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it, without its key."""
         messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
-        said = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
-        made: dict[str, Any] = deep_copy(
-            {"messages": messages, **{name: value for name, value in said.items() if value}}
+        settings = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
+        data: dict[str, Any] = deep_copy(
+            {"messages": messages, **{name: value for name, value in settings.items() if value}}
         )
-        return made
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: ModelRef) -> Prompt:
@@ -181,11 +183,11 @@ class Prompt:
 
         if not isinstance(data, Mapping):
             raise InputError("prompt: must be an object")
-        said = {name: data[name] for name in STORED if name in data}
+        settings = {name: data[name] for name in STORED if name in data}
         tools = data.get("tools", [])
-        asked = {"role": "user", "parts": [], "request": said}
-        check_record({"type": "conversation", "messages": [asked], "tools": tools})
-        return cls(model, tuple(as_messages(data.get("messages", ()))), Tools(tools), **said)
+        message = {"role": "user", "parts": [], "request": settings}
+        check_record({"type": "conversation", "messages": [message], "tools": tools})
+        return cls(model, tuple(as_messages(data.get("messages", ()))), Tools(tools), **settings)
 
 
 def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
@@ -220,8 +222,8 @@ def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[st
     settings = {name: value for name, value in given.items() if name in SETTINGS}
     others = {name: value for name, value in given.items() if name not in (*SETTINGS, *WORDS, "options")}
     if others or "options" in given:
-        kept = before.options if before is not None and given.get("options") is None else {}
-        settings["options"] = {**kept, **(given.get("options") or {}), **others}
+        options = before.options if before is not None and given.get("options") is None else {}
+        settings["options"] = {**options, **(given.get("options") or {}), **others}
     if "tools" in settings:
         settings["tools"] = Tools(settings["tools"] or ())
     if "schema" in settings:
@@ -248,25 +250,25 @@ def turn_messages(
 
     rules = [*(system_fragments or ()), *([system] if system else [])]
     opening = [deep_copy(system_message("\n\n".join(rules)))] if rules else []
-    said = as_messages(messages)
+    content = as_messages(messages)
     if tool_results:
-        said.append(deep_copy(tool_message(*tool_results)))
+        content.append(deep_copy(tool_message(*tool_results)))
     texts = [*(fragments or ()), *([prompt] if prompt else [])]
     if texts or attachments:
         text = ["\n\n".join(texts)] if texts else []
-        said.append(deep_copy(user(*text, *(attachments or ()))))
-    return opening, said
+        content.append(deep_copy(user(*text, *(attachments or ()))))
+    return opening, content
 
 
-def build_prompt(model: ModelRef, prompt: str | None, asked: Mapping[str, Any]) -> Prompt:
+def build_prompt(model: ModelRef, prompt: str | None, arguments: Mapping[str, Any]) -> Prompt:
     """Return a prompt from its content and settings.
 
     Raises UsageError where there is nothing to ask, and InputError for what is not a message.
     """
-    messages = asked.get("messages")
+    messages = arguments.get("messages")
     if isinstance(messages, Conversation) and messages.tools:
-        asked = {**asked, "tools": [*messages.tools.values(), *(asked.get("tools") or ())]}
-    opening, words = turn_messages(prompt, **{name: value for name, value in asked.items() if name in WORDS})
+        arguments = {**arguments, "tools": [*messages.tools.values(), *(arguments.get("tools") or ())]}
+    opening, words = turn_messages(prompt, **{name: value for name, value in arguments.items() if name in WORDS})
     if not words:
         raise UsageError("nothing to ask: give a prompt, messages or attachments")
-    return replace(Prompt(model, (*opening, *words)), **_settings(asked))
+    return replace(Prompt(model, (*opening, *words)), **_settings(arguments))

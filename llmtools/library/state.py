@@ -164,10 +164,10 @@ class ResponseState:
         state.is_done = True
         return state
 
-    def next_prompt(self, prompt: str | None, results: Sequence[ToolResult], asked: Mapping[str, Any]) -> Prompt:
-        """Return the prompt of the next turn: the results, the user's words, the messages of `asked`."""
+    def next_prompt(self, prompt: str | None, results: Sequence[ToolResult], arguments: Mapping[str, Any]) -> Prompt:
+        """Return the prompt of the next turn: the results, the user's words, the messages of `arguments`."""
         answered = self.prompt.with_results(results).messages[-1:] if results else ()
-        return self.prompt.next_prompt([*self.prompt.messages, *deep_copy(self.messages), *answered], prompt, asked)
+        return self.prompt.next_prompt([*self.prompt.messages, *deep_copy(self.messages), *answered], prompt, arguments)
 
     def tools_or(self, given: Iterable[Given] | None) -> Tools:
         """Return the given tools, else those of the prompt."""

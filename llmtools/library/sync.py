@@ -4,7 +4,7 @@
     print(model.prompt("Capital of France?").text())
 
 Rules:
-* A name is looked up, and its key found, when the model is first asked. Nothing is sent before
+* A name is looked up, and its key found, when the model is first used. Nothing is sent before
   something is read.
 * Several readers of a response see the same events, from the first one on.
 * Reading the text of a response that failed raises its error, after what came; `messages`, `usage`
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ..exchange.exchange import Exchange
-    from .prompt import Asked, Prompt
+    from .prompt import Prompt, PromptArguments
     from .toolbox import After, Before, Given
     from .turns import Turn
 
@@ -59,7 +59,7 @@ class Response(ResponseBase):
 
     @property
     def model(self) -> Model:
-        """The model that was asked."""
+        """The model that the prompt goes to."""
         return self.prompt.model  # type: ignore[return-value]
 
     def _pull(self, seen: int) -> bool:
@@ -146,8 +146,8 @@ class Response(ResponseBase):
     def tool_calls(self) -> list[ToolCall]:
         """Return the calls that have no result yet.
 
-        asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
-        llmtools.get_model("echo").prompt(asked).tool_calls()[0].name  # "upper"
+        script = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+        llmtools.get_model("echo").prompt(script).tool_calls()[0].name  # "upper"
         """
         self.wait()
         return self._state.calls()
@@ -198,8 +198,8 @@ class Response(ResponseBase):
             def upper(text: str) -> str:
                 return text.upper()
 
-            asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
-            response = llmtools.get_model("echo").prompt(asked, tools=[upper])
+            script = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+            response = llmtools.get_model("echo").prompt(script, tools=[upper])
             response.execute_tool_calls()[0].output  # "PANDA"
         """
         calls = self.tool_calls() if tool_calls_list is None else tool_calls_list
@@ -207,7 +207,7 @@ class Response(ResponseBase):
         runner.prepare()
         return runner.run(calls, Hooks(before_call, after_call))
 
-    def reply(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
+    def reply(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> Response:
         """Return the response to the next turn: this conversation, the results of its calls, `prompt`
         as the user's words, and `messages`. The calls are run first, unless `tool_results` is given.
 
@@ -218,19 +218,19 @@ class Response(ResponseBase):
             response.reply("and then?").text()  # "and then?"
         """
         self.text()
-        given = asked.get("tool_results")
-        results = self.execute_tool_calls(tools=asked.get("tools")) if given is None else given
-        return Response(self._state.next_prompt(prompt, results, asked))
+        given = arguments.get("tool_results")
+        results = self.execute_tool_calls(tools=arguments.get("tools")) if given is None else given
+        return Response(self._state.next_prompt(prompt, results, arguments))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the response as JSON can hold it, for `from_dict`: the model, the conversation, the
         settings (tools, schema, options), the reply, usage, finish reason and error.
 
-        Of a function only its name and schema are kept: give it again with `reply(tools=…)`. A key is
-        never kept.
+        Of a function only its name and schema are stored: give it again with `reply(tools=…)`. A key is
+        not stored.
 
-            kept = json.dumps(llmtools.get_model("echo").prompt("hi").to_dict())
-            llmtools.Response.from_dict(json.loads(kept)).reply("more").text()  # "more"
+            data = json.dumps(llmtools.get_model("echo").prompt("hi").to_dict())
+            llmtools.Response.from_dict(json.loads(data)).reply("more").text()  # "more"
         """
         self.wait()
         return self._state.to_dict()
@@ -242,8 +242,8 @@ class Response(ResponseBase):
 
         Raises NoModelError for a model that is not known, InputError for another dict.
 
-            kept = llmtools.get_model("echo").prompt("hi").to_dict()
-            llmtools.Response.from_dict(kept).text()  # "hi"
+            data = llmtools.get_model("echo").prompt("hi").to_dict()
+            llmtools.Response.from_dict(data).text()  # "hi"
         """
         state = ResponseState.from_dict(data, model, get_model)
         response = cls(state.prompt)
@@ -312,7 +312,7 @@ class Model(ModelRef):
     llmtools.get_model("echo").prompt("hi").text()  # "hi"
     """
 
-    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> Response:
+    def prompt(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> Response:
         """Return the response to a prompt; nothing is sent before it is read.
 
         messages: a conversation before the prompt (what `user` and the like return, dicts, or a
@@ -326,10 +326,10 @@ class Model(ModelRef):
 
         Raises UsageError where there is nothing to ask, InputError for what is not a message.
 
-            said = [llmtools.user("Capital of France?"), llmtools.assistant("Paris"), llmtools.user("Germany?")]
+            history = [llmtools.user("Capital of France?"), llmtools.assistant("Paris"), llmtools.user("Germany?")]
             llmtools.get_model("echo").prompt(messages=said, system="Be brief").text()  # "Germany?"
         """
-        return Response(build_prompt(self, prompt, asked))
+        return Response(build_prompt(self, prompt, arguments))
 
     def chain(
         self,
@@ -338,7 +338,7 @@ class Model(ModelRef):
         chain_limit: int | None = CHAIN_LIMIT,
         before_call: Before | None = None,
         after_call: After | None = None,
-        **asked: Unpack[Asked],
+        **arguments: Unpack[PromptArguments],
     ) -> Chain:
         """Return the responses to a prompt and to the results of the tools that the model calls.
 
@@ -349,10 +349,10 @@ class Model(ModelRef):
             def upper(text: str) -> str:
                 return text.upper()
 
-            asked = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
-            llmtools.get_model("echo").chain(asked, tools=[upper]).text()  # "PANDA"
+            script = '{"tool_calls": [{"name": "upper", "arguments": {"text": "panda"}}]}'
+            llmtools.get_model("echo").chain(script, tools=[upper]).text()  # "PANDA"
         """
-        return Chain(self.prompt(prompt, **asked), chain_limit, Hooks(before_call, after_call))
+        return Chain(self.prompt(prompt, **arguments), chain_limit, Hooks(before_call, after_call))
 
     def conversation(
         self,
@@ -360,7 +360,7 @@ class Model(ModelRef):
         chain_limit: int | None = CHAIN_LIMIT,
         before_call: Before | None = None,
         after_call: After | None = None,
-        **settings: Unpack[Asked],
+        **settings: Unpack[PromptArguments],
     ) -> Talk:
         """Return a conversation that remembers its turns; the settings (tools, system …) hold for all turns.
 
@@ -381,7 +381,7 @@ def get_model(
     configured.
 
     Raises NoModelError for a name that is not known, and where there is no default. Other faults (a
-    missing key, an unknown server) are raised when the model is first asked.
+    missing key, an unknown server) are raised when the model is first used.
 
         model = llmtools.get_model("echo")
         model.prompt("hi").text()  # "hi"

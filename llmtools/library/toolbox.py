@@ -95,8 +95,8 @@ class Tool:
 
     def record(self) -> dict[str, Any]:
         """Return the `tool` record."""
-        said = {"description": self.description} if self.description else {}
-        return {"type": "tool", "name": self.name, **said, "input_schema": self.input_schema}
+        description = {"description": self.description} if self.description else {}
+        return {"type": "tool", "name": self.name, **description, "input_schema": self.input_schema}
 
 
 class Toolbox:
@@ -104,11 +104,11 @@ class Toolbox:
 
     class Notes(llmtools.Toolbox):
         def __init__(self) -> None:
-            self.kept: list[str] = []
+            self.notes: list[str] = []
 
         def keep(self, note: str) -> str:
             "Keep a note."
-            self.kept.append(note)
+            self.notes.append(note)
             return "kept"
 
     model.prompt("…", tools=[Notes()])
@@ -212,8 +212,8 @@ class Tools:
         """As `run`, in asyncio and at the same time. If one call pauses, the others are finished first."""
         from asyncio import gather
 
-        asked = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
-        ran = await gather(*asked, return_exceptions=True)
+        waiting = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
+        ran = await gather(*waiting, return_exceptions=True)
         results = [result for result in ran if isinstance(result, ToolResult)]
         for call, result in zip(calls, ran, strict=True):
             if isinstance(result, PauseChain):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias, Unpack
 
     from ..errors import LlmToolsError
-    from .prompt import Asked, Prompt
+    from .prompt import Prompt, PromptArguments
     from .toolbox import After, Before
 
     Turn: TypeAlias = Callable[[], Coroutine[Any, Any, Prompt]]
@@ -125,13 +125,13 @@ class ToolLoop(Generic[ResponseT]):
 
 
 async def next_turn(
-    before: list[Any], hooks: Hooks, prompt: str | None, asked: Asked, opening: Callable[[], Prompt]
+    before: list[Any], hooks: Hooks, prompt: str | None, arguments: PromptArguments, opening: Callable[[], Prompt]
 ) -> Prompt:
     """Return the prompt of the turn after the last response that did not fail; `opening` where all failed."""
     for response in reversed(before):
         await maybe_await(response.wait())
         if response.error is None:
-            turn: Any = dict(asked)
+            turn: Any = dict(arguments)
             if turn.get("tool_results") is None:
                 turn["tool_results"] = await maybe_await(
                     response.execute_tool_calls(
@@ -150,16 +150,16 @@ class Turns(Generic[ResponseT, ChainT]):
     _response: type[Any]
     _chain: type[Any]
 
-    def __init__(self, model: ModelRef, chain_limit: int | None, hooks: Hooks, settings: Asked) -> None:
+    def __init__(self, model: ModelRef, chain_limit: int | None, hooks: Hooks, settings: PromptArguments) -> None:
         self.model = model
         self.responses: list[ResponseT] = []
         self._chain_limit = chain_limit
         self._hooks = hooks
         self._settings = settings
 
-    def prompt(self, prompt: str | None = None, **asked: Unpack[Asked]) -> ResponseT:
+    def prompt(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> ResponseT:
         """Return the response to the next turn, as `Model.prompt` does."""
-        response = self._next(prompt, asked)
+        response = self._next(prompt, arguments)
         self.responses.append(response)
         return response
 
@@ -170,21 +170,21 @@ class Turns(Generic[ResponseT, ChainT]):
         chain_limit: int | None = None,
         before_call: Before | None = None,
         after_call: After | None = None,
-        **asked: Unpack[Asked],
+        **arguments: Unpack[PromptArguments],
     ) -> ChainT:
         """Return the responses to the next turn, as `Model.chain` does."""
         hooks = Hooks(before_call or self._hooks.before, after_call or self._hooks.after)
         limit = self._chain_limit if chain_limit is None else chain_limit
-        chain: ChainT = self._chain(self._next(prompt, asked), limit, hooks, self.responses)
+        chain: ChainT = self._chain(self._next(prompt, arguments), limit, hooks, self.responses)
         return chain
 
-    def _next(self, prompt: str | None, asked: Asked) -> ResponseT:
-        opening = partial(build_prompt, self.model, prompt, {**self._settings, **asked})
+    def _next(self, prompt: str | None, arguments: PromptArguments) -> ResponseT:
+        opening = partial(build_prompt, self.model, prompt, {**self._settings, **arguments})
         if not self.responses:
             first: ResponseT = self._response(opening())
             return first
         before: Any = self.responses[-1]
-        turn = partial(next_turn, self.responses[:], self._hooks, prompt, asked, opening)
+        turn = partial(next_turn, self.responses[:], self._hooks, prompt, arguments, opening)
         response: ResponseT = self._response(before.prompt, self._when_read(turn))
         return response
 

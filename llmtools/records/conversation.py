@@ -142,13 +142,13 @@ class Conversation(StreamState):
     @property
     def reply(self) -> list[Message]:
         """The assistant messages after the last user message."""
-        found: list[Message] = []
+        replies: list[Message] = []
         for message in reversed(self.messages):
             if message["role"] == "user":
                 break
             if message["role"] == "assistant":
-                found.insert(0, message)
-        return found
+                replies.insert(0, message)
+        return replies
 
     def pending_calls(self) -> list[Part]:
         """Return the calls of the last assistant message that have no result. A last call without
@@ -199,17 +199,17 @@ def with_call_ids(messages: list[Message]) -> list[Message]:
     call of its name that has no result."""
     if not any(_lacks_call_id(part) for message in messages for part in message["parts"]):
         return messages
-    found: list[Message] = []
+    matched: list[Message] = []
     calls: list[Part] = []
     for message in messages:
         if message["role"] == "assistant":
             calls = _calls_of(message)
         else:
-            named = {part.get("tool_call_id") for part in message["parts"] if part["type"] == "tool_result"}
-            calls = [call for call in calls if call["tool_call_id"] not in named]
+            answered = {part.get("tool_call_id") for part in message["parts"] if part["type"] == "tool_result"}
+            calls = [call for call in calls if call["tool_call_id"] not in answered]
             message = {**message, "parts": [_with_call_id(part, calls) for part in message["parts"]]}
-        found.append(message)
-    return found
+        matched.append(message)
+    return matched
 
 
 def _with_call_id(part: Part, calls: list[Part]) -> Part:

@@ -276,7 +276,7 @@ class Decoder:
 
     def _one_by_one(self, lines: list[bytes], first: int) -> list[Line]:
         """As _records, for lines that are blank, wrong, without a type, or with an odd number."""
-        found: list[Line] = []
+        good: list[Line] = []
         for number, raw in enumerate(lines, first + 1):
             if not raw.strip():
                 continue
@@ -291,5 +291,5 @@ class Decoder:
             except InputError as refusal:
                 self.error = InputError(refusal.message, line=number, source=self.source)
                 break
-            found.append((record, raw))
-        return found
+            good.append((record, raw))
+        return good

@@ -74,14 +74,14 @@ class Reader:
         from ...log.search import MARKS, found, search
 
         options, store = self.options, self._store()
-        asked = {name: options[name] for name in ("model", "role", "tool", "name")}
-        rows = search(store, " ".join(words), options["limit"], since=self._since(), **asked)
+        filters = {name: options[name] for name in ("model", "role", "tool", "name")}
+        rows = search(store, " ".join(words), options["limit"], since=self._since(), **filters)
         if not rows:
             raise NoInputError("nothing found")
         if options["json"]:
             return self._write(store.message(row["node"]) for row in rows)
-        wanted = wants_colour(options["color"], self.process.is_terminal(1))
-        marks = ("\x1b[1m", "\x1b[0m") if wanted else ("", "")
+        has_colour = wants_colour(options["color"], self.process.is_terminal(1))
+        marks = ("\x1b[1m", "\x1b[0m") if has_colour else ("", "")
         for row in rows:
             line = self.process.visible(found(row))
             for mark, shown in zip(MARKS, marks, strict=True):

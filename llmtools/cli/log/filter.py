@@ -53,14 +53,14 @@ class LogFilter:
     def read(self) -> None:
         """Pass the stream on; an `end` or a conversation record only after it is stored."""
         for lines in self.process.batches(self.options["wait"]):
-            held, raw = self._take(lines), [raw for _, raw in lines]
+            first, raw = self._take(lines), [raw for _, raw in lines]
             lines.clear()  # a record may be large
-            self._pass_on(raw[:held])
+            self._pass_on(raw[:first])
             if self._store is None and self._lost is None and self.recorder.changed():
                 self.open()
-            if held < len(raw):
+            if first < len(raw):
                 self.commit()
-                self._pass_on(raw[held:])
+                self._pass_on(raw[first:])
 
     def _pass_on(self, lines: list[bytes]) -> None:
         """Write lines. After a write error the rest of the stream is still stored."""
@@ -72,21 +72,21 @@ class LogFilter:
 
     def _take(self, lines: list[Line]) -> int:
         """Take lines; return how many of them may be written before they are stored."""
-        held = len(lines)
+        first = len(lines)
         for place, (record, _) in enumerate(lines):
             self.state.add(record)
             kind = record["type"]
             if kind == "conversation":
                 self.failure = self.failure or conversation_of(record).failure
             if kind in ("end", "conversation"):
-                held = min(held, place)
+                first = min(first, place)
             if self._lost is None:
                 try:
                     self.recorder.feed(record)
                 except InputError as error:  # what came before it is stored
                     self.commit()
                     self._lose(error)
-        return held
+        return first
 
     def commit(self) -> None:
         """Store what has come so far."""

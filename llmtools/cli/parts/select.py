@@ -152,9 +152,11 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
     from ...attachment import data_of
     from ...records.attachments import attachments_of
 
-    found = [attachment for message in messages for part in message["parts"] for attachment in attachments_of(part)]
+    attachments = [
+        attachment for message in messages for part in message["parts"] for attachment in attachments_of(part)
+    ]
     paths = []
-    for number, attachment in enumerate(found, 1):
+    for number, attachment in enumerate(attachments, 1):
         data = data_of(attachment)
         if data is not None:
             paths.append(_write_new(folder, _file_name(attachment, number), data))

@@ -300,6 +300,6 @@ class Sender:
             self._report(record, exchange.failure)
 
     def _report(self, record: dict[str, Any], error: LlmToolsError) -> None:
-        named = f" {record['id']}" if "id" in record else ""
-        self.process.say(f"conversation{named}: {error.message}")
+        name = f" {record['id']}" if "id" in record else ""
+        self.process.say(f"conversation{name}: {error.message}")
         self.process.status = self.process.status or error.exit_status

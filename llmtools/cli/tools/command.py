@@ -112,7 +112,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     call SOURCE... NAME JSON    run one tool
     """
     process: Process = ctx.obj
-    names, asked = (source[:-2], source[-2:]) if action == "call" else (source, ())
+    names, call = (source[:-2], source[-2:]) if action == "call" else (source, ())
     if action == "call" and len(source) < 3:
         raise click.UsageError("call needs SOURCE, NAME and JSON")
     if not names:
@@ -133,7 +133,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
         if action == "loop":
             runner.loop(ctx.meta["command"])
         elif action == "call":
-            runner.call(*asked)
+            runner.call(*call)
         else:
             getattr(runner, action)()
     except BaseException as error:
