@@ -58,7 +58,7 @@ class Endpoint:
         name, before = self.auth
         return {name: before + ("***" if is_masked else self.key.reveal())}
 
-    def masked(self, text: str) -> str:
+    def mask(self, text: str) -> str:
         """Return a text with *** in the place of this endpoint's secrets, which a server may repeat."""
         secrets = [value for value in self.headers.values() if len(value) > 7]
         for secret in [*secrets, *([self.key.reveal()] if self.key else [])]:

@@ -163,7 +163,7 @@ _CODE_WINS = (
 )
 
 
-def failure_of(body: Any, status: int | None = None, headers: Mapping[str, str] | None = None) -> LlmToolsError:
+def failure_from_body(body: Any, status: int | None = None, headers: Mapping[str, str] | None = None) -> LlmToolsError:
     """Return the failure that the JSON value of an error body describes.
 
     status: that of the response, None for an error in mid-stream, whose status is in the body.
@@ -187,7 +187,7 @@ def failure_of(body: Any, status: int | None = None, headers: Mapping[str, str] 
     )
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
+def failure_from_response(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
     """Return the failure that a response with an error status describes.
 
     headers: names in lower case. body: JSON of any vendor, text, HTML or nothing. Of text and
@@ -202,7 +202,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsEr
         value = loads(body)
     except InputError:
         value = visible_text(body)
-    return failure_of(value, status, headers)
+    return failure_from_body(value, status, headers)
 
 
 def visible_text(body: bytes, longest: int = 200) -> str:

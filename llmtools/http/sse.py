@@ -28,7 +28,7 @@ BODY = ""
 LIMIT = 64 << 20
 """The most bytes of one event, body or line."""
 
-BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"
 _HEAD = 400
 _DATA = b"data: "
 _FIELD_NAMES = (b"data", b"event", b"id", b"retry")
@@ -114,7 +114,7 @@ class SseDecoder:
 
     def _without_bom(self, text: bytes) -> bytes:
         self._is_begun = True
-        return text[3:] if text.startswith(BOM) else text
+        return text[3:] if text.startswith(_BOM) else text
 
     def _block(self, block: bytes, events: list[SseEvent]) -> None:
         name, data = UNNAMED, []

@@ -106,7 +106,7 @@ def _request_options(opening: Open) -> dict[str, Any]:
     return {"method": opening.request.method, "url": url, "content": opening.request.body, "headers": headers}
 
 
-def _opened(response: httpx.Response) -> Opened:
+def _head_of(response: httpx.Response) -> Opened:
     return Opened(response.status_code, {name.lower(): value for name, value in response.headers.items()})
 
 
@@ -157,7 +157,7 @@ class Connection:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _connection_failure(error, opening, has_head=False)
         self._bytes = self._response.iter_raw()
-        return _opened(self._response)
+        return _head_of(self._response)
 
     def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the response, b"" at its end, or the failure."""
@@ -203,7 +203,7 @@ class AsyncConnection:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _connection_failure(error, opening, has_head=False)
         self._bytes = self._response.aiter_raw()
-        return _opened(self._response)
+        return _head_of(self._response)
 
     async def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the response, b"" at its end, or the failure."""

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from ..errors import ProtocolError, TruncatedError
-from ..http.failure import error_message, failure_of, visible_text
+from ..http.failure import error_message, failure_from_body, visible_text
 from ..http.sse import BODY, SseDecoder
 
 TYPE_CHECKING = False
@@ -136,7 +136,7 @@ class EventDecoder:
             return records
         if error_message(body) is None:
             return self._fail(ProtocolError("the body is neither a reply nor an error"))
-        return self._fail(failure_of(body))
+        return self._fail(failure_from_body(body))
 
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
         """Return the records of a whole reply, None if the body is not a reply."""

@@ -69,7 +69,7 @@ class ReplyWriter:
         try:
             return loads(payload)
         except InputError as error:
-            refusal = error.message
+            refusal = error.message.removeprefix("not JSON: ")
         import json
 
         try:

@@ -144,7 +144,7 @@ def fetch(name: str, config: Config, until: float) -> list[Model]:
         try:
             body = _got(endpoint, url, until)
         except LlmToolsError as error:
-            error.message = endpoint.masked(error.message)
+            error.message = endpoint.mask(error.message)
             raise
         if provider.owner and not any(item.get("owned_by") == provider.owner for item in items(body)):
             raise ProtocolError(f"{endpoint.base_url} is no {provider.owner}")

@@ -740,7 +740,7 @@ class TestErrors:
         [
             (b"<html><body><h1>It works!</h1></body></html>", "It works!"),
             (b"Internal Server Error", "Internal Server Error"),
-            (b"data: {bad}\n\ndata: [DONE]\n\n", "not JSON"),
+            (b"data: {bad}\n\ndata: [DONE]\n\n", "invalid JSON"),
             (b'data: "text"\n\n', "text"),
             (b"data: [DONE]\n\n", "without a reply"),
             (b'{"foo": 1}', "neither a reply nor an error"),

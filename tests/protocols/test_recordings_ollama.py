@@ -1,7 +1,6 @@
 """The Ollama decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do would stand in JUSTIFIED; for Ollama it says
-nothing otherwise.
+JUSTIFIED would list where EXPECTED.jsonl differs from us; for Ollama it does not.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from orjson import JSONDecodeError
 from orjson import loads as parse
 
 from ...errors import ProtocolError
-from ...http.failure import failure_of
+from ...http.failure import failure_from_body
 from ..event_decoder import EventDecoder
 from .reply import Reply
 
@@ -57,7 +57,7 @@ class Decoder(EventDecoder):
     def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
         if event.get("error") or "error" in (name, kind, event.get("object")):
-            return self._fail(failure_of(event))
+            return self._fail(failure_from_body(event))
         if kind == "message":
             return self._body(event)
         if kind == "message_stop" and self._reply.is_begun:

@@ -16,7 +16,7 @@ Quirks: `budget_tokens` (a budget in the place of an effort), `no_schema`, and t
 
 from __future__ import annotations
 
-from ...http.failure import error_of
+from ...http.failure import failure_from_response as error_of
 from ..builder import name_and_description, overlay, parameters_of
 from .decoder import Decoder
 from .messages import Messages
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/v1/messages"
+_PATH = "/v1/messages"
 
 MAX_TOKENS = 32000
 """The max_tokens of a request that has none, for a model whose limit is not known."""
@@ -76,7 +76,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     _complete_tool_choice(body)
     if request.stream:
         body["stream"] = True
-    return messages.http_request(PATH, body, _headers(request, _api_version(body, wire_messages)))
+    return messages.http_request(_PATH, body, _headers(request, _api_version(body, wire_messages)))
 
 
 def _complete_tool_choice(body: JsonObject) -> None:

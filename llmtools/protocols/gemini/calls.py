@@ -80,7 +80,7 @@ def put_at_path(arguments: JsonObject, steps: list[str | int], value: Any, is_mo
     holder[steps[-1]] = before + value if is_joined else value
 
 
-class Calls:
+class FunctionCalls:
     """Writes the function calls of one reply. `count` is their number."""
 
     def __init__(self, writer: ReplyWriter) -> None:

@@ -50,7 +50,7 @@ def _with_delay(error: LlmToolsError, body: Any) -> LlmToolsError:
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
     """Return the failure that an error response describes. Names of headers are in lower case."""
-    error = failure.error_of(status, headers, body)
+    error = failure.failure_from_response(status, headers, body)
     try:
         return _with_delay(error, loads(body))
     except InputError:
@@ -84,15 +84,15 @@ class Decoder(EventDecoder):
 
     def _chunk(self, chunk: Any) -> list[Record]:
         if isinstance(chunk, dict) and chunk.get("error"):
-            return self._fail(_with_delay(failure.failure_of(chunk), chunk))
+            return self._fail(_with_delay(failure.failure_from_body(chunk), chunk))
         if not isinstance(chunk, dict) or chunk.keys().isdisjoint(_REPLY_FIELDS):
             if failure.error_message(chunk) is not None:
-                return self._fail(failure.failure_of(chunk))
+                return self._fail(failure.failure_from_body(chunk))
             return self._fail(ProtocolError("the provider sent a chunk that is neither of a reply nor an error"))
         try:
             return self._reply.take(chunk)
         except InputError as error:  # nests too deep to be written
-            return self._fail(ProtocolError(f"the provider sent invalid JSON: {error.message}"))
+            return self._fail(ProtocolError(f"the provider sent JSON that cannot be written again: {error.message}"))
 
     def _body(self, body: Any) -> list[Record]:
         """Return the records of a body that comes alone, or of an error behind events."""

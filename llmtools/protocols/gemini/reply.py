@@ -21,7 +21,7 @@ from ...records.jsonl import dumps
 from ..json_fields import objects_of, other_fields, string_or_empty
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
-from .calls import Calls
+from .calls import FunctionCalls
 from .sources import annotations_of
 from .spec import SPEC
 from .usage import usage_of
@@ -61,7 +61,7 @@ class Reply:
         self.is_begun = False
         self._is_blocked = False
         self._writer = ReplyWriter(issuer)
-        self._calls = Calls(self._writer)
+        self._calls = FunctionCalls(self._writer)
         self._open: tuple[str, int] = ("", -1)  # kind and part_index of the part that the next piece may continue
         self._before = self._open
         self._texts: dict[int, list[str]] = {}

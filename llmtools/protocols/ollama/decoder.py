@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from ...errors import LlmToolsError, ProtocolError, TruncatedError
-from ...http.failure import failure_of, visible_text
+from ...http.failure import failure_from_body, visible_text
 from ...http.sse import LineDecoder
 from .reply import Reply
 
@@ -88,7 +88,7 @@ class Decoder:
             return []
         line = self._reply.loads(payload)
         if isinstance(line, dict) and line.get("error"):
-            return [*self._reply.take(line | {"done": False}), *self._fail(failure_of(line))]
+            return [*self._reply.take(line | {"done": False}), *self._fail(failure_from_body(line))]
         if not isinstance(line, dict) or line.keys().isdisjoint(("message", "done")):
             return self._fail(
                 ProtocolError(f"the provider sent a line that is not of a reply: {visible_text(payload)}")

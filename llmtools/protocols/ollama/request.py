@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from ...http.failure import error_of
+from ...http.failure import failure_from_response as error_of
 from ..builder import function_tool, overlay
 from .decoder import Decoder
 from .messages import Messages
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/api/chat"
+_PATH = "/api/chat"
 
 _EFFORTS: dict[str, bool | str] = {"none": False, "minimal": "low", "xhigh": "high"}
 
@@ -46,7 +46,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     body = overlay(body, messages.options())
     messages.notice_no_cache()
     body["stream"] = request.stream
-    return messages.http_request(PATH, body, stream="application/x-ndjson")
+    return messages.http_request(_PATH, body, stream="application/x-ndjson")
 
 
 def _tools(conversation: Conversation, request: Request, messages: Messages) -> list[JsonObject]:

@@ -38,7 +38,7 @@ class _Call:
         self.is_custom = False
 
 
-class Calls:
+class ToolCalls:
     """Writes the calls of one reply. Its length is the number of calls that the server did not run."""
 
     def __init__(self, writer: ReplyWriter) -> None:

@@ -14,7 +14,7 @@ from orjson import JSONDecodeError
 from orjson import loads as parse
 
 from ...errors import ProtocolError
-from ...http.failure import failure_of, visible_text
+from ...http.failure import failure_from_body, visible_text
 from ...http.sse import BODY
 from ..event_decoder import DONE, NO_USAGE, EventDecoder
 from .reply import Reply
@@ -115,7 +115,7 @@ class Decoder(EventDecoder):
             )
         records = self._reply.take(chunk)
         if _is_error_chunk(name, chunk):
-            return records + self._fail(failure_of(chunk))
+            return records + self._fail(failure_from_body(chunk))
         self._remember_plain(chunk, records)
         return records
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from ...errors import OverloadedError, UnavailableError
 from ..json_fields import objects_of, other_fields, string_or_empty
 from ..reply_writer import ReplyWriter
-from .calls import Calls
+from .calls import ToolCalls
 from .media import Media
 from .spec import REASONING_FIELDS, SPEC
 from .usage import usage_of
@@ -53,7 +53,7 @@ class Reply:
         self.usage: JsonObject | None = None
         self.is_begun = False
         self._writer = ReplyWriter(issuer)
-        self._calls = Calls(self._writer)
+        self._calls = ToolCalls(self._writer)
         self._media = Media(self._writer)
         self._model = ""
         self._details: JsonObject = {}

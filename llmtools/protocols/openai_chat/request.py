@@ -13,7 +13,7 @@ reasoning `reasoning_object` ({"reasoning": {"effort"}}), `thinking` ({"thinking
 
 from __future__ import annotations
 
-from ...http.failure import error_of
+from ...http.failure import failure_from_response as error_of
 from ...schema import is_strict
 from ..builder import function_tool, overlay, schema_name
 from .decoder import Decoder
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/chat/completions"
+_PATH = "/chat/completions"
 
 
 def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
@@ -63,7 +63,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         option = body.get("stream_options")
         if "no_stream_options" not in request.quirks:
             body["stream_options"] = {"include_usage": True, **(option if isinstance(option, dict) else {})}
-    return messages.http_request(PATH, body)
+    return messages.http_request(_PATH, body)
 
 
 def _tool_choice(choice: str, quirks: frozenset[str], tools: list[JsonObject]) -> str | JsonObject:

@@ -13,7 +13,7 @@ from orjson import JSONDecodeError
 from orjson import loads as parse
 
 from ...errors import TruncatedError
-from ...http.failure import failure_of
+from ...http.failure import failure_from_body
 from ..event_decoder import EventDecoder
 from .reply import Reply
 
@@ -35,7 +35,7 @@ def _event_failure(event: Any) -> LlmToolsError:
     """Return the failure in an event or a response."""
     holder = event.get("response", event) if isinstance(event, dict) else event
     error = holder.get("error") if isinstance(holder, dict) else None
-    return failure_of({"error": error} if error else holder)
+    return failure_from_body({"error": error} if error else holder)
 
 
 class Decoder(EventDecoder):

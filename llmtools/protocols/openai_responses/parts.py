@@ -142,7 +142,7 @@ def annotation_fields(kind: str) -> dict[str, str]:
     return {"url": "url", "title": "title"} if kind == "url_citation" else {"title": "filename"}
 
 
-class Call:
+class CallPart:
     """A call that is coming in, and the result of the server's own tool.
 
     is_served: whether the server runs it.
@@ -170,7 +170,7 @@ class Call:
             return
         self._raw.append(chunk)
         if field in BARE_FIELDS:
-            chunk = _escaped(chunk)
+            chunk = _escape(chunk)
             if not self._is_open:
                 self._is_open, chunk = True, '{"' + field + '":"' + chunk
         self._writer.add_chunk("tool_call_args", chunk, self._index, tool_call_id=self._id)
@@ -227,7 +227,7 @@ class Call:
         self._writer.add_chunk("tool_result", output, self._writer.new_index(), metadata, **fields)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Return a text as the inside of a JSON string; half a character stays."""
     try:
         return dumps(text).decode()[1:-1]

@@ -29,7 +29,7 @@ from .calls import (
 )
 from .end import details_of, outcome_of, usage_of
 from .parts import (
-    Call,
+    CallPart,
     Slot,
     Text,
     image_of,
@@ -87,7 +87,7 @@ class _Item:
         self.raw = raw
         self.slot = Slot()
         self.texts: dict[tuple[str, int], Text] = {}
-        self.call: Call | None = None
+        self.call: CallPart | None = None
         self.is_done = False
         self.has_cipher = self.kind != "reasoning"
 
@@ -204,7 +204,7 @@ class Reply:
     def _add(self, key: Any, content: JsonObject) -> _Item:
         item = self._items[f"~{len(self._items)}" if key == "" else key] = self._last = _Item(content)
         if item.kind in ARGUMENT_FIELDS:
-            item.call = Call(self._writer, content, self._call_ids)
+            item.call = CallPart(self._writer, content, self._call_ids)
         elif item.kind == "reasoning" and content.get("id"):
             item.slot.index = self._writer.new_index()  # its text may come late or never
             self._writer.add_chunk("reasoning", "", item.slot.index, {"id": content["id"]})

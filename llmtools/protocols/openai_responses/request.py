@@ -18,7 +18,7 @@ reason: `Encrypted content is not supported with this model`), `no_schema`.
 
 from __future__ import annotations
 
-from ...http.failure import error_of
+from ...http.failure import failure_from_response as error_of
 from ...schema import is_strict
 from ..builder import name_and_description, overlay, parameters_of, schema_name
 from .decoder import Decoder
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/responses"
+_PATH = "/responses"
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 RESULTS_TO_INCLUDE = {
@@ -74,7 +74,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
     if request.stream:
         body["stream"] = True
-    return messages.http_request(PATH, body)
+    return messages.http_request(_PATH, body)
 
 
 def _include(request: Request, tools: list[JsonObject], option: Any) -> Any:
