@@ -8,8 +8,8 @@ import click
 
 from ..errors import ConfigError, NoKeyError
 from ..providers import keychain, keys, resolve
-from ..providers.address import address, is_own
-from ..providers.config import read
+from ..providers.address import base_url_of, is_self_hosted
+from ..providers.config import read_config
 from .main import main
 from .options import Command, shared_options
 from .process import STDIN_WAIT, Process
@@ -48,14 +48,14 @@ class KeyCommands:
         try:
             with self.process.interruptible():
                 return function(*arguments, waiting)
-        except keychain.Unusable as error:
+        except keychain.KeyringError as error:
             raise NoKeyError(f"{error}; a variable, key_command or --key-file does without it") from None
 
     def set(self, name: str) -> None:
         """Read a key and store it."""
-        provider = resolve.provider(name, self.config)
+        provider = resolve.find_provider(name, self.config)
         key = keys.secret_of(self._read_key(name), "stdin")
-        backend = self._ask(keychain.put, name, key.reveal())
+        backend = self._ask(keychain.store_key, name, key.reveal())
         if backend in PLAIN:
             self.process.say(f"kept, but not encrypted: {backend} writes it to a file")
         elif self.process.verbose:
@@ -85,22 +85,22 @@ class KeyCommands:
 
     def rm(self, name: str) -> None:
         """Remove a key from the keyring."""
-        if name not in keychain.names():
-            resolve.provider(name, self.config)
-        if not self._ask(keychain.remove, name):
+        if name not in keychain.key_names():
+            resolve.find_provider(name, self.config)
+        if not self._ask(keychain.delete_key, name):
             raise NoKeyError(f"the keyring has no key for {name}")
 
     def names(self) -> None:
         """Write the names of the stored keys."""
-        self._write(keychain.names())
+        self._write(keychain.key_names())
 
     def which(self, name: str | None) -> None:
         """Write where the key of a provider would come from, or of each that has one."""
         if name is not None:
             return self._write([self._place(name)])
-        in_keyring = keychain.names()
+        in_keyring = keychain.key_names()
         lines = []
-        for name, provider in resolve.known(self.config).items():
+        for name, provider in resolve.all_providers(self.config).items():
             settings = self.config.providers.get(name, {})
             variable = next((variable for variable in provider.keys if os.environ.get(variable)), None)
             if variable:
@@ -112,14 +112,14 @@ class KeyCommands:
         self._write(lines)
 
     def _place(self, name: str) -> str:
-        provider, settings = resolve.provider(name, self.config), self.config.providers.get(name, {})
+        provider, settings = resolve.find_provider(name, self.config), self.config.providers.get(name, {})
         try:
-            is_here = is_own(provider, address(name, provider, settings, "")[0])
+            is_here = is_self_hosted(provider, base_url_of(name, provider, settings, "")[0])
         except ConfigError:  # an address that is not configured is not this machine
             is_here = False
         waiting = self._waiting if self.process.is_terminal(2) else None
         with self.process.interruptible():
-            found_key = keys.search(name, provider, settings, is_local=is_here, waiting=waiting)
+            found_key = keys.find_key_and_place(name, provider, settings, is_local=is_here, on_wait=waiting)
         return found_key[1] if found_key else "none: it needs no key"
 
     def _write(self, lines: list[str]) -> None:
@@ -152,7 +152,7 @@ def command(ctx: click.Context, /, action: str, provider: str | None, color: str
     if action in ("set", "rm") and provider is None:
         raise click.UsageError(f"{action} needs a PROVIDER")
     process.check_stdout()
-    keeper = KeyCommands(process, read())
+    keeper = KeyCommands(process, read_config())
     if action == "list":
         keeper.names()
     elif action == "which":

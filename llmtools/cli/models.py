@@ -10,11 +10,11 @@ import click
 from ..errors import NoKeyError, NoModelError
 from ..protocols.request import is_built_in
 from ..providers import resolve
-from ..providers.address import address
-from ..providers.config import Config, put, read
-from ..providers.lists import listings
-from ..providers.names import near, perhaps
-from ..providers.prices import priced
+from ..providers.address import base_url_of
+from ..providers.config import Config, read_config, set_value
+from ..providers.lists import load_listings
+from ..providers.names import did_you_mean
+from ..providers.prices import with_prices
 from ..records.jsonl import dumps
 from .main import main
 from .options import Command, flag, option, shared_options
@@ -24,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..providers.list_formats import Listing, Model
+    from ..providers.list_formats import Listing, ModelEntry
 
 EXAMPLES = """
 llm-models
@@ -58,7 +58,7 @@ class ModelsCommand:
 
     def show_list(self, words: tuple[str, ...]) -> int:
         """Write the models whose names have all the words in them; return the exit status."""
-        providers = resolve.known(self.config)
+        providers = resolve.all_providers(self.config)
         chosen = [word[:-1] for word in words if word.endswith("/") and word[:-1] in providers]
         lists = self._lists(chosen)
         failures = [listing.failure for listing in lists if listing.failure is not None]
@@ -77,7 +77,7 @@ class ModelsCommand:
     def _lists(self, names: list[str]) -> list[Listing]:
         """Return the lists of providers, and report each that failed."""
         with self.process.interruptible():
-            lists = listings(self.config, names, refresh=self.options["refresh"], limit=self.options["timeout"])
+            lists = load_listings(self.config, names, refresh=self.options["refresh"], limit=self.options["timeout"])
         for listing in lists:
             if listing.failure is not None:
                 day = time.strftime("%Y-%m-%d", time.localtime(listing.fetched))
@@ -86,18 +86,18 @@ class ModelsCommand:
                 self.process.say(f"{listing.provider}: {message}{earlier}")
         return lists
 
-    def _is_wanted(self, model: Model, words: tuple[str, ...]) -> bool:
+    def _is_wanted(self, model: ModelEntry, words: tuple[str, ...]) -> bool:
         if model.get("chat") is False and not self.options["all"]:
             return False
         text = f"{model['name']} {model.get('title', '')}".lower()
         return all(word.lower() in text for word in words)
 
-    def _write(self, models: list[Model]) -> None:
+    def _write(self, models: list[ModelEntry]) -> None:
         if self.options["json"]:
-            return self.process.write_lines([dumps(priced(model)) for model in models])
+            return self.process.write_lines([dumps(with_prices(model)) for model in models])
         rows = [[" ".join(str(model["name"]).splitlines())] for model in models]
         if self.options["long"]:
-            rows = [[row[0], *_columns(priced(model))] for row, model in zip(rows, models, strict=True)]
+            rows = [[row[0], *_columns(with_prices(model))] for row, model in zip(rows, models, strict=True)]
             rows = [["MODEL", *(column.upper() for column in COLUMNS)], *rows]
             wide = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
             rows = [
@@ -109,23 +109,24 @@ class ModelsCommand:
 
     def show(self, name: str) -> None:
         """Write the fields of a model."""
-        full_name = resolve.alias(name, self.config)
+        full_name = resolve.resolve_alias(name, self.config)
         if is_built_in(full_name):
             return self._write_fields({"name": full_name, "provider": full_name.partition("/")[0]})
-        provider, model = resolve.split(name, self.config)
-        settings = resolve.provider(provider, self.config)
-        base_url = address(provider, settings, self.config.providers.get(provider, {}), model)[0]
-        fields: Model = {"name": f"{provider}/{model}", "provider": provider, "id": model}
+        provider, model = resolve.split_name(name, self.config)
+        settings = resolve.find_provider(provider, self.config)
+        base_url = base_url_of(provider, settings, self.config.providers.get(provider, {}), model)[0]
+        fields: ModelEntry = {"name": f"{provider}/{model}", "provider": provider, "id": model}
         listed = self._lists([provider])[0].models if settings.models else []
         fields.update(_entry(listed, provider, model))
-        fields = {**priced(fields), "protocol": settings.protocol, "base_url": base_url}
-        if aliases := [alias for alias in self.config.aliases if resolve.alias(alias, self.config) == fields["name"]]:
+        fields = {**with_prices(fields), "protocol": settings.protocol, "base_url": base_url}
+        name = str(fields["name"])
+        if aliases := [alias for alias in self.config.aliases if resolve.resolve_alias(alias, self.config) == name]:
             fields["aliases"] = aliases
-        if options := resolve.options(str(fields["name"]), self.config):
+        if options := resolve.model_options(name, self.config):
             fields["options"] = options
         self._write_fields(fields)
 
-    def _write_fields(self, fields: Model) -> None:
+    def _write_fields(self, fields: ModelEntry) -> None:
         if self.options["json"]:
             return self.process.write_lines([dumps(fields)])
         lines = []
@@ -141,10 +142,10 @@ class ModelsCommand:
     def default(self, name: str | None) -> None:
         """Write the default model, or set it."""
         if self.options["rm"]:
-            return put(("default_model",), None)
+            return set_value(("default_model",), None)
         if name is not None:
             self._check_model(name)
-            return put(("default_model",), name)
+            return set_value(("default_model",), name)
         default = os.environ.get("LLMTOOLS_MODEL") or self.config.default_model
         if not default:
             raise NoModelError("no default model: llm-models default MODEL sets one")
@@ -157,31 +158,31 @@ class ModelsCommand:
             return self.process.write_lines([f"{alias}\t{aliases[alias]}".encode() for alias in sorted(aliases)])
         if model is not None:
             self._check_model(model, Config(self.config.path, aliases={**aliases, name: model}))
-            return put(("aliases", name), model)
+            return set_value(("aliases", name), model)
         if name not in aliases:
-            raise NoModelError(f"no alias is chosen {name!r}{perhaps(near(name, aliases), ': ')}")
+            raise NoModelError(f"no alias is named {name!r}{did_you_mean(name, aliases, ': ')}")
         if self.options["rm"]:
-            return put(("aliases", name), None)
+            return set_value(("aliases", name), None)
         self.process.write_lines([aliases[name].encode()])
 
     def _check_model(self, model: str, config: Config | None = None) -> None:
         """Refuse a name that is not known, and an alias that leads back to itself."""
         if config is not None:
-            resolve.alias(model, config)
-        if not is_built_in(resolve.alias(model, self.config)):
-            resolve.split(model, self.config)
+            resolve.resolve_alias(model, config)
+        if not is_built_in(resolve.resolve_alias(model, self.config)):
+            resolve.split_name(model, self.config)
 
 
-def _entry(listed: list[Model], provider: str, model: str) -> Model:
+def _entry(listed: list[ModelEntry], provider: str, model: str) -> ModelEntry:
     """Return the entry of a model in its provider's list. Raises NoModelError for a model that the list lacks."""
     matches = [entry for entry in listed if entry["id"] in (model, f"{model}:latest")]
     if listed and not matches:
-        names = near(model, [str(entry["id"]) for entry in listed])
-        raise NoModelError(f"{provider} lists no model {model!r}{perhaps(names, ': ')}")
+        advice = did_you_mean(model, [str(entry["id"]) for entry in listed], ": ")
+        raise NoModelError(f"{provider} does not list a model {model!r}{advice}")
     return matches[0] if matches else {}
 
 
-def _columns(model: Model) -> list[str]:
+def _columns(model: ModelEntry) -> list[str]:
     prices = model.get("prices", {})
     return [_text(model.get(name, prices.get(name, "-"))) for name in COLUMNS]
 
@@ -220,7 +221,7 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> No
     \b
     [list] [WORD]...      those with all the words in their names; PROVIDER/ asks one provider
     show MODEL            what is known of a model
-    default [MODEL]       the model that llm-send takes when none is chosen, or sets it
+    default [MODEL]       the model that llm-send takes when none is named, or sets it
     alias [NAME [MODEL]]  the aliases, or sets one
     """
     process: Process = ctx.obj
@@ -250,7 +251,7 @@ def _config(action: str, options: dict[str, Any]) -> Config:
 
     if action in ("default", "alias") and os.environ.get(CONFIG_VARIABLE) and not config_file().exists():
         return Config(str(config_file()))
-    return read()
+    return read_config()
 
 
 def run() -> None:

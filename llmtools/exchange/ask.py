@@ -80,9 +80,9 @@ def choose_model(name: str | None, conversation: Conversation, *, at_endpoint: b
     """
     chosen = name or conversation.model or os.environ.get("LLMTOOLS_MODEL")
     if not chosen and not at_endpoint:
-        from ..providers.config import read
+        from ..providers.config import read_config
 
-        chosen = read().default_model
+        chosen = read_config().default_model
     if not chosen:
         raise NoModelError("the model is missing: name it with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
     if not name and chosen == conversation.model and (chosen.startswith(("replay/", "gguf/")) or "://" in chosen):

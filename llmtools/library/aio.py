@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import LlmToolsError
+from ..tools.function import await_if_needed
 from .messages import Attachment, Event, Message, ToolCall, ToolResult, Usage
 from .model_ref import ModelRef, known_name
 from .prompt import build_prompt
 from .state import ResponseState
 from .toolbox import Hooks
-from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text, maybe_await
+from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class AsyncResponse(ResponseBase):
                 if len(state.events) <= seen and not state.is_done:
                     state.is_done = await anext(self._steps, self) is self
         while state.is_done and self._callbacks:
-            await maybe_await(self._callbacks.pop(0)(self))
+            await await_if_needed(self._callbacks.pop(0)(self))
         return len(state.events) > seen
 
     def _require_end(self) -> None:

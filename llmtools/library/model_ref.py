@@ -50,8 +50,8 @@ def known_name(name: str | None, base_url: str | None) -> str:
 
         name = choose_model(None, Conversation(), at_endpoint=base_url is not None)
     if base_url is None and not is_built_in(name):
-        from ..providers.config import read
-        from ..providers.resolve import split
+        from ..providers.config import read_config
+        from ..providers.resolve import split_name
 
-        split(name, read())
+        split_name(name, read_config())
     return name

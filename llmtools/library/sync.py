@@ -327,7 +327,7 @@ class Model(ModelRef):
         Raises UsageError where there is nothing to ask, InputError for what is not a message.
 
             history = [llmtools.user("Capital of France?"), llmtools.assistant("Paris"), llmtools.user("Germany?")]
-            llmtools.get_model("echo").prompt(messages=said, system="Be brief").text()  # "Germany?"
+            llmtools.get_model("echo").prompt(messages=history, system="Be brief").text()  # "Germany?"
         """
         return Response(build_prompt(self, prompt, arguments))
 

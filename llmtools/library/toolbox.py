@@ -19,8 +19,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..records.build import deep_copy
-from ..tools.calls import Result, describe_exception, why_not
-from ..tools.function import awaited, call_now, in_thread, methods_of, result_of, tool_record, values_of
+from ..tools.calls import Result, describe_exception, refusal_reason
+from ..tools.function import await_if_needed, call_async, call_sync, methods_of, result_of, tool_record, values_of
 from .messages import Attachment, ToolCall, ToolOutput, ToolResult
 
 TYPE_CHECKING = False
@@ -212,7 +212,7 @@ class Tools:
         """As `run`, in asyncio and at the same time. If one call pauses, the others are finished first."""
         from asyncio import gather
 
-        waiting = [self._ask(call, hooks or Hooks(), in_thread, _in_loop) for call in calls]
+        waiting = [self._ask(call, hooks or Hooks(), call_async, _in_loop) for call in calls]
         ran = await gather(*waiting, return_exceptions=True)
         results = [result for result in ran if isinstance(result, ToolResult)]
         for call, result in zip(calls, ran, strict=True):
@@ -248,7 +248,7 @@ class Tools:
         functions = {name: tool.implementation for name, tool in self._tools.items() if tool.implementation is not None}
         runnable: Any = {name: self._tools[name].record() for name in functions}
         part = {"name": call.name, "arguments": call.arguments, "exception": call.exception}
-        if why := why_not(part, self.records, runnable):
+        if why := refusal_reason(part, self.records, runnable):
             raise InputError(why)
         function = functions[call.name]
         values = values_of(function, call.arguments)
@@ -257,11 +257,11 @@ class Tools:
 
 
 async def _call_now(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    return call_now(function, *given, **values)
+    return call_sync(function, *given, **values)
 
 
 async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
-    return await awaited(function(*given, **values))
+    return await await_if_needed(function(*given, **values))
 
 
 def _result(value: Any) -> Result:

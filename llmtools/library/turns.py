@@ -7,10 +7,10 @@ them; Chain and Talk run them with `run_without_waiting`, since nothing in them 
 from __future__ import annotations
 
 from functools import partial
-from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from ..tools.calls import goes_on
+from ..tools.calls import has_next_round
+from ..tools.function import await_if_needed
 from .messages import Event
 from .model_ref import ModelRef
 from .prompt import build_prompt
@@ -34,11 +34,6 @@ ChainT = TypeVar("ChainT")
 
 CHAIN_LIMIT = 10
 """How often a chain asks again with the results of tools."""
-
-
-async def maybe_await(value: Any) -> Any:
-    """Return a value, or what it gives when it is awaited."""
-    return await value if isawaitable(value) else value
 
 
 def run_without_waiting(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -102,12 +97,12 @@ class ToolLoop(Generic[ResponseT]):
         if not self._responses:
             return self._add(await self._open())
         last = self._responses[-1]
-        calls = await maybe_await(last.tool_calls())
-        if not goes_on(calls, len(self._responses) - 1, self._limit, "chain_limit"):
+        calls = await await_if_needed(last.tool_calls())
+        if not has_next_round(calls, len(self._responses) - 1, self._limit, "chain_limit"):
             return False
         ran = last.execute_tool_calls(before_call=self._hooks.before, after_call=self._hooks.after)
-        results = await maybe_await(ran)
-        return self._add(await maybe_await(last.reply(tool_results=results)))
+        results = await await_if_needed(ran)
+        return self._add(await await_if_needed(last.reply(tool_results=results)))
 
     def _add(self, response: Any) -> bool:
         self._responses.append(response)
@@ -121,7 +116,7 @@ class ToolLoop(Generic[ResponseT]):
         if not calls:
             return first
         ran = first.execute_tool_calls(tool_calls_list=calls, before_call=hooks.before, after_call=hooks.after)
-        return type(first)(prompt.with_results(await maybe_await(ran)))
+        return type(first)(prompt.with_results(await await_if_needed(ran)))
 
 
 async def next_turn(
@@ -129,16 +124,16 @@ async def next_turn(
 ) -> Prompt:
     """Return the prompt of the turn after the last response that did not fail; `opening` where all failed."""
     for response in reversed(before):
-        await maybe_await(response.wait())
+        await await_if_needed(response.wait())
         if response.error is None:
             turn: Any = dict(arguments)
             if turn.get("tool_results") is None:
-                turn["tool_results"] = await maybe_await(
+                turn["tool_results"] = await await_if_needed(
                     response.execute_tool_calls(
                         before_call=hooks.before, after_call=hooks.after, tools=turn.get("tools")
                     )
                 )
-            reply = await maybe_await(response.reply(prompt, **turn))
+            reply = await await_if_needed(response.reply(prompt, **turn))
             return reply.prompt  # type: ignore[no-any-return]
     return opening()
 

@@ -1,4 +1,4 @@
-"""The log: every conversation kept once, as a graph of messages, in one SQLite database.
+"""The log: every conversation, stored once as a graph of messages in one SQLite database.
 
-Nothing else of the package imports sqlite3, and nothing is imported here.
+No other package imports sqlite3. Importing this package imports nothing else.
 """

@@ -1,8 +1,8 @@
-"""A conversation on its way into the log: what of it has come, and what of that is stored.
+"""A conversation being stored: the messages so far, and which of them are in the database.
 
 Rules:
-* `recorder.Recorder` fills chains from a stream; `store.Store` writes them, all or nothing.
-* What was written once is not written again: `nodes` holds what came since then.
+* `recorder.Recorder` fills it from a stream; `store.Store` writes it, all or nothing.
+* A message is written once: `nodes` has only the messages that came since the last write.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from ..records.types import Message, Record
 
 UNFINISHED = "unfinished"
-"""The status of a reply that was asked for, as long as it is not there."""
+"""The status of a response while its request runs."""
 
 
-class Chain:
-    """The messages of one conversation in order, the tools declared in it, and the failures of
-    requests to which no reply came, each behind the message that was asked. Of messages and
-    failures only those are here that are not stored yet."""
+class PendingConversation:
+    """A conversation, with everything that is not in the database yet.
+
+    nodes: the messages to store, in order. tools: [(number of messages before it, body)] of every
+    tool so far. failures: [(hash of the last message, `response`)] of the requests without a reply.
+    rest: the other fields of its conversation record, as JSON. created: Unix time in ms for messages
+    that have none. base, hash: the hash of the last message in the database, and of the last one of all.
+    depth: the number of messages.
+    """
 
     def __init__(self, rest: str | None = None) -> None:
         self.nodes: list[Node] = []
@@ -36,25 +41,25 @@ class Chain:
         self.hash = ROOT
         self.depth = 0
 
-    def message(self, message: Message) -> None:
+    def add_message(self, message: Message) -> None:
         """Add the next message. Raises InputError for one that has no canonical form."""
         node = Node(message, self.hash, self.depth + 1)
         self.nodes.append(node)
         self.hash, self.depth = node.hash, node.depth
         self.is_changed = True
 
-    def tool(self, record: Record) -> None:
-        """Add a tool that is declared here."""
+    def add_tool(self, record: Record) -> None:
+        """Add a tool that is declared after the messages so far."""
         self.tools.append((self.depth, tool_body(record)))
         self.is_changed = True
 
-    def failure(self, error: dict[str, Any]) -> None:
-        """Add how a request failed to which no reply came."""
-        self.failures.append((self.hash, error))
+    def add_failure(self, response: dict[str, Any]) -> None:
+        """Add the `response` of a request that failed without a reply."""
+        self.failures.append((self.hash, response))
         self.is_changed = True
 
-    def stored(self) -> None:
-        """Say that everything so far is stored."""
+    def mark_stored(self) -> None:
+        """Note that everything so far is in the database."""
         self.base = self.hash
         self.nodes = []
         self.failures = []

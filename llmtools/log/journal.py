@@ -1,15 +1,15 @@
-"""What llm-send --log stores: the request before it is sent, the reply as it ends, however it ends.
+"""What llm-send --log stores: the request before it is sent, and the reply when it ends.
 
 Rules:
-* A log that cannot be written to costs one warning, never the reply.
-* What was asked for and never came stays `unfinished`: the machine, or the process, was stopped.
+* If the log cannot be written, that costs one warning, never the reply.
+* A response stays `unfinished` if the process or the machine stopped before its end.
 """
 
 from __future__ import annotations
 
 from ..errors import LlmToolsError
-from .chain import Chain
-from .recorder import failure_of, rest_of
+from .chain import PendingConversation
+from .recorder import other_fields, response_of_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,77 +20,80 @@ if TYPE_CHECKING:
 
 
 class Journal:
-    """The log as one process writes to it; `say` tells, once, that it cannot."""
+    """The log as one process writes to it. `warn` is called once, if the log cannot be written."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._store: Store | None = None
-        self._is_lost = False
+        self._has_failed = False
 
     def entry(
         self, messages: Iterable[Message], tools: Iterable[tuple[int, Record]] = (), record: Record | None = None
-    ) -> Entry:
-        """Return where a conversation is stored: its messages, and its tools, each with how
-        many messages stand before it; `record` is the conversation record that it is, if any."""
-        chain, declared = Chain(rest_of(record or {})), list(tools)
+    ) -> JournalEntry:
+        """Return an entry for one conversation.
+
+        tools: [(number of messages before it, tool)]. record: the conversation record that it came
+        in, if any, for its other fields.
+        """
+        pending, remaining = PendingConversation(other_fields(record or {})), list(tools)
         try:
             for message in messages:
-                while declared and declared[0][0] <= chain.depth:
-                    chain.tool(declared.pop(0)[1])
-                chain.message(message)
-            for _, tool in declared:
-                chain.tool(tool)
+                while remaining and remaining[0][0] <= pending.depth:
+                    pending.add_tool(remaining.pop(0)[1])
+                pending.add_message(message)
+            for _, tool in remaining:
+                pending.add_tool(tool)
         except LlmToolsError as error:
-            self.lose(error)
-        return Entry(self, chain)
+            self.disable(error)
+        return JournalEntry(self, pending)
 
-    def store(self) -> Store | None:
-        """Return the log, opened; None where it cannot be."""
-        if self._store is None and not self._is_lost:
+    def open_store(self) -> Store | None:
+        """Return the store, opened at the first call; None if the log cannot be written."""
+        if self._store is None and not self._has_failed:
             try:
                 from .store import Store
 
                 self._store = Store()
             except (ImportError, LlmToolsError) as error:
-                self.lose(error)
+                self.disable(error)
         return self._store
 
-    def lose(self, error: Exception) -> None:
-        """Give the storing up, and say so once."""
-        if not self._is_lost:
-            self._say(f"not stored: {error}")
-        self._store, self._is_lost = None, True
+    def disable(self, error: Exception) -> None:
+        """Store nothing from now on, and warn once."""
+        if not self._has_failed:
+            self._warn(f"not stored: {error}")
+        self._store, self._has_failed = None, True
 
 
-class Entry:
-    """One conversation of a journal: `begin`, then `finish`, for each request made in it."""
+class JournalEntry:
+    """One conversation of a journal: `begin`, then `finish`, for each of its requests."""
 
-    def __init__(self, journal: Journal, chain: Chain) -> None:
+    def __init__(self, journal: Journal, pending: PendingConversation) -> None:
         self._journal = journal
-        self._chain = chain
-        self._begun: int | None = None
+        self._pending = pending
+        self._response_id: int | None = None
         self._model = ""
 
     def begin(self, model: str) -> None:
-        """Store the conversation, and that `model` is about to be asked."""
-        store, self._model = self._journal.store(), model
+        """Store the conversation and an unfinished response of `model`."""
+        store, self._model = self._journal.open_store(), model
         if store is not None:
             try:
-                self._begun = store.begin(self._chain, model)
+                self._response_id = store.begin(self._pending, model)
             except LlmToolsError as error:
-                self._journal.lose(error)
+                self._journal.disable(error)
 
     def finish(self, message: Message | None, failure: LlmToolsError | None) -> None:
-        """Store what came: the reply, whole or not, or why none did. A second call does nothing."""
-        begun, self._begun = self._begun, None
-        store = self._journal.store()
-        if begun is None or store is None:
+        """Store the reply, complete or not, or the failure. A second call does nothing."""
+        response_id, self._response_id = self._response_id, None
+        store = self._journal.open_store()
+        if response_id is None or store is None:
             return
         try:
             if message is not None:
-                self._chain.message(message)
+                self._pending.add_message(message)
             elif failure is not None:
-                self._chain.failure(failure_of(dict(failure.to_record()), self._model))
-            store.finish(begun, self._chain)
+                self._pending.add_failure(response_of_error(dict(failure.to_record()), self._model))
+            store.finish(response_id, self._pending)
         except LlmToolsError as error:
-            self._journal.lose(error)
+            self._journal.disable(error)

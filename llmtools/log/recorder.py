@@ -1,18 +1,18 @@
-"""A stream to what is stored of it: the filter, llm-send --log and the import read through this.
+"""Records of a stream to the conversations to store: for the filter, llm-send --log and the import.
 
 Rules:
 * A message is stored when it comes; the events before it are only its preview.
-* What a reply had shown is stored also where no message came: cancelled, failed, or cut off.
-* A failure to which no reply came is kept at what was asked.
+* If a reply fails, is cancelled or is cut off before its message comes, the preview is stored.
+* A failure without a reply is stored with the message before it.
 * A conversation record is a conversation of its own.
 """
 
 from __future__ import annotations
 
-from ..errors import InputError
+from ..errors import InputError, LlmToolsError, TruncatedError
 from ..records.fold import Fold
 from ..records.jsonl import dumps
-from .chain import Chain
+from .chain import PendingConversation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,27 +20,29 @@ if TYPE_CHECKING:
 
     from ..records.types import Message, Record
 
-_OWN = frozenset(("type", "messages", "tools", "error"))
-_FAILURE = ("code", "message", "http_status", "retryable", "retry_after")
+_SEPARATE_FIELDS = frozenset(("type", "messages", "tools", "error"))
+_ERROR_FIELDS = ("code", "message", "http_status", "retryable", "retry_after")
 
 
-def failure_of(error: dict[str, Any], model: str | None = None) -> dict[str, Any]:
-    """Return an `error` record as the `response` of a reply that did not come."""
-    named = {"model": model} if model else {}
+def response_of_error(error: dict[str, Any], model: str | None = None) -> dict[str, Any]:
+    """Return an `error` record as the `response` of a request without a reply."""
+    model_field = {"model": model} if model else {}
     request = {"request_id": error["request_id"]} if "request_id" in error else {}
-    said = {name: error[name] for name in _FAILURE if name in error}
-    return {**named, "status": "error", "exit_status": error.get("exit_status", 1), **request, "error": said}
+    exit_status = error.get("exit_status", LlmToolsError.exit_status)
+    fields = {name: error[name] for name in _ERROR_FIELDS if name in error}
+    return {**model_field, "status": "error", "exit_status": exit_status, **request, "error": fields}
 
 
 class Recorder:
-    """Takes the records of a stream; `changed` says what there is to write.
+    """Takes the records of a stream; `unsaved_conversations` returns what to write.
 
-    chain: the conversation that the stream is; last: that of the last conversation record.
+    conversation: the one that the messages of the stream make. last_conversation: the one of the
+    last conversation record.
     """
 
     def __init__(self) -> None:
-        self.chain = self.last = Chain()
-        self._records: list[Chain] = []
+        self.conversation = self.last_conversation = PendingConversation()
+        self._from_records: list[PendingConversation] = []
         self._fold: Fold | None = None
         self._has_error = False
 
@@ -48,20 +50,20 @@ class Recorder:
         """Take the next record. Raises InputError for a message that has no canonical form."""
         kind = record["type"]
         if kind == "message":
-            self.chain.message(record)  # type: ignore[arg-type]
+            self.conversation.add_message(record)  # type: ignore[arg-type]
             self._fold = None
         elif "part_index" in record or kind in ("start", "reset"):
             self._preview(record)
         elif kind == "tool":
-            self.chain.tool(record)
+            self.conversation.add_tool(record)
         elif kind == "error":
-            self._fail(record)
+            self._add_error(record)
         elif kind == "conversation":
-            self.last = chain_of(record)
-            self._records.append(self.last)
+            self.last_conversation = pending_of(record)
+            self._from_records.append(self.last_conversation)
         elif kind == "end" and self._fold is not None:
             self._preview(record)
-            self._settle("truncated")
+            self._add_preview("truncated")
 
     def _preview(self, event: Record) -> None:
         if self._fold is None:
@@ -69,17 +71,17 @@ class Recorder:
         try:
             self._fold.feed(event)
         except InputError:
-            pass  # an event that fits no part: the message, if one comes, tells
+            pass  # an event for an unknown part: the message, if it comes, is complete
 
-    def _fail(self, error: Record) -> None:
+    def _add_error(self, error: Record) -> None:
         if self._fold is not None:
             self._fold.feed(error)
             self._has_error = True
         else:
-            self.chain.failure(failure_of(error))
+            self.conversation.add_failure(response_of_error(error))
 
-    def _settle(self, status: str) -> None:
-        """Take what was shown of a reply for the reply, where its message has not come."""
+    def _add_preview(self, status: str) -> None:
+        """Add the preview as the reply if its message has not come. `status`: if nothing else says it."""
         if self._fold is None:
             return
         message: Message = self._fold.message()
@@ -87,33 +89,36 @@ class Recorder:
         response: dict[str, Any] = {"id": None, **message.get("response", {})}
         if "status" not in response:
             response["status"] = "error" if self._has_error else status
-            response.setdefault("exit_status", 1 if self._has_error else 75)
-        self.chain.message({**message, "response": response})  # type: ignore[typeddict-item]
+            failure = LlmToolsError if self._has_error else TruncatedError
+            response.setdefault("exit_status", failure.exit_status)
+        self.conversation.add_message({**message, "response": response})  # type: ignore[typeddict-item]
 
     def eof(self, *, is_cancelled: bool = False) -> None:
-        """Say that no more comes."""
-        self._settle("cancelled" if is_cancelled else "truncated")
+        """Note the end of the stream."""
+        self._add_preview("cancelled" if is_cancelled else "truncated")
 
-    def changed(self) -> list[Chain]:
-        """Return the conversations of which something is not stored yet."""
-        self._records = [chain for chain in self._records if chain.is_changed]
-        return [*self._records, *([self.chain] if self.chain.is_changed else [])]
+    def unsaved_conversations(self) -> list[PendingConversation]:
+        """Return the conversations that are not stored completely."""
+        self._from_records = [pending for pending in self._from_records if pending.is_changed]
+        return [*self._from_records, *([self.conversation] if self.conversation.is_changed else [])]
 
 
-def rest_of(record: Record) -> str | None:
-    """Return what a conversation record says beside its messages and tools, as JSON."""
-    rest = {name: value for name, value in record.items() if name not in _OWN}
+def other_fields(record: Record) -> str | None:
+    """Return the fields of a conversation record without its messages, tools and error, as JSON; None
+    if there are none."""
+    rest = {name: value for name, value in record.items() if name not in _SEPARATE_FIELDS}
     return dumps(rest).decode() if rest else None
 
 
-def chain_of(record: Record) -> Chain:
-    """Return the conversation that a `conversation` record is."""
-    chain = Chain(rest_of(record))
+def pending_of(record: Record) -> PendingConversation:
+    """Return the conversation of a `conversation` record. Raises InputError for a message that has no
+    canonical form."""
+    pending = PendingConversation(other_fields(record))
     for tool in record.get("tools", ()):
-        chain.tool(tool)
+        pending.add_tool(tool)
     for message in record["messages"]:
-        chain.message(message)
+        pending.add_message(message)
     last = record["messages"][-1] if record["messages"] else {}
     if "error" in record and last.get("response", {}).get("status", "ok") == "ok":
-        chain.failure(failure_of(record["error"]))
-    return chain
+        pending.add_failure(response_of_error(record["error"]))
+    return pending

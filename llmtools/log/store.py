@@ -1,11 +1,11 @@
-"""What is in the log: written in one transaction a time, given back as it came.
+"""The store: writes conversations to the log, each in one transaction, and reads them back unchanged.
 
 Rules:
-* A message that is there already is not written again; nor is its response, where it is the
-  same. So an extended, replayed or forked conversation adds only what is new.
-* A head is where a stored stream ended. One that goes on takes the place of the head before
-  it, as a branch of git moves; a name stays where it is until it is given again.
-* Of several responses to one message, the newest is given back.
+* A message that is in the log is not written again, nor is its response if that is the same. So an
+  extended, replayed or forked conversation adds only what is new.
+* A head is where a stored stream ended. A stream that continues a conversation moves its head, as
+  a commit moves a branch of git. A name stays where it is until it is given again.
+* Of several responses for one message, the newest is read back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from datetime import UTC, datetime
 
 from ..errors import (
     InputError,
@@ -21,11 +20,12 @@ from ..errors import (
     OutputError,
     UsageError,
 )
+from ..records.build import rfc3339
 from ..records.canonical import ROOT, node_hash
 from ..records.jsonl import dumps, loads
 from . import database
 from .chain import UNFINISHED
-from .node import face_of, restored, sha256, stored_message, words_of
+from .node import face_of, load_message, restore_message, search_text_of, sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..records.types import Message
-    from .chain import Chain
+    from .chain import PendingConversation
     from .node import Node
 
 UP = """
@@ -43,163 +43,153 @@ WITH RECURSIVE up (id, parent) AS (
     UNION ALL SELECT node.id, node.parent FROM node JOIN up ON node.id = up.parent
 )
 """
-"""The messages from one to the first, by their ids."""
+"""The ids of the messages from the first to a given one."""
 _REF = re.compile(r"(.+?)(?:~(\d*))?", re.DOTALL)
-_NAME = re.compile(r"[^\s~\x00-\x1f\x7f-]\S*")
+_VALID_NAME = re.compile(r"[^\s~\x00-\x1f\x7f-]\S*")
 LAST = "last"
-
-
-def timestamp(created: int | None = None) -> str:
-    """Return Unix time in ms, or now, in UTC as RFC 3339 has it."""
-    moment = datetime.now(UTC) if created is None else datetime.fromtimestamp(created / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def milliseconds(created: object) -> int | None:
-    """Return a time of RFC 3339 as Unix time in ms, None where it is none since 1970."""
-    try:
-        moment = datetime.fromisoformat(str(created))
-    except ValueError:
-        return None
-    found = int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-    return found if found > 0 else None
+"""The reference to the conversation that was stored last."""
 
 
 def check_name(name: str) -> str:
-    """Return a name that a conversation may have. Raises UsageError for another."""
-    if name == LAST or "~" in name or not _NAME.fullmatch(name) or not name.isprintable():
+    """Return a name that a conversation may have. Raises UsageError for an invalid name."""
+    if name == LAST or "~" in name or not _VALID_NAME.fullmatch(name) or not name.isprintable():
         raise UsageError(f"{name!r} cannot be a name: `last`, white space, ~ and a - at the start are not for names")
     return name
 
 
 class Store:
-    """The log in one file. `path` names another than the usual one.
+    """The log in one file.
 
-    Raises OutputError where it cannot be opened, or written to; NoInputError where it is only
-    to be read and is not there. `said` is what is to be told of it, if anything.
+    path: of the file, None for the default one. writes: whether to open it for writing, and create
+    it if needed. notice: a text about the log for the user, or None. Raises OutputError if it cannot
+    be opened, or written to; NoInputError if it is opened for reading and is missing or empty.
     """
 
     def __init__(self, path: Path | None = None, *, writes: bool = True) -> None:
         self.path = path or database.default_path()
-        self.said: str | None = None
+        self.notice: str | None = None
         if writes:
             self.connection = database.open_to_write(self.path)
         else:
-            self.connection, self.said = database.open_to_read(self.path)
+            self.connection, self.notice = database.open_to_read(self.path)
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the database."""
         with database.sqlite_errors(self.path):
             self.connection.close()
 
     # Writing
 
     def check(self) -> None:
-        """Write nothing, for real. Raises OutputError where something could not be written."""
-        with database.sqlite_errors(self.path), database.changing(self.connection):
+        """Test with a real transaction that the log can be written. Raises OutputError if not."""
+        with database.sqlite_errors(self.path), database.transaction(self.connection):
             disk = os.statvfs(self.path.parent)
-            if disk.f_bavail * disk.f_frsize < database.ROOM:
+            if disk.f_bavail * disk.f_frsize < database.MIN_FREE_BYTES:
                 raise OutputError(f"{self.path}: the disk is full")
-            self.connection.execute(f"PRAGMA user_version = {database.VERSION}")
+            self.connection.execute(f"PRAGMA user_version = {database.SCHEMA_VERSION}")
 
-    def write(self, chains: Iterable[Chain], name: str | None = None, *, imports: bool = False) -> None:
-        """Store what is new of some conversations, in one transaction; `name` is given to each.
+    def write(
+        self, conversations: Iterable[PendingConversation], name: str | None = None, *, imports: bool = False
+    ) -> None:
+        """Store what is new in some conversations, in one transaction, and give each the name.
 
-        What is imported changes nothing that is there, and is no newer than it says it is.
+        imports: change nothing that is in the log, and date each conversation by its last message,
+        not by now. Raises OutputError.
         """
-        chains = [chain for chain in chains if chain.is_changed or name]
-        if not chains:
+        changed = [pending for pending in conversations if pending.is_changed or name]
+        if not changed:
             return
         with database.sqlite_errors(self.path):
-            for chain in chains:
-                self._prepare(chain)
-            with database.changing(self.connection):
-                for chain in chains:
-                    self._write(chain, name, imports)
-        for chain in chains:
-            chain.stored()
+            for pending in changed:
+                self._prepare(pending)
+            with database.transaction(self.connection):
+                for pending in changed:
+                    self._write(pending, name, imports)
+        for pending in changed:
+            pending.mark_stored()
 
-    def begin(self, chain: Chain, model: str, name: str | None = None) -> int:
-        """Store a request that is about to be sent; return what `finish` knows it by."""
-        with database.sqlite_errors(self.path), database.changing(self.connection):
-            self._write(chain, name, False)
-            tip, created = self._id(chain.hash), timestamp()
+    def begin(self, pending: PendingConversation, model: str, name: str | None = None) -> int:
+        """Store a request that is about to be sent; return the id of its response, for `finish`.
+        Raises OutputError."""
+        with database.sqlite_errors(self.path), database.transaction(self.connection):
+            self._write(pending, name, False)
+            tip, created = self._node_id(pending.hash), rfc3339()
             body = dumps({"model": model, "created": created}).decode()
             row = (tip, UNFINISHED, model, created, body)
             cursor = self.connection.execute(
                 "INSERT INTO response (asked, status, model, created, body) VALUES (?, ?, ?, ?, ?)", row
             )
-        chain.stored()
+        pending.mark_stored()
         return int(cursor.lastrowid or 0)
 
-    def finish(self, begun: int, chain: Chain, name: str | None = None) -> None:
-        """Store how a request ended that was begun: the reply, or the failure, is in the chain."""
-        with database.sqlite_errors(self.path), database.changing(self.connection):
-            self.connection.execute("DELETE FROM response WHERE id = ? AND key IS NULL", (begun,))
-            self._write(chain, name, False)
-        chain.stored()
+    def finish(self, response_id: int, pending: PendingConversation, name: str | None = None) -> None:
+        """Replace an unfinished response by the reply, or the failure, that `pending` has. Raises OutputError."""
+        with database.sqlite_errors(self.path), database.transaction(self.connection):
+            self.connection.execute("DELETE FROM response WHERE id = ? AND key IS NULL", (response_id,))
+            self._write(pending, name, False)
+        pending.mark_stored()
 
-    def _id(self, digest: bytes) -> int | None:
-        found = self.connection.execute("SELECT id FROM node WHERE hash = ?", (digest,)).fetchone()
-        return found[0] if found else None
+    def _node_id(self, digest: bytes) -> int | None:
+        row = self.connection.execute("SELECT id FROM node WHERE hash = ?", (digest,)).fetchone()
+        return row[0] if row else None
 
-    def _prepare(self, chain: Chain) -> None:
-        """Make what takes long of the messages that look new, while no one has to wait."""
-        for node in reversed(chain.nodes):
-            if self._id(node.hash) is not None:
+    def _prepare(self, pending: PendingConversation) -> None:
+        """Compute the slow parts of new messages before the transaction, so that other processes do not wait."""
+        for node in reversed(pending.nodes):
+            if self._node_id(node.hash) is not None:
                 return
-            _ = node.body, node.words
+            _ = node.body, node.search_text
 
-    def _write(self, chain: Chain, name: str | None, imports: bool) -> None:
-        if chain.depth == 0:
-            return  # nothing but tools: no conversation yet
-        toolset = self._toolset(chain)
-        tip, is_new = self._nodes(chain, toolset, imports)
+    def _write(self, pending: PendingConversation, name: str | None, imports: bool) -> None:
+        if pending.depth == 0:
+            return  # only tools so far
+        toolset = self._insert_toolset(pending)
+        tip, is_new = self._write_nodes(pending, toolset, imports)
         if is_new or not imports:
             declare = "UPDATE node SET toolset = ? WHERE id = ? AND toolset IS NOT ?"
             self.connection.execute(declare, (toolset, tip, toolset))
-        for asked, failure in chain.failures:
-            self._respond(failure, asked, None, self._id(asked))
+        for digest, failure in pending.failures:
+            self._insert_response(failure, digest, None, self._node_id(digest))
         if not imports or is_new:
-            self._move_head(chain, tip, imports)
+            self._move_head(pending, tip, imports)
         if name:
             self.connection.execute("INSERT OR REPLACE INTO name VALUES (?, ?)", (name, tip))
 
-    def _nodes(self, chain: Chain, toolset: int | None, imports: bool) -> tuple[int, bool]:
-        """Store the messages that are new; return the last one, and whether it was among them."""
-        new, parent = len(chain.nodes), None
+    def _write_nodes(self, pending: PendingConversation, toolset: int | None, imports: bool) -> tuple[int, bool]:
+        """Store the new messages; return the id of the last message, and whether it is new."""
+        new, parent = len(pending.nodes), None
         while new and parent is None:
-            parent = self._id(chain.nodes[new - 1].hash)
+            parent = self._node_id(pending.nodes[new - 1].hash)
             new -= parent is None
         if not new:
-            parent = self._id(chain.base)
-            if parent is None and chain.base != ROOT:
-                raise OutputError(f"{self.path}: what came before has been removed")
-        for node in chain.nodes[:new]:
-            self._known(node, imports)
+            parent = self._node_id(pending.base)
+            if parent is None and pending.base != ROOT:
+                raise OutputError(f"{self.path}: the earlier messages have been removed")
+        for node in pending.nodes[:new]:
+            self._update(node, imports)
         face = ROOT
-        if parent is not None and new < len(chain.nodes):
+        if parent is not None and new < len(pending.nodes):
             face = self.connection.execute("SELECT face FROM node WHERE id = ?", (parent,)).fetchone()[0]
-        for node in chain.nodes[new:]:
+        for node in pending.nodes[new:]:
             face = node.face(face)
-            parent = self._insert(node, face, parent, toolset, chain.created)
-        assert parent is not None  # noqa: S101 - a chain with a depth has a message
-        return parent, new < len(chain.nodes)
+            parent = self._insert(node, face, parent, toolset, pending.created)
+        assert parent is not None  # noqa: S101 - depth > 0, so there is a message
+        return parent, new < len(pending.nodes)
 
-    def _known(self, node: Node, imports: bool) -> None:
-        """Store what may be new of a message that is there: its response, its form."""
-        if node.response is None and not node.varies:
+    def _update(self, node: Node, imports: bool) -> None:
+        """Store what may be new in a message that is in the log: its response, and its body."""
+        if node.response is None and not node.may_differ:
             return
-        identity = self._id(node.hash)
+        identity = self._node_id(node.hash)
         if identity is None:
             return
-        if node.varies and not imports:
-            self._replace(node, identity)
+        if node.may_differ and not imports:
+            self._replace_body(node, identity)
         if node.response is not None:
-            self._respond(node.response, node.hash, identity, None)
+            self._insert_response(node.response, node.hash, identity, None)
 
-    def _replace(self, node: Node, identity: int) -> None:
-        """Store a message again, in the form in which it came last."""
+    def _replace_body(self, node: Node, identity: int) -> None:
+        """Replace the body of a message if the fields that the hash does not cover have changed."""
         (before,) = self.connection.execute("SELECT body FROM node WHERE id = ?", (identity,)).fetchone()
         if before != node.body:
             self.connection.execute("UPDATE node SET body = ? WHERE id = ?", (node.body, identity))
@@ -208,30 +198,30 @@ class Store:
         self._attach(node, identity)
 
     def _index(self, node: Node, identity: int) -> None:
-        if node.words:
-            self.connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (identity, node.words))
+        if node.search_text:
+            self.connection.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (identity, node.search_text))
 
     def unindex(self, identity: int, body: str) -> None:
-        """Take a message out of the full-text index, which has to be told what it was given."""
-        words = words_of(stored_message(body))
-        if words:
+        """Remove a message from the full-text index, which needs the same text again."""
+        text = search_text_of(load_message(body))
+        if text:
             statement = "INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)"
-            self.connection.execute(statement, (identity, words))
+            self.connection.execute(statement, (identity, text))
 
     def _insert(self, node: Node, face: bytes, parent: int | None, toolset: int | None, created: int | None) -> int:
         response = node.response or {}
-        moment = milliseconds(response.get("created")) or created or time.time_ns() // 1_000_000
+        moment = database.unix_milliseconds(response.get("created")) or created or time.time_ns() // 1_000_000
         cursor = self.connection.execute(
             "INSERT INTO node (hash, parent, depth, face, role, created, toolset, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (node.hash, parent, node.depth, face, node.kept["role"], moment, toolset, node.body),
+            (node.hash, parent, node.depth, face, node.message["role"], moment, toolset, node.body),
         )
         identity = int(cursor.lastrowid or 0)
         self._index(node, identity)
-        self.connection.executemany("INSERT INTO called VALUES (?, ?)", [(name, identity) for name in node.called])
+        self.connection.executemany("INSERT INTO called VALUES (?, ?)", [(name, identity) for name in node.tool_names])
         self._attach(node, identity)
         if node.response is not None:
-            self._respond(node.response, node.hash, identity, parent)
+            self._insert_response(node.response, node.hash, identity, parent)
         return identity
 
     def _attach(self, node: Node, identity: int) -> None:
@@ -241,35 +231,36 @@ class Store:
                 run("INSERT INTO attachment (sha256, content) VALUES (?, ?)", (digest, content))
             run("INSERT OR IGNORE INTO attached SELECT ?, id FROM attachment WHERE sha256 = ?", (identity, digest))
 
-    def _respond(self, response: dict[str, Any], digest: bytes, node: int | None, asked: int | None) -> None:
+    def _insert_response(self, response: dict[str, Any], digest: bytes, node: int | None, question: int | None) -> None:
         body = dumps(response)
         key = sha256((b"reply " if node else b"failure ") + digest + body)[:16]
-        if node is not None and asked is None:
-            asked = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()[0]
+        if node is not None and question is None:
+            question = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()[0]
         status = response.get("status", "error" if "error" in response else "ok")
-        created = timestamp(milliseconds(response.get("created")))
+        created = rfc3339(database.unix_milliseconds(response.get("created")))
         self.connection.execute(
             "INSERT OR IGNORE INTO response (node, asked, key, status, model, created, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (node, asked, key, status, response.get("model"), created, body.decode()),
+            (node, question, key, status, response.get("model"), created, body.decode()),
         )
 
-    def _toolset(self, chain: Chain) -> int | None:
-        """Store the tools that a chain declares; return what its messages know them by."""
-        if not chain.tools:
+    def _insert_toolset(self, pending: PendingConversation) -> int | None:
+        """Store the tools of a conversation; return the id of its toolset, None if it has no tools."""
+        if not pending.tools:
             return None
-        return self._kept("toolset", dumps([[depth, self._kept("tool", body)] for depth, body in chain.tools]).decode())
+        tools = [[depth, self._insert_once("tool", body)] for depth, body in pending.tools]
+        return self._insert_once("toolset", dumps(tools).decode())
 
-    def _kept(self, table: str, body: str) -> int:
-        """Return the id of a body that is kept once in a table."""
+    def _insert_once(self, table: str, body: str) -> int:
+        """Insert a body into a table of distinct bodies, unless it is there; return its id."""
         digest = sha256(body.encode())
-        found = self.connection.execute(f"SELECT id FROM {table} WHERE hash = ?", (digest,)).fetchone()
-        if found:
-            return int(found[0])
+        row = self.connection.execute(f"SELECT id FROM {table} WHERE hash = ?", (digest,)).fetchone()
+        if row:
+            return int(row[0])
         insert = f"INSERT INTO {table} (hash, body) VALUES (?, ?)"
         return int(self.connection.execute(insert, (digest, body)).lastrowid or 0)
 
-    def _move_head(self, chain: Chain, tip: int, imports: bool) -> None:
+    def _move_head(self, pending: PendingConversation, tip: int, imports: bool) -> None:
         if imports and self.connection.execute("SELECT 1 FROM node WHERE parent = ?", (tip,)).fetchone():
             return
         last = self.connection.execute("SELECT max(seen) FROM head").fetchone()[0] or 0
@@ -281,23 +272,23 @@ class Store:
         self.connection.execute(UP + delete, (tip, tip))
         self.connection.execute(
             "INSERT INTO head VALUES (?1, ?2, ?3) ON CONFLICT (node) DO UPDATE SET seen = ?2, rest = ifnull(?3, rest)",
-            (tip, seen, chain.rest),
+            (tip, seen, pending.rest),
         )
 
     # References
 
     def resolve(self, ref: str) -> tuple[int, int]:
-        """Return the message that a reference names, and the one whose tools hold for it.
+        """Return the ids of two messages: the one that a reference names, and the one that it names
+        without ~N, whose toolset applies to both.
 
-        A name, `last`, or the beginning of a hash; ~N is the Nth message before it.
-        Raises NoInputError where there is none, UsageError where there are several.
+        A reference is a name, `last`, or the beginning of a hash; ~N is the Nth message before it.
+        Raises NoInputError if there is no such message, UsageError if there are several.
         """
         with database.sqlite_errors(self.path):
-            exact = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
             base, steps = ref, 0
-            if not exact and (found := _REF.fullmatch(ref)) and "~" in ref:
-                base, steps = found[1], int(found[2] or 1)
-            tip = exact[0] if exact else self._base(base)
+            if "~" in ref and (match := _REF.fullmatch(ref)):
+                base, steps = match[1], int(match[2] or 1)
+            tip = self._find_node(base)
             node = tip
             for _ in range(steps):
                 node = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()[0]
@@ -305,14 +296,14 @@ class Store:
                     raise NoInputError(f"{ref}: there are not so many messages before it")
             return node, tip
 
-    def _base(self, ref: str) -> int:
-        found = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
-        if not found and ref == LAST:
-            found = self.connection.execute("SELECT node FROM head ORDER BY seen DESC LIMIT 1").fetchone()
-            if not found:
+    def _find_node(self, ref: str) -> int:
+        row = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
+        if not row and ref == LAST:
+            row = self.connection.execute("SELECT node FROM head ORDER BY seen DESC LIMIT 1").fetchone()
+            if not row:
                 raise NoInputError(f"nothing has been stored yet ({self.path})")
-        if found:
-            return int(found[0])
+        if row:
+            return int(row[0])
         if re.fullmatch(r"[0-9a-fA-F]{4,64}", ref):
             ends = [bytes.fromhex(ref.ljust(64, digit)) for digit in "0f"]
             rows = self.connection.execute("SELECT id, hash FROM node WHERE hash BETWEEN ? AND ? LIMIT 4", ends)
@@ -322,12 +313,13 @@ class Store:
                 raise UsageError(f"{ref} is the beginning of several: {these}")
             if nodes:
                 return int(nodes[0][0])
-        raise NoInputError(f"{ref}: no name and no hash of the log (llm-log list shows what there is)")
+        raise NoInputError(f"{ref}: the log has no such name or hash (llm-log list shows what there is)")
 
     def fork(self, ref: str, name: str) -> str:
-        """Give a name to the message that a reference names; return its hash."""
+        """Give a name to the message of a reference; return its hash. Raises UsageError for an invalid
+        name, and as `resolve` does."""
         check_name(name)
-        with database.sqlite_errors(self.path), database.changing(self.connection):
+        with database.sqlite_errors(self.path), database.transaction(self.connection):
             node, _ = self.resolve(ref)
             self.connection.execute("INSERT OR REPLACE INTO name VALUES (?, ?)", (name, node))
             return self.hash_of(node)
@@ -336,16 +328,24 @@ class Store:
         """Return the hash of a message, in hexadecimal."""
         return str(self.connection.execute("SELECT hash FROM node WHERE id = ?", (node,)).fetchone()[0].hex())
 
+    def names_by_node(self) -> dict[int, list[str]]:
+        """Return the names of each named message, by its id."""
+        names: dict[int, list[str]] = {}
+        for name, node in self.connection.execute("SELECT name, node FROM name ORDER BY name"):
+            names.setdefault(node, []).append(name)
+        return names
+
     # Reading
 
     def lines(self, ref: str) -> Iterator[bytes]:
-        """Yield the history records, as lines, of the conversation that ends where `ref` says."""
+        """Yield the records of the conversation that ends at the message of a reference, as lines.
+        Raises as `resolve` does."""
         node, tip = self.resolve(ref)
         with database.sqlite_errors(self.path):
             yield from self.history(node, tip)
 
     def history(self, node: int, tip: int | None = None) -> Iterator[bytes]:
-        """Yield the records from the first message to `node`, with the tools declared at `tip`."""
+        """Yield the records from the first message to `node` as lines, with the toolset of `tip`."""
         tools = self._tools(tip or node)
         statement = (
             "SELECT node.depth, CAST(node.body AS BLOB), (SELECT CAST(response.body AS BLOB) FROM response"
@@ -360,7 +360,7 @@ class Store:
             yield from [body for _, body in tools]
 
     def message(self, node: int) -> bytes:
-        """Return one message as a line, its hash beside what it says."""
+        """Return one message as a line, with its hash as another field."""
         with database.sqlite_errors(self.path):
             statement = "SELECT CAST(body AS BLOB), hash FROM node WHERE id = ?"
             body, digest = self.connection.execute(statement, (node,)).fetchone()
@@ -370,9 +370,9 @@ class Store:
         return b'%b,"hash":"%b"}' % (line[:-1], digest.hex().encode())
 
     def line(self, body: bytes, response: bytes | None) -> bytes:
-        """Return a message, with its response, as a line."""
+        """Return a message as a line, from its body and the body of its response."""
         if b'"sha256"' in body:
-            body = dumps(restored(body.decode(), self._content))
+            body = dumps(restore_message(body.decode(), self._content))
         return body if response is None else b'%b,"response":%b}' % (body[:-1], response)
 
     def _content(self, digest: bytes) -> bytes | None:
@@ -388,8 +388,10 @@ class Store:
         return [(depth, self.connection.execute(statement, (tool,)).fetchone()[0]) for depth, tool in declared]
 
     def recognise(self, messages: Sequence[Message]) -> list[Message]:
-        """Return messages that a client echoed by their text alone as they are stored: as many
-        of them, from the first, as the log knows, with their signatures and all; the rest as they are.
+        """Return the messages of a client that keeps only text, with the stored ones in their place.
+
+        The longest beginning whose face is in the log is replaced by the stored messages, complete
+        with signatures. The rest stays as it is.
         """
         faces, face = [], ROOT
         try:
@@ -397,14 +399,14 @@ class Store:
                 face = node_hash(face_of(message), face)
                 faces.append(face)
         except InputError:
-            pass  # what has no canonical form is nothing that was stored
+            pass  # a message without a canonical form cannot be in the log
         with database.sqlite_errors(self.path):
-            for known in range(len(faces), 0, -1):
+            for count in range(len(faces), 0, -1):
                 row = self.connection.execute(
-                    "SELECT id FROM node WHERE face = ? ORDER BY id DESC LIMIT 1", (faces[known - 1],)
+                    "SELECT id FROM node WHERE face = ? ORDER BY id DESC LIMIT 1", (faces[count - 1],)
                 ).fetchone()
                 if row:
                     records = [loads(line) for line in self.history(row[0])]
-                    found = [record for record in records if record["type"] == "message"]
-                    return [*found, *messages[known:]]
+                    stored = [record for record in records if record["type"] == "message"]
+                    return [*stored, *messages[count:]]
         return list(messages)

@@ -1,4 +1,4 @@
-"""Who serves models, where, and with which key.
+"""Providers of models: their addresses, protocols and keys, and their lists of models.
 
     import llmtools.providers
 

@@ -1,12 +1,12 @@
-"""The catalogue: who serves models, where, by which protocol, and what is peculiar there. Plain data.
+"""The catalogue of providers: their base URLs, protocols, key variables and quirks. Plain data.
 
 Rules:
-* One provider is one line: protocol, base URL, the variables that hold its key (the first is
-  the one to advise), and its quirks; a name of the catalogue is one issuer.
-* What depends on the model is a rule of `MODEL_QUIRKS`, by its name.
-* A base URL is what comes before the protocol's own path.
+* One provider is one entry: protocol, base URL, the variables of its key (messages advise the
+  first), and its quirks. Each is an issuer of its own.
+* A quirk of single models is a rule of `MODEL_QUIRKS`.
+* A base URL ends before the paths of the protocol.
 
-Facts: wire-protocols.md sections 1, 3, 4 and 5; the quirks are described by the protocols.
+The modules of `protocols` describe the quirks.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who serves models.
+    """A provider of models.
 
-    key: whether it needs one: "required", "optional" (a server of the user's), "remote" (only
-    the vendor's cloud, not the user's server), or "own" (a provider that the user has made,
-    which needs one if it has one). auth: the header of the key and what stands before it,
-    where the protocol's own are not meant. url_variable: the vendor's variable that names
-    another base URL. models: the list of models, relative to the base URL; "" where there
-    is none. owner: the `owned_by` that tells a server on its usual port from any other there.
+    keys: the variables that may have its key. key: whether it needs one: "required", "optional" (a
+    server of the user's), "remote" (the vendor's cloud needs one, the user's server does not), or
+    "own" (the user's own provider, which needs one if one is configured). auth: the header of the
+    key and the text before the key, if they are not those of the protocol. url_variable: the
+    vendor's variable for another base URL. models: the path of the list of models, relative to the
+    base URL, "" if there is none. owner: the `owned_by` of its models, by which we know that the
+    server on this port is the expected one.
     """
 
     protocol: str
@@ -42,7 +43,7 @@ def _of(protocol: str, base_url: str, keys: str = "", quirks: str = "", **more: 
     return Provider(protocol, base_url, tuple(keys.split()), frozenset(quirks.split()), **more)  # type: ignore[arg-type]
 
 
-_CHAT, _LOCAL = "openai-chat", "http://127.0.0.1"
+_CHAT, _LOCALHOST = "openai-chat", "http://127.0.0.1"
 _BEARER = ("authorization", "Bearer ")
 
 PROVIDERS = {
@@ -59,7 +60,7 @@ PROVIDERS = {
     "azure": Provider(_CHAT, "{endpoint}/openai/v1", ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
                       frozenset(("max_completion_tokens", "prompt_cache_key")), auth=("api-key", ""),
                       url_variable="AZURE_OPENAI_ENDPOINT", models=""),
-    "ollama": _of("ollama", f"{_LOCAL}:11434", "OLLAMA_API_KEY", key="remote", url_variable="OLLAMA_HOST",
+    "ollama": _of("ollama", f"{_LOCALHOST}:11434", "OLLAMA_API_KEY", key="remote", url_variable="OLLAMA_HOST",
                   models="api/tags"),
     "openrouter": _of(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY",
                       "reasoning_object file_urls video openrouter_tools"),
@@ -80,33 +81,34 @@ PROVIDERS = {
     "zai": _of(_CHAT, "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "thinking json_object"),
     "alibaba": _of(_CHAT, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
                    "enable_thinking"),
-    "lmstudio": _of(_CHAT, f"{_LOCAL}:1234/v1", "LMSTUDIO_API_KEY", key="optional"),
-    "llamacpp": _of(_CHAT, f"{_LOCAL}:8080/v1", "LLAMA_API_KEY", "chat_template_kwargs unsigned_thinking",
+    "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", key="optional"),
+    "llamacpp": _of(_CHAT, f"{_LOCALHOST}:8080/v1", "LLAMA_API_KEY", "chat_template_kwargs unsigned_thinking",
                     key="optional", owner="llamacpp"),
-    "vllm": _of(_CHAT, f"{_LOCAL}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video", key="optional", owner="vllm"),
+    "vllm": _of(_CHAT, f"{_LOCALHOST}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video",
+                key="optional", owner="vllm"),
 }  # fmt: skip
 
-_REASONING = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"
+_REASONING_MODELS = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"
 MODEL_QUIRKS = (
     ("anthropic", r".*claude-(3[-.]7|(opus|sonnet|haiku)-4([-.][0-5])?(-2\d{7})?$)", "budget_tokens"),
     ("anthropic", r".*claude-([0-3]|instant|(opus|sonnet|haiku)-4([-.][0-7])?(-2\d{7})?$)", "no_late_system"),
     ("gemini", r".*gemini-[12]\b", "thinking_budget"),
     ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
     ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
-    ("openai azure github", _REASONING, "no_sampling max_completion_tokens"),
+    ("openai azure github", _REASONING_MODELS, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
     ("moonshot", r"kimi-k2", "thinking"),
     ("moonshot", r"kimi-k(2\.[5-9]|[3-9])", "no_sampling"),
     ("vllm", r"openai/gpt-oss", "-chat_template_kwargs"),
 )
-"""(providers or protocols, pattern at the beginning of a model's name in small letters, the quirks
-it has beside; -QUIRK is one that it has not)."""
+"""(providers or protocols, a pattern for the beginning of a model's name in lower case, the quirks to
+add; -QUIRK removes one)."""
 
-LONGEST = (
+MAX_OUTPUT = (
     ("anthropic", r".*claude-(instant|2|3-(opus|sonnet|haiku))", 4096),
     ("anthropic", r".*claude-3-5", 8192),
 )
-"""(protocol, pattern, the most tokens that such a model writes)."""
+"""(protocol, pattern as in `MODEL_QUIRKS`, the most output tokens of such a model)."""
 
 BARE_NAMES = (
     (r"(gpt-(?!oss)|chatgpt-|o\d(-|$)|codex-)", "openai"),
@@ -120,23 +122,26 @@ BARE_NAMES = (
     (r"glm-", "zai"),
     (r"qwen[\w.]*-(max|plus|flash|turbo|long|coder)", "alibaba"),
 )
-"""(pattern at the beginning of a bare name, the provider that is meant)."""
+"""(a pattern for the beginning of a bare name, its provider)."""
 
-LOCAL = tuple(name for name, provider in PROVIDERS.items() if provider.base_url.startswith(_LOCAL))
-"""The providers that may run on this machine."""
+LOCAL_PROVIDERS = tuple(name for name, provider in PROVIDERS.items() if provider.base_url.startswith(_LOCALHOST))
+"""The names of the providers that may run on this machine."""
 
-_KNOWN = (
+_QUIRK_NAMES = (
     "max_completion_tokens random_seed no_stop no_sampling no_stream_options prompt_cache_key no_include "
     "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
     "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
     "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning"
 )
-QUIRKS = frozenset(_KNOWN.split())
-"""Every quirk that a protocol knows."""
+QUIRKS = frozenset(_QUIRK_NAMES.split())
+"""The quirks that the protocols implement."""
 
 
 def quirks_of(name: str, protocol: str, quirks: frozenset[str], model: str) -> frozenset[str]:
-    """Return the quirks of a provider's model, or of that of any server which speaks the protocol."""
+    """Return the quirks of a model.
+
+    name: the provider, or the issuer of another server. quirks: those of the provider.
+    """
     for names, pattern, words in MODEL_QUIRKS:
         if not {name, protocol}.isdisjoint(names.split()) and re.match(pattern, model.lower()):
             for word in words.split():
@@ -144,12 +149,12 @@ def quirks_of(name: str, protocol: str, quirks: frozenset[str], model: str) -> f
     return quirks
 
 
-def longest_of(protocol: str, model: str) -> int | None:
-    """Return the most tokens that a model writes, None where nothing is known of it."""
-    found = (most for name, pattern, most in LONGEST if name == protocol and re.match(pattern, model.lower()))
-    return next(found, None)
+def max_output_of(protocol: str, model: str) -> int | None:
+    """Return the most output tokens of a model, None if it has no entry in `MAX_OUTPUT`."""
+    limits = (limit for name, pattern, limit in MAX_OUTPUT if name == protocol and re.match(pattern, model.lower()))
+    return next(limits, None)
 
 
 def provider_of(model: str) -> str | None:
-    """Return the provider that a bare name means by itself."""
+    """Return the provider of a bare name by its beginning, None for an unknown one."""
     return next((provider for pattern, provider in BARE_NAMES if re.match(pattern, model)), None)

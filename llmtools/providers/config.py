@@ -1,12 +1,12 @@
-"""config.toml: what the user has settled, read when it is needed and written in one step.
+"""config.toml, the user's settings: read, checked, and changed in one step.
 
 Rules:
-* One file, `config.toml` in the platform's config directory; LLMTOOLS_CONFIG names another.
-* What the file says is checked where it is read: an unknown key is refused, with the names
-  that are near it, and every complaint names the line and the key.
-* A key (of a provider's) never stands in it: `key_env` and `key_command` say where it is.
-* A value that a command sets leaves every comment and line of the user's as it was. Writers
-  take turns; a reader sees the old file or the new one.
+* There is one file, `config.toml` in the platform's config directory; LLMTOOLS_CONFIG names another.
+* The content is checked when it is read: an unknown key is an error that suggests similar ones,
+  and every error names the line and the key.
+* The file has no API keys: `key_env` and `key_command` say where they are.
+* When a command sets a value, every other line and comment stays as it is. Writers take turns; a
+  reader sees the old file or the new one.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 
     Table = dict[str, Any]
 
-_TEXT, _TEXTS, _TABLE, _FLAG = "a string", "a list of strings", "a table", "true or false"
-_PROVIDER = {
-    "protocol": _TEXT,
-    "base_url": _TEXT,
-    "key_env": f"{_TEXT} or {_TEXTS}",
-    "key_command": _TEXTS,
+_STRING, _STRINGS, _TOML_TABLE, _BOOLEAN = "a string", "a list of strings", "a table", "true or false"
+_PROVIDER_TYPES = {
+    "protocol": _STRING,
+    "base_url": _STRING,
+    "key_env": f"{_STRING} or {_STRINGS}",
+    "key_command": _STRINGS,
     "headers": "a table of strings",
-    "quirks": _TEXTS,
-    "api_version": _TEXT,
-    "project": _TEXT,
-    "location": _TEXT,
+    "quirks": _STRINGS,
+    "api_version": _STRING,
+    "project": _STRING,
+    "location": _STRING,
 }
-"""The keys of a provider's table, and what each must be."""
+"""The settings of a provider, and their types."""
 
-_NO_KEY = "a key does not stand in this file: key_env names its variable, key_command prints it, llm-keys keeps it"
-_HINTS = {"key": _NO_KEY, "api_key": _NO_KEY}
+_KEY_ADVICE = "a key must not be in this file: key_env names its variable, key_command prints it, llm-keys keeps it"
+_ADVICE = {"key": _KEY_ADVICE, "api_key": _KEY_ADVICE}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What config.toml says; empty where there is none."""
+    """The content of config.toml; empty if there is no such file."""
 
     path: str = ""
     default_model: str | None = None
@@ -62,35 +62,34 @@ class Config:
 # Reading
 
 
-def read() -> Config:
-    """Return the configuration. Raises ConfigError, with line and key, for what it must not say."""
+def read_config() -> Config:
+    """Return the configuration. Raises ConfigError, with line and key, for invalid content."""
     path = config_file()
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get(CONFIG_VARIABLE):
-            raise ConfigError(
-                f"{CONFIG_VARIABLE} names {path}, which is not there (llm-models default MODEL makes it)"
-            ) from None
+            advice = "llm-models default MODEL makes it"
+            raise ConfigError(f"{CONFIG_VARIABLE} names {path}: no such file ({advice})") from None
         return Config(str(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    return parse(str(path), data)
+    return parse_config(str(path), data)
 
 
-def parse(path: str, data: bytes) -> Config:
-    """Return what the bytes of a configuration say. Raises ConfigError."""
+def parse_config(path: str, data: bytes) -> Config:
+    """Return the configuration in the bytes of a file. `path`: for error messages. Raises ConfigError."""
     import tomllib
 
-    text = _text(path, data)
+    text = _decode_text(path, data)
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}{_told(error)}") from None
-    return _Reader(path, text).config(document)
+        raise ConfigError(f"{path}{_describe_parse_error(error)}") from None
+    return _Validator(path, text).validate(document)
 
 
-def _text(path: str, data: bytes) -> str:
+def _decode_text(path: str, data: bytes) -> str:
     try:
         return data.decode().removeprefix("\ufeff").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -98,109 +97,109 @@ def _text(path: str, data: bytes) -> str:
         raise ConfigError(f"{path} line {line}: invalid UTF-8") from None
 
 
-def _told(error: Exception) -> str:
-    """Return what the parser says, its place first: ` line 3: Invalid value`."""
-    said = str(error) or type(error).__name__
-    found = re.fullmatch(r"(?s)(.*) \(at (line \d+), column \d+\)", said)
-    return f" {found[2]}: {found[1]}" if found else f": {said}"
+def _describe_parse_error(error: Exception) -> str:
+    """Return the message of tomllib with the line first: ` line 3: Invalid value`."""
+    text = str(error) or type(error).__name__
+    match = re.fullmatch(r"(?s)(.*) \(at (line \d+), column \d+\)", text)
+    return f" {match[2]}: {match[1]}" if match else f": {text}"
 
 
-class _Reader:
-    """Checks a document; every complaint names the line."""
+class _Validator:
+    """Checks a document; every error names the line and the key."""
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
         self._text = text
 
-    def config(self, document: Table) -> Config:
+    def validate(self, document: Table) -> Config:
         tables = ("aliases", "providers", "models", "tools")
-        self._known(document, (), ("default_model", "log", *tables))
+        self._check_keys(document, (), ("default_model", "log", *tables))
         for name in tables:
-            self._is(document.get(name, {}), _TABLE, (name,))
+            self._check_type(document.get(name, {}), _TOML_TABLE, (name,))
         default = document.get("default_model")
         if default is not None:
-            self._is(default, _TEXT, ("default_model",))
-        self._is(document.get("log", False), _FLAG, ("log",))
+            self._check_type(default, _STRING, ("default_model",))
+        self._check_type(document.get("log", False), _BOOLEAN, ("log",))
         for name, model in document.get("aliases", {}).items():
-            self._is(model, _TEXT, ("aliases", name))
-            self._name(name, ("aliases", name))
+            self._check_type(model, _STRING, ("aliases", name))
+            self._check_name(name, ("aliases", name))
         for name, table in document.get("providers", {}).items():
-            self._provider(name, table)
+            self._check_provider(name, table)
         for name, table in document.get("models", {}).items():
             place = ("models", name)
-            self._is(table, _TABLE, place)
-            self._known(table, place, ("options",))
-            self._is(table.get("options", {}), _TABLE, (*place, "options"))
+            self._check_type(table, _TOML_TABLE, place)
+            self._check_keys(table, place, ("options",))
+            self._check_type(table.get("options", {}), _TOML_TABLE, (*place, "options"))
         for name, sources in document.get("tools", {}).items():
-            self._is(sources, _TEXTS, ("tools", name))
+            self._check_type(sources, _STRINGS, ("tools", name))
         return Config(self._path, default, document.get("log", False), *(document.get(name, {}) for name in tables))
 
-    def _provider(self, name: str, table: Any) -> None:
+    def _check_provider(self, name: str, table: Any) -> None:
         place = ("providers", name)
-        self._is(table, _TABLE, place)
-        self._name(name, place)
-        self._known(table, place, tuple(_PROVIDER))
+        self._check_type(table, _TOML_TABLE, place)
+        self._check_name(name, place)
+        self._check_keys(table, place, tuple(_PROVIDER_TYPES))
         for key, value in table.items():
-            self._is(value, _PROVIDER[key], (*place, key))
+            self._check_type(value, _PROVIDER_TYPES[key], (*place, key))
         if "base_url" in table:
-            self._base_url(table["base_url"], (*place, "base_url"))
+            self._check_base_url(table["base_url"], (*place, "base_url"))
         elif name not in PROVIDERS:
-            self._fail(place, "base_url is missing")
-        self._known({table.get("protocol", DEFAULT_PROTOCOL): None}, (*place, "protocol"), tuple(PROTOCOLS))
+            self._reject(place, "base_url is missing")
+        self._check_keys({table.get("protocol", DEFAULT_PROTOCOL): None}, (*place, "protocol"), tuple(PROTOCOLS))
         for quirk in table.get("quirks", ()):
-            self._known({quirk: None}, (*place, "quirks"), tuple(QUIRKS))
+            self._check_keys({quirk: None}, (*place, "quirks"), tuple(QUIRKS))
         for header, value in table.get("headers", {}).items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) or not re.fullmatch(r"[\x20-\x7e]*", value):
-                self._fail((*place, "headers", header), "is no header: visible ASCII is")
+                self._reject((*place, "headers", header), "is not a header: it must be visible ASCII")
 
-    def _base_url(self, url: str, place: tuple[str, ...]) -> None:
+    def _check_base_url(self, url: str, place: tuple[str, ...]) -> None:
         try:
             split_url(url)
         except UsageError as error:
-            self._fail(place, error.message)
+            self._reject(place, error.message)
 
-    def _name(self, name: str, place: tuple[str, ...]) -> None:
+    def _check_name(self, name: str, place: tuple[str, ...]) -> None:
         if not name or "/" in name or name in RESERVED or not name.isprintable() or " " in name:
-            self._fail(place, f"the name {name!r} cannot be used: it is empty, has a / or a space in it, or is taken")
+            self._reject(place, f"the name {name!r} cannot be used: it is empty, has a / or a space, or is reserved")
 
-    def _known(self, table: Table, place: tuple[str, ...], names: tuple[str, ...]) -> None:
+    def _check_keys(self, table: Table, place: tuple[str, ...], names: tuple[str, ...]) -> None:
         for key in table:
             if key not in names:
-                said = _HINTS.get(key) or did_you_mean(key, names) or f"there are {', '.join(names)}"
+                advice = _ADVICE.get(key) or did_you_mean(key, names) or f"there are {', '.join(names)}"
                 is_value = place[-1:] in (("protocol",), ("quirks",))
-                self._fail(place if is_value else (*place, key), f"{key!r} is not known: {said}")
+                self._reject(place if is_value else (*place, key), f"{key!r} is not known: {advice}")
 
-    def _is(self, value: Any, kind: str, place: tuple[str, ...]) -> None:
-        is_texts = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+    def _check_type(self, value: Any, kind: str, place: tuple[str, ...]) -> None:
+        is_strings = isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
         is_right = {
-            _TEXT: isinstance(value, str),
-            _TEXTS: is_texts,
-            _TABLE: isinstance(value, dict),
-            _FLAG: isinstance(value, bool),
-            f"{_TEXT} or {_TEXTS}": isinstance(value, str) or is_texts,
+            _STRING: isinstance(value, str),
+            _STRINGS: is_strings,
+            _TOML_TABLE: isinstance(value, dict),
+            _BOOLEAN: isinstance(value, bool),
+            f"{_STRING} or {_STRINGS}": isinstance(value, str) or is_strings,
             "a table of strings": isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
         }
         if not is_right[kind]:
-            self._fail(place, f"must be {kind}")
+            self._reject(place, f"must be {kind}")
 
-    def _fail(self, place: tuple[str, ...], message: str) -> None:
+    def _reject(self, place: tuple[str, ...], message: str) -> None:
         key = ".".join(name if re.fullmatch(r"[\w-]+", name) else f'"{name}"' for name in place)
-        raise ConfigError(f"{self._path} line {self._line(place)}: {key}: {message}")
+        raise ConfigError(f"{self._path} line {self._line_of(place)}: {key}: {message}")
 
-    def _line(self, place: tuple[str, ...]) -> int:
-        """Return the line on which a key begins: the one that, added to those before it, makes it be there."""
+    def _line_of(self, place: tuple[str, ...]) -> int:
+        """Return the first line at which the parsed document contains the key."""
         import tomllib
 
         lines = self._text.split("\n")
         before = 0
         for count in range(1, len(lines) + 1):
             try:
-                found: Any = tomllib.loads("\n".join(lines[:count]))
+                value: Any = tomllib.loads("\n".join(lines[:count]))
             except tomllib.TOMLDecodeError:
                 continue
             for name in place:
-                found = found.get(name) if isinstance(found, dict) else None
-            if found is not None:
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None:
                 return before + 1
             before = count
         return 1
@@ -209,11 +208,11 @@ class _Reader:
 # Writing
 
 
-def put(place: tuple[str, ...], value: str | None) -> None:
-    """Set one value of the configuration, such as ("aliases", "fast"); None takes it away.
+def set_value(place: tuple[str, ...], value: str | None) -> None:
+    """Set a value of the configuration. `place`: its keys, such as ("aliases", "fast"). None removes it.
 
-    Raises ConfigError where what is there, or would be there, is not right; CreateError
-    where it cannot be written.
+    Raises ConfigError if the file is invalid before or after the change, CreateError if it cannot be
+    written.
     """
     from pathlib import Path
 
@@ -221,19 +220,19 @@ def put(place: tuple[str, ...], value: str | None) -> None:
     with lock_folder(path.parent):
         try:
             data = path.read_bytes()
-            parse(str(path), data)
+            parse_config(str(path), data)
             text = data.decode().removeprefix("\ufeff")
         except (FileNotFoundError, NotADirectoryError):
             text = ""
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from None
-        new = _edited(text, place, value).encode()
-        parse(str(path), new)
+        new = _edit_document(text, place, value).encode()
+        parse_config(str(path), new)
         write_file(path, new)
 
 
-def _edited(text: str, place: tuple[str, ...], value: str | None) -> str:
-    """Return the text of a configuration with one value other than it was."""
+def _edit_document(text: str, place: tuple[str, ...], value: str | None) -> str:
+    """Return the text of a configuration with one value changed. Raises ConfigError."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 

@@ -1,6 +1,6 @@
-"""The copies that are kept of the providers' lists of models.
+"""A cache of the providers' lists of models.
 
-Rule: a copy knows where it is from. The list of another base URL is another list.
+Rule: a list is saved with its base URL. For another base URL it does not count.
 """
 
 from __future__ import annotations
@@ -16,40 +16,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .list_formats import Model
+    from .list_formats import ModelEntry
 
 
-def _path(name: str) -> Path:
+def _cache_path(name: str) -> Path:
     return cache_folder() / "models" / f"{name}.json"
 
 
-def keep(name: str, base_url: str, models: list[Model]) -> None:
-    """Keep the list of a provider. One that cannot be kept is asked for again, no more."""
-    said = {"fetched": int(time.time()), "base_url": base_url, "models": models}
+def save_list(name: str, base_url: str, models: list[ModelEntry]) -> None:
+    """Save the list of a provider. If that fails, the list is fetched again the next time."""
+    content = {"fetched": int(time.time()), "base_url": base_url, "models": models}
     try:
-        write_file(_path(name), dumps(said) + b"\n")
+        write_file(_cache_path(name), dumps(content) + b"\n")
     except CreateError:
         pass
 
 
-def kept(name: str, base_url: str, age: float | None = None) -> Listing | None:
-    """Return the list of a provider that is kept, if it is from there and not older than `age`."""
+def load_list(name: str, base_url: str, max_age: float | None = None) -> Listing | None:
+    """Return the saved list of a provider; None if there is none for this base URL, or if it is older
+    than `max_age` seconds."""
     try:
-        said = loads(_path(name).read_bytes())
-        models = [model for model in said["models"] if isinstance(model["name"], str)]
-        listing = Listing(name, models, None, float(said["fetched"]))
-        is_young = age is None or 0 <= time.time() - listing.fetched < age
+        content = loads(_cache_path(name).read_bytes())
+        models = [model for model in content["models"] if isinstance(model["name"], str)]
+        listing = Listing(name, models, None, float(content["fetched"]))
+        is_fresh = max_age is None or 0 <= time.time() - listing.fetched < max_age
     except (OSError, InputError, KeyError, TypeError, ValueError):
         return None
-    return listing if said.get("base_url") == base_url and is_young else None
+    return listing if content.get("base_url") == base_url and is_fresh else None
 
 
-def cached() -> dict[str, list[str]]:
-    """Return the names in the lists that are kept, however old, by provider."""
-    found = {}
-    for path in sorted(_path("").parent.glob("*.json")):
+def load_model_names() -> dict[str, list[str]]:
+    """Return the names of the models in all saved lists, of any age, by provider."""
+    names = {}
+    for path in sorted(_cache_path("").parent.glob("*.json")):
         try:
-            found[path.stem] = [str(model["id"]) for model in loads(path.read_bytes())["models"]]
+            names[path.stem] = [str(model["id"]) for model in loads(path.read_bytes())["models"]]
         except (OSError, InputError, KeyError, TypeError):
             continue
-    return found
+    return names

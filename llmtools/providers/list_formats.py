@@ -1,10 +1,12 @@
-"""Lists of models as the providers write them.
+"""Decodes the providers' lists of models.
 
 Rules:
-* A list says what it says: a context or a price that it has in a form not seen before is none.
-* Prices are in dollars a million tokens.
+* Nothing is guessed: a context size or a price in an unknown form is left out.
+* Prices are in dollars for a million tokens.
 
-Lists: wire-protocols.md sections 1, 3, 4 and 5, and as recorded.
+The forms are those of the vendors' endpoints, as their documentation describes them:
+https://platform.openai.com/docs/api-reference/models/list, https://openrouter.ai/docs/api-reference/list-available-models,
+https://ai.google.dev/api/models, https://docs.anthropic.com/en/api/models-list.
 """
 
 from __future__ import annotations
@@ -21,61 +23,63 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Model = dict[str, Any]
+    ModelEntry = dict[str, Any]
+    """{name, provider, id}, and what the list has of title, context, max_output, prices, chat."""
 
 _CONTEXT = ("context_length", "context_window", "max_context_length", "max_model_len", "inputTokenLimit",
             "max_input_tokens", "max_context_window_tokens", "availableContextTokens", "n_ctx")  # fmt: skip
 _OUTPUT = ("max_completion_tokens", "outputTokenLimit", "max_output_tokens", "max_tokens", "maxCompletionTokens",
            "max_output_length")  # fmt: skip
 _INNER = ("top_provider", "model_spec", "meta", "limits")
-"""The objects in which a list keeps what others say on top."""
+"""The inner objects in which some lists have these fields."""
 
 _NO_CHAT = re.compile(
     r"(?i)embed|whisper|\btts\b|-tts|dall-e|moderation|davinci|babbage|transcribe|realtime|rerank|ocr|stable-diffusion"
     r"|^sora|gpt-image|chatgpt-image|gpt-3\.5-turbo-instruct|minilm|\bbge\b|guard"
 )
-"""Names of models that hold no conversations, where a list does not say."""
+"""Matches the names of models that are not for conversations, if the list does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The models of one provider, and what went wrong with asking for them."""
+    """The models of one provider. failure: why the list could not be fetched. fetched: when it was, in
+    seconds of Unix time, 0 for never."""
 
     provider: str
-    models: list[Model]
+    models: list[ModelEntry]
     failure: LlmToolsError | None = None
     fetched: float = 0.0
 
 
-def items(body: Any) -> list[dict[str, Any]]:
-    """Return the entries of a list, in whichever form it comes."""
+def list_items(body: Any) -> list[dict[str, Any]]:
+    """Return the entries of a decoded list. Raises ProtocolError for an unknown form."""
     if isinstance(body, dict):
         body = next((body[key] for key in ("data", "models") if isinstance(body.get(key), list)), None)
     if not isinstance(body, list):
-        raise ProtocolError("the list of models has another form")
+        raise ProtocolError("the list of models has an unknown form")
     return [item for item in body if isinstance(item, dict)]
 
 
-def decode(provider: str, body: Any) -> list[Model]:
-    """Return the models of a list. Raises ProtocolError for what is none."""
+def decode_list(provider: str, body: Any) -> list[ModelEntry]:
+    """Return the models of a decoded list. Raises ProtocolError for an unknown form."""
     models = []
-    for item in items(body):
+    for item in list_items(body):
         identity = item.get("id") or item.get("name") or item.get("model")
         if isinstance(identity, str) and identity:
-            models.append(_model(provider, identity.removeprefix("models/"), item))
+            models.append(_decode_entry(provider, identity.removeprefix("models/"), item))
     return models
 
 
-def _model(provider: str, identity: str, item: dict[str, Any]) -> Model:
-    model: Model = {"name": f"{provider}/{identity}", "provider": provider, "id": identity}
+def _decode_entry(provider: str, identity: str, item: dict[str, Any]) -> ModelEntry:
+    model: ModelEntry = {"name": f"{provider}/{identity}", "provider": provider, "id": identity}
     title = item.get("display_name") or item.get("displayName") or item.get("name")
     if isinstance(title, str) and title.removeprefix("models/") != identity:
         model["title"] = title
     for field, names in (("context", _CONTEXT), ("max_output", _OUTPUT)):
-        count = _number(item, names)
+        count = _first_count(item, names)
         if count:
             model[field] = count
-    prices = _prices(item)
+    prices = _decode_prices(item)
     if prices:
         model["prices"] = prices
     if not _is_chat(identity, item):
@@ -83,8 +87,8 @@ def _model(provider: str, identity: str, item: dict[str, Any]) -> Model:
     return model
 
 
-def _number(item: dict[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first of some counts that an entry, or an object in it, has."""
+def _first_count(item: dict[str, Any], names: tuple[str, ...]) -> int | None:
+    """Return the first positive integer under one of the names, in an entry or an inner object."""
     inner = [item.get(key) for key in _INNER]
     capabilities = item.get("capabilities")
     if isinstance(capabilities, dict):
@@ -97,24 +101,24 @@ def _number(item: dict[str, Any], names: tuple[str, ...]) -> int | None:
     return None
 
 
-def _prices(item: dict[str, Any]) -> dict[str, float]:
-    """Return the prices of an entry: OpenRouter's and Groq's are for one token, as strings;
-    Venice's and Together's for a million, as numbers."""
+def _decode_prices(item: dict[str, Any]) -> dict[str, float]:
+    """Return the prices of an entry. OpenRouter and Groq write them for one token, as strings; Venice
+    and Together for a million tokens, as numbers."""
     spec = item.get("model_spec")
-    said = item.get("pricing") or (spec.get("pricing") if isinstance(spec, dict) else None)
-    if not isinstance(said, dict):
+    pricing = item.get("pricing") or (spec.get("pricing") if isinstance(spec, dict) else None)
+    if not isinstance(pricing, dict):
         return {}
-    if "prompt" in said:
+    if "prompt" in pricing:
         names = {"input": "prompt", "output": "completion", "cached": "input_cache_read"}
-        found = {name: dollars(said.get(key), 1_000_000) for name, key in names.items()}
+        prices = {name: to_dollars(pricing.get(key), 1_000_000) for name, key in names.items()}
     else:
         names = {"input": "input", "output": "output", "cached": "cache_input"}
-        found = {name: dollars(said.get(key)) for name, key in names.items()}
-    return {name: price for name, price in found.items() if price is not None}
+        prices = {name: to_dollars(pricing.get(key)) for name, key in names.items()}
+    return {name: price for name, price in prices.items() if price is not None}
 
 
-def dollars(value: Any, times: int = 1) -> float | None:
-    """Return a price as a number of dollars, None for what is none."""
+def to_dollars(value: Any, times: int = 1) -> float | None:
+    """Return a price, multiplied by `times`, in dollars; None if the value is not a price."""
     from decimal import Decimal, InvalidOperation
 
     if isinstance(value, dict):
@@ -129,7 +133,7 @@ def dollars(value: Any, times: int = 1) -> float | None:
 
 
 def _is_chat(identity: str, item: dict[str, Any]) -> bool:
-    """Whether a model holds conversations: by what the list says, else by its name."""
+    """Whether a model is for conversations: by the list, or by its name if the list does not tell."""
     methods = item.get("supportedGenerationMethods")
     if isinstance(methods, list):
         return "generateContent" in methods and not _NO_CHAT.search(identity)

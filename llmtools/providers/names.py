@@ -1,4 +1,4 @@
-"""Names of models and providers: which are reserved, and which were perhaps meant."""
+"""Names of models and providers: the reserved ones, and suggestions for misspelled ones."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 RESERVED = (*BUILT_IN, "gguf", "llm", "http", "https")
-"""Names that no alias and no provider of the user's may have: they have their own meaning."""
+"""Names with a meaning of their own, which aliases and the user's providers cannot have."""
 
 
-def near(name: str, names: Iterable[str]) -> list[str]:
-    """Return the names that are spelled almost like `name`, or else those that contain it."""
+def similar_names(name: str, names: Iterable[str]) -> list[str]:
+    """Return at most three names: those spelled almost like `name` or, without any, those that contain it."""
     from difflib import get_close_matches
 
-    every = list(dict.fromkeys(names))
-    found = get_close_matches(name.lower(), every, n=3, cutoff=0.6)
-    return found or [other for other in every if len(name) > 2 and name.lower() in other.lower()][:3]
+    candidates = list(dict.fromkeys(names))
+    matches = get_close_matches(name.lower(), candidates, n=3, cutoff=0.6)
+    return matches or [other for other in candidates if len(name) > 2 and name.lower() in other.lower()][:3]
 
 
 def did_you_mean(name: str, names: Iterable[str], before: str = "") -> str:
-    """Return `perhaps a, b` for the names near `name`, with `before` in front; "" where none is near."""
-    return perhaps(near(name, names), before)
+    """Return `perhaps a, b` for the names similar to `name`, with `before` in front; "" if there are none."""
+    return suggest(similar_names(name, names), before)
 
 
-def perhaps(names: list[str], before: str = "") -> str:
-    """Return `perhaps a, b`, with `before` in front; "" for no names."""
+def suggest(names: list[str], before: str = "") -> str:
+    """Return `perhaps a, b`, with `before` in front; "" for an empty list."""
     return f"{before}perhaps {', '.join(names)}" if names else ""

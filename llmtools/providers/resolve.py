@@ -1,12 +1,12 @@
-"""A model's name to where it is asked: the configuration, the catalogue and the keys, put together.
+"""A model's name to its endpoint, from the configuration, the catalogue and the keys.
 
 Rules:
-* A name is an alias, `PROVIDER/MODEL`, or a bare name: one that its beginning tells (gpt-…,
-  claude-…), else one that the cached list of exactly one provider has.
+* A name is an alias, `PROVIDER/MODEL`, or a bare name: one whose beginning names its provider
+  (gpt-…, claude-…), or one that the cached list of exactly one provider has.
 * The vendors' own variables (OPENAI_BASE_URL, OLLAMA_HOST …) override the configuration, which
   overrides the catalogue.
-* A key goes to its provider's base URL only, and over plain http to this machine only.
-* A name that no one knows is refused, with those that are near it.
+* A key is sent only to the base URL of its provider, and over plain http only to this machine.
+* An unknown name is an error that suggests similar ones.
 """
 
 from __future__ import annotations
@@ -19,74 +19,76 @@ from ..http.endpoint import Endpoint, check_secrecy
 from ..protocols import DEFAULT_PROTOCOL, load
 from ..protocols.request import Target, is_built_in
 from . import keys
-from .address import address, is_own, target_at
+from .address import base_url_of, is_self_hosted, target_at
 from .catalogue import (
-    LOCAL,
+    LOCAL_PROVIDERS,
     PROVIDERS,
     Provider,
     provider_of,
 )
-from .config import Config, read
-from .list_cache import cached
-from .names import did_you_mean, near, perhaps
+from .config import Config, read_config
+from .list_cache import load_model_names
+from .names import did_you_mean, similar_names, suggest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from ..http.endpoint import Secret
 
 _SECRET = re.compile(r"(?i)auth|key|token|secret|cookie|session")
-"""Names of headers whose values are taken for secrets."""
+"""Matches the names of headers whose values are treated as secrets."""
 
 
 def resolve(name: str, key: Secret | None = None) -> Target:
-    """Return what a model's name means, with the key it needs: `key`, or the one that is found.
+    """Return the model and the endpoint for a model's name, with `key` or the provider's own key.
 
-    Raises NoModelError for a name that no one knows, NoKeyError, ConfigError.
+    Raises NoModelError for an unknown name, NoKeyError, ConfigError.
     """
-    config = read()
-    meant = alias(name, config)
-    if is_built_in(meant):
-        return Target(meant, meant)
-    provider, model = split(name, config)
-    full = f"{provider}/{model}"
-    return target_at(endpoint(provider, model, key, config=config), model, full, options(full, config))
+    config = read_config()
+    full_name = resolve_alias(name, config)
+    if is_built_in(full_name):
+        return Target(full_name, full_name)
+    provider, model = split_name(name, config)
+    full_name = f"{provider}/{model}"
+    endpoint = endpoint_of(provider, model, key, config=config)
+    return target_at(endpoint, model, full_name, model_options(full_name, config))
 
 
-def options(full: str, config: Config) -> dict[str, Any]:
-    """Return the options that `[models."NAME".options]` gives a model, by whichever name it stands there."""
-    found: dict[str, Any] = {}
+def model_options(full_name: str, config: Config) -> dict[str, Any]:
+    """Return the options of `[models."NAME".options]`, for every NAME that means the model
+    `full_name` (PROVIDER/MODEL)."""
+    options: dict[str, Any] = {}
     for name, table in config.models.items():
         try:
-            meant = name if name == full else "/".join(split(name, config))
+            meaning = name if name == full_name else "/".join(split_name(name, config))
         except NoModelError:
             continue
-        if meant == full:
-            found.update(table.get("options", {}))
-    return found
+        if meaning == full_name:
+            options.update(table.get("options", {}))
+    return options
 
 
-def split(name: str, config: Config) -> tuple[str, str]:
-    """Return the provider and its own name of the model that a name means. Raises NoModelError."""
-    asked, name = name, alias(name, config)
+def split_name(name: str, config: Config) -> tuple[str, str]:
+    """Return (provider, the provider's name of the model) for a model's name. Raises NoModelError."""
+    original, name = name, resolve_alias(name, config)
     provider, slash, model = name.partition("/")
-    if slash and model and provider in known(config):
+    if slash and model and provider in all_providers(config):
         return provider, model
-    if not slash and (meant := provider_of(name)):
-        return meant, name
-    lists = cached()
+    if not slash and (family := provider_of(name)):
+        return family, name
+    lists = load_model_names()
     holders = [provider for provider, names in lists.items() if name in names or f"{name}:latest" in names]
     if len(holders) == 1:
         return holders[0], name
     if holders:
-        raise NoModelError(f"{name!r} can be {_named(f'{holder}/{name}' for holder in holders)}: say which")
-    raise NoModelError(_unknown(asked, name, config, lists))
+        choices = " or ".join(f"{holder}/{name}" for holder in holders)
+        raise NoModelError(f"{name!r} can be {choices}: say which")
+    raise NoModelError(_unknown_model(original, name, config, lists))
 
 
-def alias(name: str, config: Config) -> str:
-    """Return the name that an alias stands for, another name as it is."""
+def resolve_alias(name: str, config: Config) -> str:
+    """Return the name behind an alias; another name as it is. Raises ConfigError for a circle."""
     seen: list[str] = []
     while name in config.aliases:
         if name in seen:
@@ -96,83 +98,87 @@ def alias(name: str, config: Config) -> str:
     return name
 
 
-def known(config: Config) -> dict[str, Provider]:
-    """Return every provider: those of the catalogue, and the user's own."""
-    return {**PROVIDERS, **{name: provider(name, config) for name in config.providers}}
+def all_providers(config: Config) -> dict[str, Provider]:
+    """Return the providers of the catalogue and the user's own, by name."""
+    return {**PROVIDERS, **{name: find_provider(name, config) for name in config.providers}}
 
 
-def provider(name: str, config: Config) -> Provider:
-    """Return a provider of the catalogue as the configuration has it, or one of the user's own.
+def find_provider(name: str, config: Config) -> Provider:
+    """Return a provider of the catalogue with the changes of the configuration, or one of the user's own.
 
-    Raises NoModelError for one that neither has.
+    Raises NoModelError for an unknown name.
     """
-    settings, listed = config.providers.get(name), PROVIDERS.get(name)
+    settings, base = config.providers.get(name), PROVIDERS.get(name)
     if settings is None:
-        if listed is None:
-            meant = did_you_mean(name, [*PROVIDERS, *config.providers], ": ")
-            raise NoModelError(f"no provider is named {name!r}{meant}")
-        return listed
-    if listed is None:
-        listed = Provider(DEFAULT_PROTOCOL, "", key="own")
-    named = settings.get("key_env", listed.keys)
+        if base is None:
+            advice = did_you_mean(name, [*PROVIDERS, *config.providers], ": ")
+            raise NoModelError(f"no provider is named {name!r}{advice}")
+        return base
+    if base is None:
+        base = Provider(DEFAULT_PROTOCOL, "", key="own")
+    key_env = settings.get("key_env", base.keys)
     return Provider(
-        settings.get("protocol", listed.protocol),
-        settings.get("base_url", listed.base_url),
-        (named,) if isinstance(named, str) else tuple(named),
-        listed.quirks | frozenset(settings.get("quirks", ())),
-        listed.key,
-        listed.auth,
-        listed.url_variable,
-        _list_path(listed, settings),
-        "" if "base_url" in settings else listed.owner,
+        settings.get("protocol", base.protocol),
+        settings.get("base_url", base.base_url),
+        (key_env,) if isinstance(key_env, str) else tuple(key_env),
+        base.quirks | frozenset(settings.get("quirks", ())),
+        base.key,
+        base.auth,
+        base.url_variable,
+        _list_path(base, settings),
+        "" if "base_url" in settings else base.owner,
     )
 
 
-def _list_path(listed: Provider, settings: dict[str, Any]) -> str:
-    protocol = settings.get("protocol", listed.protocol)
-    if protocol == listed.protocol:
-        return listed.models
+def _list_path(base: Provider, settings: dict[str, Any]) -> str:
+    protocol = settings.get("protocol", base.protocol)
+    if protocol == base.protocol:
+        return base.models
     return next((other.models for other in PROVIDERS.values() if other.protocol == protocol and other.models), "")
 
 
-def _unknown(asked: str, name: str, config: Config, lists: dict[str, list[str]]) -> str:
+def _unknown_model(original: str, name: str, config: Config, lists: dict[str, list[str]]) -> str:
+    """Return the message for an unknown model. `name`: what `original` means, if it is an alias."""
     head, slash, model = name.partition("/")
-    meant = f"{asked!r}" if asked == name else f"{asked!r} ({name})"
-    if head in known(config):
+    shown = f"{original!r}" if original == name else f"{original!r} ({name})"
+    if head in all_providers(config):
         return f"{head} is a provider: name one of its models, {head}/MODEL (llm-models list {head}/)"
-    others = [alias for alias in config.aliases if alias != asked]
-    names = [*others, *(f"{provider}/{model}" for provider, names in lists.items() for model in names)]
-    found = near(name, [*names, *(model for models in lists.values() for model in models)])
-    if slash and not found:
-        found = [f"{provider}/{model}" for provider in near(head, known(config))]
+    aliases = [alias for alias in config.aliases if alias != original]
+    names = [*aliases, *(f"{provider}/{model}" for provider, names in lists.items() for model in names)]
+    similar = similar_names(name, [*names, *(model for models in lists.values() for model in models)])
+    if slash and not similar:
+        similar = [f"{provider}/{model}" for provider in similar_names(head, all_providers(config))]
     spelled = re.sub(r"(?<=[a-z])(?=\d)", "-", name.lower(), count=1)  # gpt5, GPT-5
-    if not found and (family := provider_of(spelled)):
-        found = [f"{family}/{spelled}"]
+    if not similar and (family := provider_of(spelled)):
+        similar = [f"{family}/{spelled}"]
     family = provider_of(f"{name}-")
-    if not found and family:
-        return f"no model is named {meant}: perhaps one of {family}'s (llm-models {family}/)"
-    advice = perhaps(found, ": ") or " (llm-models lists them, --base-url asks any server)"
-    return f"no model is named {meant}{advice}"
+    if not similar and family:
+        return f"no model is named {shown}: perhaps one of {family}'s (llm-models {family}/)"
+    advice = suggest(similar, ": ") or " (llm-models lists them, --base-url asks any server)"
+    return f"no model is named {shown}{advice}"
 
 
-def _named(names: Iterable[str]) -> str:
-    return " or ".join(names)
+def endpoint_of(name: str, model: str, key: Secret | None = None, *, config: Config) -> Endpoint:
+    """Return the endpoint of a provider's model, with `key` or the provider's own key.
 
-
-def endpoint(name: str, model: str, key: Secret | None = None, *, config: Config) -> Endpoint:
-    """Return where a provider's model is asked, with its key. Raises NoKeyError, ConfigError."""
-    said, settings = provider(name, config), config.providers.get(name, {})
-    base_url, query = address(name, said, settings, model)
+    Raises NoModelError, NoKeyError, ConfigError.
+    """
+    provider, settings = find_provider(name, config), config.providers.get(name, {})
+    base_url, query = base_url_of(name, provider, settings, model)
     if key is None:
-        key = keys.find(name, said, settings, is_local=is_own(said, base_url))
+        key = keys.find_key(name, provider, settings, is_local=is_self_hosted(provider, base_url))
     headers = settings.get("headers", {})
     if key is not None or any(_SECRET.search(header) for header in headers):
         check_secrecy(base_url)
-    auth = said.auth if said.auth[0] else load(said.protocol).SPEC.key_header
-    return Endpoint(name, base_url, said.protocol, key, headers, said.quirks, query, auth)
+    auth = provider.auth if provider.auth[0] else load(provider.protocol).SPEC.key_header
+    return Endpoint(name, base_url, provider.protocol, key, headers, provider.quirks, query, auth)
 
 
-def is_settled(name: str, config: Config) -> bool:
-    """Whether the user says where a provider is: then it must be there."""
-    said = provider(name, config)
-    return name not in LOCAL or "base_url" in config.providers.get(name, {}) or said.url_variable in os.environ
+def is_configured(name: str, config: Config) -> bool:
+    """Whether the address of a provider is certain: not just the usual port of a local server."""
+    provider = find_provider(name, config)
+    return (
+        name not in LOCAL_PROVIDERS
+        or "base_url" in config.providers.get(name, {})
+        or provider.url_variable in os.environ
+    )

@@ -5,11 +5,17 @@
     with Toolset("calc.py", "mcp:mcp-server-time") as tools:
         print(list(tools.records), tools.call("multiply", {"a": 12, "b": 34}).output)
 
-`toolset`: the tools of several sources, and all that is done with them; `run`: pending calls to
-results; `approval`: who may run what; `source`: what a SOURCE names; `local`: functions of this
-process; `remote` and `worker`: those that a child holds, its two sides; `mcp`: a child that holds a
-server; `command`: executables and templates; `process`: child processes and their limits;
-`function`, `hints`: Python functions as tools; `loop`: the stream of `llm-tools loop`.
+`toolset`: the tools of several sources, and everything that is done with them
+`round`: runs the pending calls of a message
+`approval`: decides which calls may run
+`source`: parses a SOURCE
+`local`: functions of this process
+`worker`, `worker_main`: functions in a child process, the parent's side and the child's
+`mcp_main`: a child process that is the client of an MCP server
+`command`: executables and command templates
+`process`: child processes and their limits
+`function`, `hints`: Python functions as tools
+`calls`: checks calls, and their results
 
 Nothing is imported before it is used.
 """
@@ -19,20 +25,21 @@ if TYPE_CHECKING:
     from .approval import Approval
     from .calls import Result
     from .function import result_of, tool_record, values_of
-    from .process import Limits, ToolError
+    from .process import CallLimits as Limits
+    from .process import ToolError
     from .round import Round
     from .toolset import Toolset
 
-_HOME = {
-    "Approval": "approval",
-    "Limits": "process",
-    "Result": "calls",
-    "Round": "round",
-    "ToolError": "process",
-    "Toolset": "toolset",
-    "result_of": "function",
-    "tool_record": "function",
-    "values_of": "function",
+_EXPORTS = {
+    "Approval": "approval.Approval",
+    "Limits": "process.CallLimits",
+    "Result": "calls.Result",
+    "Round": "round.Round",
+    "ToolError": "process.ToolError",
+    "Toolset": "toolset.Toolset",
+    "result_of": "function.result_of",
+    "tool_record": "function.tool_record",
+    "values_of": "function.values_of",
 }
 
 __all__ = [
@@ -49,8 +56,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _EXPORTS:
         raise AttributeError(f"module 'llmtools.tools' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    module, attribute = _EXPORTS[name].split(".")
+    return getattr(import_module(f".{module}", __name__), attribute)

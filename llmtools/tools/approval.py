@@ -1,13 +1,12 @@
-"""Who may run what: patterns of names, and a person at the terminal.
+"""Decides which calls may run: by patterns of tool names, and by asking the user at the terminal.
 
 Rules:
-* Naming a source is consent. --deny takes some of it back; --allow leaves only what it names,
-  or, where a person is asked, says what needs no asking.
+* Naming a source is consent. --deny refuses tools by name. --allow refuses all others or, with
+  --ask, names the tools that need no question.
 * The question is asked on /dev/tty, with every control character made visible. Without a
   terminal the answer is no.
-* `always` holds for the tool of this source as it is described now, in this folder, here and in later
-  runs: with another description or other parameters, or where the source is found in another folder,
-  it is asked about again.
+* `always` is remembered for this tool, source and directory. A changed description, schema or
+  directory asks again.
 """
 
 from __future__ import annotations
@@ -29,18 +28,24 @@ if TYPE_CHECKING:
 
     from ..records.types import Part, ToolRecord
 
-FILE = "approved-tools"
+APPROVED_FILE = "approved-tools"
+"""The file of remembered answers, in the data directory: a fingerprint on each line."""
 QUESTION = "Run it? [y]es, [n]o, [a]lways, [e]dit: "
 
 
 def fingerprint(record: ToolRecord, source: str = "") -> str:
-    """Return what names a tool of a source, in this folder, as it is described."""
+    """Return a hash of a tool record, the name of its source and the current directory."""
     return sha256(os.getcwdb() + b"\0" + dumps([source, sorted(record.items())])).hexdigest()
 
 
 class Approval:
-    """Says of each call whether it may run: called with it and its tool, it returns the call, as
-    the user may have edited it. Raises ToolError where it may not run."""
+    """Decides whether a call may run. An instance is called with a call and its tool, and returns
+    the call, with the user's edits. Raises ToolError if the call may not run.
+
+    allow, deny: patterns of tool names, as of fnmatch. ask: returns the user's answer to a
+    question; None asks nobody. edit: returns a text as the user edited it. folder: the directory
+    of `APPROVED_FILE`; None remembers nothing.
+    """
 
     def __init__(
         self,
@@ -68,18 +73,18 @@ class Approval:
             if self._allow:
                 raise ToolError(f"the user does not allow the tool {name}")
             return call
-        return self._asked(call, record, source, self._ask)
+        return self._ask_user(call, record, source, self._ask)
 
-    def _asked(self, call: Part, record: ToolRecord, source: str, ask: Callable[[str], str]) -> Part:
+    def _ask_user(self, call: Part, record: ToolRecord, source: str, ask: Callable[[str], str]) -> Part:
         mark = fingerprint(record, source)
-        if mark in self._approved():
+        if mark in self._read_approved():
             return call
-        said = visible(" ".join(f"{source}: {record.get('description', '')}".split()))
-        wrong = ""
+        description = visible(" ".join(f"{source}: {record.get('description', '')}".split()))
+        problem = ""
         while True:
             arguments = visible(dumps(call["arguments"]).decode())
-            answer = ask(f"{said}\n{visible(call['name'])}({arguments})\n{wrong}{QUESTION}").strip().lower()
-            wrong = ""
+            answer = ask(f"{description}\n{visible(call['name'])}({arguments})\n{problem}{QUESTION}").strip().lower()
+            problem = ""
             if answer in ("y", "yes"):
                 return call
             if answer in ("a", "always"):
@@ -87,17 +92,17 @@ class Approval:
                 return call
             if answer in ("e", "edit") and self._edit is not None:
                 try:
-                    call = {**call, "arguments": _edited(call, self._edit)}
+                    call = {**call, "arguments": _edit_arguments(call, self._edit)}
                 except LlmToolsError as error:
-                    wrong = f"Nothing is changed: {visible(error.message)}\n"
+                    problem = f"Nothing is changed: {visible(error.message)}\n"
             elif answer in ("n", "no", ""):
                 raise ToolError(f"the user denied the call of {call['name']}")
 
-    def _approved(self) -> set[str]:
+    def _read_approved(self) -> set[str]:
         if self._folder is None:
             return set()
         try:
-            return set((self._folder / FILE).read_text("ascii").split())
+            return set((self._folder / APPROVED_FILE).read_text("ascii").split())
         except (OSError, ValueError):
             return set()
 
@@ -107,24 +112,25 @@ class Approval:
         from ..paths import lock_folder, write_file
 
         with lock_folder(self._folder):
-            write_file(self._folder / FILE, "".join(f"{each}\n" for each in sorted({*self._approved(), mark})).encode())
+            marks = sorted({*self._read_approved(), mark})
+            write_file(self._folder / APPROVED_FILE, "".join(f"{each}\n" for each in marks).encode())
 
 
-def _edited(call: Part, edit: Callable[[str], str]) -> object:
+def _edit_arguments(call: Part, edit: Callable[[str], str]) -> object:
     arguments = loads(edit(dumps(call["arguments"]).decode()).encode())
     if not isinstance(arguments, dict):
-        raise InputError("the arguments are no JSON object")
+        raise InputError("the arguments are not a JSON object")
     return arguments
 
 
 def ask_on_terminal(question: str) -> str:
-    """Return the answer that a person gives on /dev/tty. Raises ToolError where there is none."""
+    """Ask the user on /dev/tty and return the answer. Raises ToolError if there is no terminal."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
         raise ToolError("the call was denied: nobody can be asked, as there is no terminal") from None
     try:
-        termios.tcflush(terminal, termios.TCIFLUSH)  # what was typed before the question is no answer to it
+        termios.tcflush(terminal, termios.TCIFLUSH)  # keys pressed before the question are not an answer to it
         os.write(terminal, question.encode(errors="replace"))
         answer = os.read(terminal, 4096)
     except (OSError, termios.error) as error:

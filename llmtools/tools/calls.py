@@ -1,9 +1,9 @@
-"""A tool call: whether it may run, what it brings, and how often a loop runs calls.
+"""Tool calls: whether one may run, what its result is, and how many rounds of them a loop runs.
 
 Rules:
-* A call with an `exception`, of a tool that was not offered, or with arguments that the tool's
-  schema does not allow, is never run.
-* What goes wrong with a call is in its result, as `exception`, for the model to read.
+* A call does not run if it has an `exception`, if its tool was not offered, or if its arguments
+  do not match the tool's schema.
+* If a call fails, its result has the reason as `exception`, for the model to read.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from ..records.types import Attachment, Part, ToolRecord
 
-    class Outcome(Protocol):
-        """What a call brought: a `Result`, or a ToolResult of the library."""
+    class ResultLike(Protocol):
+        """The result of a call: a `Result`, or a ToolResult of the library."""
 
         @property
         def output(self) -> str:
-            """What the model reads."""
+            """The text for the model."""
 
         @property
         def exception(self) -> str | None:
-            """What went wrong, None where nothing did."""
+            """Why the call failed; None if it did not."""
 
         @property
         def attachments(self) -> Sequence[Mapping[str, Any]]:
@@ -40,34 +40,34 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Result:
-    """What a call brings: text, attachments, and what went wrong if something did."""
+    """The result of a call: text and attachments for the model, and why the call failed, if it did."""
 
     output: str = ""
     exception: str | None = None
     attachments: list[Attachment] = field(default_factory=list)
 
-    def cut(self, longest: int) -> Result:
-        """Return the result as far as it says no more than `longest` bytes; an attachment is whole
-        or not there."""
+    def truncate(self, max_bytes: int) -> Result:
+        """Return the result, its text and attachments no larger than `max_bytes` together. Text is
+        cut; an attachment that does not fit is dropped."""
         output = self.output.encode(errors="replace")
-        room = longest - len(output)
-        kept = []
-        for item in self.attachments:
-            size = len(item.get("content", ""))
+        room = max_bytes - len(output)
+        attachments = []
+        for attachment in self.attachments:
+            size = len(attachment.get("content", ""))
             if size <= room:
                 room -= size
-                kept.append(item)
-        if room >= 0 and len(kept) == len(self.attachments):
+                attachments.append(attachment)
+        if room >= 0 and len(attachments) == len(self.attachments):
             return self
-        cut = f"the output was cut after {longest} bytes"
-        return Result(output[:longest].decode(errors="ignore"), cut, kept)
+        exception = f"the output was cut after {max_bytes} bytes"
+        return Result(output[:max_bytes].decode(errors="ignore"), exception, attachments)
 
 
-def why_not(call: Part, offered: Mapping[str, Any], runnable: Mapping[str, ToolRecord]) -> str | None:
-    """Return why a call must not run, None where it may.
+def refusal_reason(call: Part, offered: Mapping[str, Any], runnable: Mapping[str, ToolRecord]) -> str | None:
+    """Return why a call must not run; None if it may.
 
-    offered: the tools that the model was offered; runnable: those that can be run here, with their
-    schemas. A schema that cannot be checked here refuses nothing: whoever runs the tool checks.
+    offered: the tools that the model was offered. runnable: the tools that we can run, with their
+    schemas. A schema that we cannot check refuses nothing: the tool checks its arguments itself.
     """
     name = call["name"]
     if call.get("exception") is not None:
@@ -87,7 +87,7 @@ def why_not(call: Part, offered: Mapping[str, Any], runnable: Mapping[str, ToolR
     return None
 
 
-def result_part(name: str, call_id: str | None, result: Outcome) -> Part:
+def result_part(name: str, call_id: str | None, result: ResultLike) -> Part:
     """Return the `tool_result` part that answers a call."""
     part: Part = {"type": "tool_result", "name": name, "output": result.output}
     if call_id is not None:
@@ -100,18 +100,18 @@ def result_part(name: str, call_id: str | None, result: Outcome) -> Part:
 
 
 def describe_exception(error: BaseException) -> str:
-    """Return in words what a function raised."""
+    """Return a text for an exception that a function raised: `ValueError: no such city`."""
     if isinstance(error, LlmToolsError):
         return error.message
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def goes_on(calls: Sequence[object], rounds: int, limit: int | None, option: str) -> bool:
-    """Return whether a reply with these calls is followed by another round of a tool loop.
+def has_next_round(calls: Sequence[object], rounds: int, limit: int | None, option: str) -> bool:
+    """Return whether a tool loop runs another round after a reply with these calls.
 
-    rounds: how many have run; limit: how many may, None for any number; option: what the user sets
-    the limit by. A reply without calls that comes exactly at the limit is a success.
-    Raises RoundLimitError where the rounds are used up.
+    rounds: the number of rounds so far. limit: the most rounds that may run, None for any number.
+    option: the name of the option that sets the limit, for the message. A reply without calls ends
+    the loop, also exactly at the limit. Raises RoundLimitError if there are calls at the limit.
     """
     if calls and limit is not None and rounds >= limit:
         raise RoundLimitError(f"the model still calls tools after {limit} rounds ({option})")

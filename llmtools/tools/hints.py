@@ -1,9 +1,10 @@
-"""Type hints: to the JSON Schema of what they allow, and JSON to what they say it is.
+"""Type hints to JSON Schema, and JSON values to the types of hints.
 
 Rules:
-* A hint that says nothing here allows anything.
-* Values come checked against the schema; only what JSON has no word for is made of them:
-  dataclasses, enums, pydantic models, sets and tuples, paths, dates and times (ISO 8601).
+* A hint that we do not know accepts any value.
+* A value is checked against the schema before it is converted. Only types that JSON does not have
+  are constructed: dataclasses, enums, pydantic models, sets and tuples, paths, dates and times
+  (ISO 8601).
 """
 
 from __future__ import annotations
@@ -34,171 +35,173 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-EXACT = 2**53
-"""Up to here each whole number is an int and a float alike: 1.0 is an integer in JSON, and 1 a number."""
-_PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
-_LISTS = (list, set, frozenset, tuple)
+MAX_EXACT = 2**53
+"""Up to here every integer is exact as a float, so that 1.0 can become an int and 1 a float, as JSON
+does not tell them apart."""
+_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+_LIST_TYPES = (list, set, frozenset, tuple)
 
 
-def schema_of(hint: Any) -> Schema:
-    """Return the JSON Schema of a type hint; {} for one that says nothing here."""
-    hint = _meant(hint)
+def schema_of_hint(hint: Any) -> Schema:
+    """Return the JSON Schema of a type hint; {} for a hint that we do not know."""
+    hint = _resolve_alias(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        described = [item for item in arguments[1:] if isinstance(item, str)]
-        return {**schema_of(arguments[0]), **({"description": described[0]} if described else {})}
+        texts = [item for item in arguments[1:] if isinstance(item, str)]
+        return {**schema_of_hint(arguments[0]), **({"description": texts[0]} if texts else {})}
     if origin in (Required, NotRequired):
-        return schema_of(arguments[0])
-    if isinstance(hint, type) and hint in _PLAIN:
-        return {"type": _PLAIN[hint]}
+        return schema_of_hint(arguments[0])
+    if isinstance(hint, type) and hint in _JSON_TYPES:
+        return {"type": _JSON_TYPES[hint]}
     if hint is None:
         return {"type": "null"}
     if origin in (Union, UnionType):
-        return {"anyOf": [schema_of(argument) for argument in arguments]}
+        return {"anyOf": [schema_of_hint(argument) for argument in arguments]}
     if origin is Literal:
-        return _choices([_plain(argument) for argument in arguments])
+        return _enum_schema([_enum_value(argument) for argument in arguments])
     if _is_list(hint, origin):
         return _list_schema(hint, origin, arguments)
     if _is_dict(hint, origin):
-        inner = schema_of(arguments[1]) if len(arguments) == 2 else {}
+        inner = schema_of_hint(arguments[1]) if len(arguments) == 2 else {}
         return {"type": "object", **({"additionalProperties": inner} if inner else {})}
     return _class_schema(hint)
 
 
-def _meant(hint: Any) -> Any:
-    """Return the type that a NewType, or an alias (`type X = …`), stands for."""
+def _resolve_alias(hint: Any) -> Any:
+    """Return the type behind a NewType or an alias (`type X = …`)."""
     while (inner := getattr(hint, "__supertype__", None) or getattr(hint, "__value__", None)) is not None:
         hint = inner
     return hint
 
 
-def _plain(value: Any) -> Any:
+def _enum_value(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else value
 
 
-def _from_text(hint: Any) -> Callable[[str], Any] | None:
-    """Return what makes a value of this type of a text, None for another type."""
+def _text_parser(hint: Any) -> Callable[[str], Any] | None:
+    """Return the function that parses a text to this type, None for another type."""
     if not isinstance(hint, type):
         return None
     return hint if issubclass(hint, PurePath) else getattr(hint, "fromisoformat", None)
 
 
 def _is_dict(hint: Any, origin: Any) -> bool:
-    return (origin or hint) is dict or _is_named(origin, "Mapping", "MutableMapping")
+    return (origin or hint) is dict or _is_abstract(origin, "Mapping", "MutableMapping")
 
 
-def _is_named(kind: Any, *names: str) -> bool:
-    return getattr(kind, "__module__", "") == "collections.abc" and getattr(kind, "__name__", "") in names
+def _is_abstract(origin: Any, *names: str) -> bool:
+    """Whether a type is one of these of collections.abc."""
+    return getattr(origin, "__module__", "") == "collections.abc" and getattr(origin, "__name__", "") in names
 
 
 def _is_list(hint: Any, origin: Any) -> bool:
-    return (origin or hint) in _LISTS or _is_named(origin, "Sequence", "Iterable", "Collection", "Set")
+    return (origin or hint) in _LIST_TYPES or _is_abstract(origin, "Sequence", "Iterable", "Collection", "Set")
 
 
 def _list_schema(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Schema:
     schema: Schema = {"type": "array"}
     if (origin or hint) is tuple and arguments and arguments[-1] is not Ellipsis:
         size = len(arguments)
-        return {**schema, "prefixItems": [schema_of(one) for one in arguments], "minItems": size, "maxItems": size}
+        return {**schema, "prefixItems": [schema_of_hint(one) for one in arguments], "minItems": size, "maxItems": size}
     if arguments:
-        schema["items"] = schema_of(arguments[0])
+        schema["items"] = schema_of_hint(arguments[0])
     if (origin or hint) in (set, frozenset):
         schema["uniqueItems"] = True
     return schema
 
 
-def _choices(values: list[Any]) -> Schema:
-    kinds = {_PLAIN.get(type(value), "") for value in values}
-    typed = {"type": kinds.pop()} if len(kinds) == 1 and "" not in kinds else {}
-    return {**typed, "enum": values}
+def _enum_schema(values: list[Any]) -> Schema:
+    types = {_JSON_TYPES.get(type(value), "") for value in values}
+    one_type = {"type": types.pop()} if len(types) == 1 and "" not in types else {}
+    return {**one_type, "enum": values}
 
 
 def _class_schema(hint: Any) -> Schema:
     if not isinstance(hint, type):
         return {}
     if issubclass(hint, Enum):
-        return _choices([member.value for member in hint])
-    if _from_text(hint) is not None:
+        return _enum_schema([member.value for member in hint])
+    if _text_parser(hint) is not None:
         return {"type": "string"}
     if hasattr(hint, "model_json_schema"):  # a pydantic model
-        found: Schema = hint.model_json_schema()
-        return found
+        schema: Schema = hint.model_json_schema()
+        return schema
     if is_dataclass(hint):
-        given = [one for one in fields(hint) if one.init]
+        parameters = [one for one in fields(hint) if one.init]
         hints = get_type_hints(hint, include_extras=True)
-        needed = [one.name for one in given if one.default is MISSING and one.default_factory is MISSING]
-        return _object_schema({one.name: hints[one.name] for one in given}, needed)
+        required = [one.name for one in parameters if one.default is MISSING and one.default_factory is MISSING]
+        return _object_schema({one.name: hints[one.name] for one in parameters}, required)
     if is_typeddict(hint):
-        return _object_schema(get_type_hints(hint, include_extras=True), _required(hint))
+        return _object_schema(get_type_hints(hint, include_extras=True), _required_keys(hint))
     return {}
 
 
-def _required(hint: Any) -> list[str]:
-    """Return the keys that a TypedDict must have, also where its hints are text."""
-    said = {name: get_origin(each) for name, each in get_type_hints(hint, include_extras=True).items()}
-    required = [name for name in said if name in hint.__required_keys__ or said[name] is Required]
-    return [name for name in required if said[name] is not NotRequired]
+def _required_keys(hint: Any) -> list[str]:
+    """Return the required keys of a TypedDict. `__required_keys__` alone is wrong if the hints are text."""
+    origins = {name: get_origin(each) for name, each in get_type_hints(hint, include_extras=True).items()}
+    required = [name for name in origins if name in hint.__required_keys__ or origins[name] is Required]
+    return [name for name in required if origins[name] is not NotRequired]
 
 
 def _object_schema(hints: dict[str, Any], required: list[str]) -> Schema:
-    schema: Schema = {"type": "object", "properties": {name: schema_of(hint) for name, hint in hints.items()}}
+    schema: Schema = {"type": "object", "properties": {name: schema_of_hint(hint) for name, hint in hints.items()}}
     if required:
         schema["required"] = required
     return schema
 
 
-def value_of(value: Any, hint: Any) -> Any:
-    """Return a JSON value as what a hint says it is.
+def convert(value: Any, hint: Any) -> Any:
+    """Return a JSON value converted to the type of a hint.
 
-    Raises InputError, ValueError or TypeError where it cannot be that.
+    Raises InputError, ValueError or TypeError if it cannot be converted.
     """
-    hint = _meant(hint)
+    hint = _resolve_alias(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if isinstance(value, Number):
-        raise InputError(f"{value.text} does not fit into a number of Python's")
+        raise InputError(f"{value.text} does not fit into a Python number")
     if origin in (Union, UnionType):
-        return _first_fit(value, arguments)
+        return _convert_union(value, arguments)
     if origin is Literal:
         return next((each for each in arguments if isinstance(each, Enum) and each.value == value), value)
     if isinstance(value, list) and _is_list(hint, origin):
-        return _listed(value, origin or hint, arguments)
+        return _convert_list(value, origin or hint, arguments)
     if isinstance(value, dict) and _is_dict(hint, origin):
         inner = arguments[1] if len(arguments) == 2 else Any
-        return {name: value_of(item, inner) for name, item in value.items()}
-    return _made(value, hint) if isinstance(hint, type) else value
+        return {name: convert(item, inner) for name, item in value.items()}
+    return _construct(value, hint) if isinstance(hint, type) else value
 
 
-def _made(value: Any, hint: type[Any]) -> Any:
-    """Return an object of a class, where JSON has no word for it."""
+def _construct(value: Any, hint: type[Any]) -> Any:
+    """Return a JSON value as an object of a class, if JSON does not have that type."""
     if issubclass(hint, Enum):
         return hint(value)
-    if hint in (int, float) and type(value) in (int, float) and abs(value) <= EXACT and hint(value) == value:
+    if hint in (int, float) and type(value) in (int, float) and abs(value) <= MAX_EXACT and hint(value) == value:
         return hint(value)
-    if isinstance(value, str) and (make := _from_text(hint)) is not None:
-        return make(value)
+    if isinstance(value, str) and (parse := _text_parser(hint)) is not None:
+        return parse(value)
     if isinstance(value, dict) and hasattr(hint, "model_validate"):
         return hint.model_validate(value)
     if isinstance(value, dict) and is_dataclass(hint):
         inner_hints = get_type_hints(hint)
-        return hint(**{name: value_of(item, inner_hints.get(name, Any)) for name, item in value.items()})
+        return hint(**{name: convert(item, inner_hints.get(name, Any)) for name, item in value.items()})
     return value
 
 
-def _listed(value: list[Any], kind: Any, arguments: tuple[Any, ...]) -> Any:
-    is_fixed = kind is tuple and arguments and arguments[-1] is not Ellipsis
+def _convert_list(value: list[Any], list_type: Any, arguments: tuple[Any, ...]) -> Any:
+    is_fixed = list_type is tuple and arguments and arguments[-1] is not Ellipsis
     hints = list(arguments) if is_fixed else [arguments[0] if arguments else Any] * len(value)
-    items = [value_of(item, hint) for item, hint in zip(value, hints, strict=True)]
-    return kind(items) if kind in _LISTS else items
+    items = [convert(item, hint) for item, hint in zip(value, hints, strict=True)]
+    return list_type(items) if list_type in _LIST_TYPES else items
 
 
-def _first_fit(value: Any, hints: tuple[Any, ...]) -> Any:
+def _convert_union(value: Any, hints: tuple[Any, ...]) -> Any:
     from ..schema import check
 
     for hint in hints:
-        schema = schema_of(hint)
+        schema = schema_of_hint(hint)
         try:
             check(value, schema, schema, "")
-            return value_of(value, hint)
+            return convert(value, hint)
         except (InputError, ValueError, TypeError):
             continue
     return value

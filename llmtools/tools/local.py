@@ -1,9 +1,9 @@
-"""Plain functions as a source: they run in this process, each call in a thread of its own.
+"""Functions as a source of tools: they run in this process, each call in its own thread.
 
 Rules:
-* Nothing can end a function that runs too long: the call is told so, and its thread is left
-  behind (it does not keep the process alive).
-* A coroutine runs in an event loop of its own.
+* A function that runs too long cannot be ended. Its call gets a result, and its thread runs on
+  (it does not keep the process alive).
+* A coroutine runs in its own event loop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import queue
 import threading
 
 from .calls import Result, describe_exception
-from .function import call_now, result_of, tool_record, values_of
+from .function import call_sync, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..records.types import ToolRecord
-    from .process import Limits
+    from .process import CallLimits
 
 
 class Functions:
@@ -32,22 +32,24 @@ class Functions:
         self._functions = {function.__name__: function for function in functions}
         self.tools: dict[str, ToolRecord] = {name: tool_record(each) for name, each in self._functions.items()}
 
-    def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
+    def call(self, name: str, arguments: dict[str, Any], limits: CallLimits) -> Result:
         """Run a call."""
-        place: queue.Queue[Result] = queue.Queue()
-        work = (place, self._functions[name], arguments, limits.max_output)
-        threading.Thread(target=_run, args=work, daemon=True).start()
+        results: queue.Queue[Result] = queue.Queue()
+        work = (results, self._functions[name], arguments, limits.max_output)
+        threading.Thread(target=_run_function, args=work, daemon=True).start()
         try:
-            return place.get(timeout=limits.timeout)
+            return results.get(timeout=limits.timeout)
         except queue.Empty:
             return Result(exception=f"timed out after {limits.timeout:g} s")
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing: threads cannot be ended."""
 
 
-def _run(place: queue.Queue[Result], function: Callable[..., Any], arguments: dict[str, Any], max_output: int) -> None:
+def _run_function(
+    results: queue.Queue[Result], function: Callable[..., Any], arguments: dict[str, Any], max_output: int
+) -> None:
     try:
-        place.put(result_of(call_now(function, **values_of(function, arguments))).cut(max_output))
-    except BaseException as error:  # SystemExit, too, must not leave a call without its result
-        place.put(Result(exception=describe_exception(error)))
+        results.put(result_of(call_sync(function, **values_of(function, arguments))).truncate(max_output))
+    except BaseException as error:  # after SystemExit, too, the call needs its result
+        results.put(Result(exception=describe_exception(error)))

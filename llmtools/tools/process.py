@@ -1,14 +1,14 @@
 """Child processes that run tools, and their limits.
 
 Rules:
-* A child gets its arguments as they are, never through a shell; of the environment only
-  what `ENVIRONMENT` names and what the user adds: no key of a provider's.
-* It leads a session of its own, so that all it started can be ended with it, and no terminal
-  can be asked. What it leaves running is ended when the call is over.
-* A limit of time or output ends the whole group: SIGTERM, and SIGKILL two seconds later.
-* A grandchild that keeps stdout open holds nothing up: the call is over when its process is.
-* Should this process be killed, a shell of a few lines that waits for its end (`GUARD`) ends what
-  still runs.
+* A child gets its arguments as they are, never through a shell. Of the environment it gets only
+  the variables of `ENVIRONMENT` and those that the user adds, so no provider's key.
+* A child leads its own session: its whole process group can be ended with it, and it cannot ask
+  on our terminal. When the call is over, every process of the group is ended.
+* A limit of time or output ends the group: SIGTERM, and SIGKILL after `KILL_DELAY`.
+* A call is over when its process has ended, even if a grandchild keeps stdout open.
+* A small shell (`GUARD`) waits for the end of this process and then ends the groups that still
+  run, so that SIGKILL to us leaves no tool behind.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from typing import IO
 
 ENVIRONMENT = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
-"""The variables that a tool gets: those of the MCP SDK, and what texts and times depend on."""
+"""The variables that every tool gets: those that the MCP SDK passes on, the locale, the time zone, TMPDIR."""
 
-GRACE = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
-LINGER = 0.2
-"""Seconds for which the output of a process that has ended is waited for."""
-TICK = 0.05
+KILL_DELAY = 2.0
+"""The seconds between SIGTERM and SIGKILL."""
+DRAIN_TIME = 0.2
+"""The seconds for which we still read the output of a process that has ended."""
+POLL_INTERVAL = 0.05
+"""The seconds between two looks at a process and its limits."""
 GUARD = """
 groups=
 while read -r sign group; do
@@ -50,36 +51,37 @@ while read -r sign group; do
 done
 for group in $groups; do kill -s KILL -- "-$group"; done
 """
-"""Reads which process groups begin and end; at the end of its input it ends those that are left."""
-ERRORS = 4096
-"""How many bytes of its last words on stderr a call is told with."""
+"""Reads `+ GROUP` for each process group that starts and `- GROUP` for each that ends; at the end
+of its input it kills the groups that are left."""
+MAX_ERRORS = 4096
+"""How many bytes of stderr, the last ones, are kept for the message of a failed call."""
 
 
 class ToolError(LlmToolsError):
-    """A tool that could not be run, or failed; the model is told, and the conversation goes on."""
+    """A tool failed or could not run. The model reads the message, and the conversation continues."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long one call may take, in seconds, and how much it may say, in bytes."""
+class CallLimits:
+    """How long a call may run, in seconds, and how much it may print, in bytes."""
 
     timeout: float = 120.0
     max_output: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """How a process ended: `status` as wait(2) tells it (negative for a signal), and why it
-    was ended, if it was."""
+class Completed:
+    """A process that has ended. `status`: the exit status, negative for a signal. `end_reason`: why
+    we ended it, "" if it ended by itself."""
 
     status: int
     output: bytes
     errors: bytes
-    ended: str = ""
+    end_reason: str = ""
 
 
 class Children:
-    """The processes that run now, so that a signal, or the end of this process, ends them all."""
+    """The running child processes, to end them all on a signal, or when this process ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -88,35 +90,36 @@ class Children:
         self.is_over = False
 
     def add(self, child: subprocess.Popen[bytes]) -> None:
-        """Take a process in; it is ended at once where all are."""
+        """Add a process that was started. After `end` it is killed at once."""
         with self._lock:
             self._running.add(child)
-            self._tell(b"+", child)
+            self._notify_guard(b"+", child)
             is_over = self.is_over
         if is_over:
-            _signal(child, signal.SIGKILL)
+            _signal_group(child, signal.SIGKILL)
 
     def remove(self, child: subprocess.Popen[bytes]) -> None:
-        """Forget a process that has ended."""
+        """Remove a process that has ended."""
         with self._lock:
             self._running.discard(child)
-            self._tell(b"-", child)
+            self._notify_guard(b"-", child)
 
-    def end(self, grace: float = GRACE) -> None:
-        """End every process, and every one that starts from now on."""
+    def end(self, delay: float = KILL_DELAY) -> None:
+        """End every process, and every process that starts from now on: SIGTERM, and SIGKILL after
+        `delay` seconds."""
         with self._lock:
             self.is_over = True
             running = list(self._running)
         for child in running:
-            _signal(child, signal.SIGTERM)
-        until = time.monotonic() + grace
-        while any(child.poll() is None for child in running) and time.monotonic() < until:
-            time.sleep(TICK)
+            _signal_group(child, signal.SIGTERM)
+        deadline = time.monotonic() + delay
+        while any(child.poll() is None for child in running) and time.monotonic() < deadline:
+            time.sleep(POLL_INTERVAL)
         for child in running:
-            _signal(child, signal.SIGKILL)
+            _signal_group(child, signal.SIGKILL)
 
-    def watch(self) -> None:
-        """Start the guard, where it does not run: before the first child does."""
+    def start_guard(self) -> None:
+        """Start the guard if it does not run yet. Call it before the first child starts."""
         null = subprocess.DEVNULL
         with self._lock, contextlib.suppress(OSError):
             if self._guard is None:
@@ -125,7 +128,7 @@ class Children:
                     argv, stdin=subprocess.PIPE, stdout=null, stderr=null, cwd="/", env={}, start_new_session=True
                 )
 
-    def _tell(self, sign: bytes, child: subprocess.Popen[bytes]) -> None:
+    def _notify_guard(self, sign: bytes, child: subprocess.Popen[bytes]) -> None:
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError):
                 os.write(self._guard.stdin.fileno(), b"%b %d\n" % (sign, child.pid))
@@ -134,92 +137,93 @@ class Children:
 CHILDREN = Children()
 
 
-def how_ended(status: int) -> str:
-    """Return in words how a process ended, by its status as wait(2) tells it."""
+def describe_status(status: int) -> str:
+    """Return how a process ended, as text. A negative status is the number of a signal."""
     return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
 
 
 def environment(names: Iterable[str] = ()) -> dict[str, str]:
-    """Return what a tool gets of the environment, `names` with it."""
-    found = {name: os.environ[name] for name in (*ENVIRONMENT, *names) if name in os.environ}
-    return {name: value for name, value in found.items() if not value.startswith("()")}  # a shell's function
+    """Return the environment of a tool: the variables of `ENVIRONMENT`, and `names`."""
+    variables = {name: os.environ[name] for name in (*ENVIRONMENT, *names) if name in os.environ}
+    return {name: value for name, value in variables.items() if not value.startswith("()")}  # a shell's function
 
 
-def _signal(child: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
 
 
 def start(argv: Sequence[str], env: dict[str, str], *, stderr: int | None = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    """Start a process that leads a session of its own. Raises ToolError."""
-    CHILDREN.watch()
+    """Start a process that leads its own session. Raises ToolError."""
+    CHILDREN.start_guard()
     try:
         child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=env, start_new_session=True
         )
     except (OSError, ValueError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        raise ToolError(f"{argv[0]}: {said}") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ToolError(f"{argv[0]}: {reason}") from None
     CHILDREN.add(child)
     return child
 
 
-def stop(child: subprocess.Popen[bytes], *, grace: float = GRACE) -> int:
-    """End a process and all that it started; return how it ended."""
+def stop(child: subprocess.Popen[bytes], *, delay: float = KILL_DELAY) -> int:
+    """End a process and its group; return its status. `delay`: the seconds between SIGTERM and SIGKILL."""
     if child.poll() is None:
-        _signal(child, signal.SIGTERM)
+        _signal_group(child, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(grace)
-    _signal(child, signal.SIGKILL)
+            child.wait(delay)
+    _signal_group(child, signal.SIGKILL)
     status = child.wait()
     CHILDREN.remove(child)
     return status
 
 
-class _Reader:
-    """Feeds a process and takes what it says, within its limits."""
+class _ProcessIO:
+    """Writes the stdin of a process and reads its stdout and stderr, within its limits."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], data: bytes, limits: Limits, over: threading.Event | None
+        self, child: subprocess.Popen[bytes], data: bytes, limits: CallLimits, cancel: threading.Event | None
     ) -> None:
         self.output = bytearray()
         self.errors = bytearray()
         self._child = child
         self._data = memoryview(data)
         self._limits = limits
-        self._over = over
-        self._until = time.monotonic() + limits.timeout
+        self._cancel = cancel
+        self._deadline = time.monotonic() + limits.timeout
         self._selector = selectors.DefaultSelector()
 
     def run(self) -> str:
-        """Do it; return why the process has to be ended, "" where it ended by itself."""
+        """Write and read until the process ends or must be ended. Return why it must be ended, "" if
+        it ended by itself."""
         self._register(self._child.stdout, selectors.EVENT_READ)
         self._register(self._child.stderr, selectors.EVENT_READ)
         self._register(self._child.stdin, selectors.EVENT_WRITE)
-        gone: float | None = None
+        ended_at: float | None = None
         with self._selector:
             while True:
                 self._wait()
                 now = time.monotonic()
                 if len(self.output) > self._limits.max_output:
                     return f"the output was cut after {self._limits.max_output} bytes"
-                if gone is None and self._child.poll() is not None:
-                    gone = now
-                if gone is not None and (now - gone > LINGER or not self._selector.get_map()):
+                if ended_at is None and self._child.poll() is not None:
+                    ended_at = now
+                if ended_at is not None and (now - ended_at > DRAIN_TIME or not self._selector.get_map()):
                     return ""
-                if gone is None and self._over is not None and self._over.is_set():
+                if ended_at is None and self._cancel is not None and self._cancel.is_set():
                     return "cancelled"
-                if gone is None and now > self._until:
+                if ended_at is None and now > self._deadline:
                     return f"timed out after {self._limits.timeout:g} s"
 
     def _wait(self) -> None:
-        """Feed and take what can be, for a tick at most."""
+        """Write and read what is ready, for `POLL_INTERVAL` at most."""
         if self._selector.get_map():
-            for key, _ in self._selector.select(TICK):
+            for key, _ in self._selector.select(POLL_INTERVAL):
                 self._step(key.fileobj)  # type: ignore[arg-type]
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(TICK)
+                self._child.wait(POLL_INTERVAL)
 
     def _register(self, pipe: IO[bytes] | None, event: int) -> None:
         if pipe is not None:
@@ -228,19 +232,19 @@ class _Reader:
 
     def _step(self, pipe: IO[bytes]) -> None:
         if pipe is self._child.stdin:
-            return self._feed(pipe)
+            return self._write(pipe)
         data = os.read(pipe.fileno(), 1 << 16)
         if not data:
             self._selector.unregister(pipe)
         elif pipe is self._child.stdout:
             self.output += data
         else:
-            self.errors = (self.errors + data)[-ERRORS:]
+            self.errors = (self.errors + data)[-MAX_ERRORS:]
 
-    def _feed(self, pipe: IO[bytes]) -> None:
+    def _write(self, pipe: IO[bytes]) -> None:
         try:
             self._data = self._data[os.write(pipe.fileno(), self._data[: 1 << 16]) :]
-        except BrokenPipeError:  # it does not want to read it
+        except BrokenPipeError:  # the process does not read its stdin
             self._data = memoryview(b"")
         if not self._data:
             self._selector.unregister(pipe)
@@ -248,20 +252,20 @@ class _Reader:
 
 
 def run(
-    argv: Sequence[str], data: bytes, limits: Limits, env: dict[str, str], over: threading.Event | None = None
-) -> Done:
-    """Run a process with `data` on its stdin, to its end, or that of its limits, or until `over`.
+    argv: Sequence[str], data: bytes, limits: CallLimits, env: dict[str, str], cancel: threading.Event | None = None
+) -> Completed:
+    """Run a process with `data` on its stdin until it ends, a limit is reached, or `cancel` is set.
 
-    Raises ToolError where it cannot be started.
+    Raises ToolError if the process cannot start.
     """
     child = start(argv, env)
     try:
-        reader = _Reader(child, data, limits, over)
-        ended = reader.run()
+        pipes = _ProcessIO(child, data, limits, cancel)
+        end_reason = pipes.run()
     finally:
         status = stop(child)
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-    return Done(status, bytes(reader.output[: limits.max_output]), bytes(reader.errors), ended)
+    return Completed(status, bytes(pipes.output[: limits.max_output]), bytes(pipes.errors), end_reason)

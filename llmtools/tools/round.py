@@ -1,10 +1,10 @@
-"""Pending calls to results: what may run, run side by side, told in the order of the calls.
+"""A round of tool calls: runs the pending calls of a message side by side, and yields their results.
 
 Rules:
-* Every call gets one result, whatever happens: one that may not or cannot run, fails, or takes
-  too long is told to the model by `exception`, and the conversation stays valid.
-* The results are a response of the role `tool`: every part is announced first, in the order of
-  the calls, so that each can then come as soon as it is there.
+* Every call gets exactly one result. If it may not run, cannot run, fails or takes too long, the
+  result has an `exception` for the model, and the conversation stays valid.
+* The results are a response of the role `tool`. Every part is announced first, in the order of
+  the calls, so that a result can be written as soon as it is ready.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ if TYPE_CHECKING:
 
 
 JOBS = 8
-TICK = 0.1
-"""Seconds between two looks at whether to go on."""
+"""How many calls run at once, unless the user says otherwise."""
+WAIT_INTERVAL = 0.1
+"""The seconds between two calls of `wait` while no result is ready."""
 
 
 class Round:
-    """The running of the pending calls of one message. `message` is there at the end.
+    """Runs the pending calls of one message. `message` is the tool message, None until the end.
 
-    allow: returns a call as it may run, raises LlmToolsError where it may not. run: runs one call;
-    what goes wrong is in its result. jobs: how many run at once.
+    allow: returns the call that may run, as the user edited it; raises LlmToolsError if the call may
+    not run. run: runs one call; a failure is in the result. jobs: how many run at once.
     """
 
     def __init__(
@@ -48,88 +49,88 @@ class Round:
         self._jobs = jobs
         self._waiting = set(range(len(calls)))
         self._fold = Fold()
-        self._done: queue.Queue[tuple[int, Result]] = queue.Queue()
-        self._begun = time.monotonic()
+        self._ready: queue.Queue[tuple[int, Result]] = queue.Queue()
+        self._start_time = time.monotonic()
         self._id = f"tools_{os.urandom(12).hex()}"
         self._pool: ThreadPoolExecutor | None = None
         self.message: Record | None = None
 
     def batches(self, wait: Callable[[], object] | None = None) -> Iterator[list[Record]]:
-        """Yield the records of the response: `start`, the parts, each result as it comes, the
-        message, `end`. `wait` is called again and again while nothing comes; where it, or who
-        approves, raises, `end` has the rest to tell."""
+        """Yield the records of the response: `start`, the parts, each result when it is ready, the
+        message, `end`. `wait` is called repeatedly until a result is ready. If it or the approval
+        raises, call `end` for the remaining records."""
         start = {"type": "start", "response_id": self._id, "role": "tool", "created": rfc3339()}
-        yield self._folded([start, *[self._event(place, Result()) for place in range(len(self._calls))]])
+        yield self._fold_records([start, *[self._event(index, Result()) for index in range(len(self._calls))]])
         try:
             self._start()
             while self._waiting:
                 if wait is not None:
                     wait()
                 try:
-                    place, result = self._done.get(timeout=TICK)
+                    index, result = self._ready.get(timeout=WAIT_INTERVAL)
                 except queue.Empty:
                     continue
-                yield self._answer(place, result)
+                yield self._answer(index, result)
         finally:
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
         yield self.end()
 
     def end(self) -> list[Record]:
-        """Return the last records. A call that has no result is told so, and the response is
-        cancelled then."""
+        """Return the last records. If a call has no result yet, its result is `cancelled`, and so is
+        the status of the response."""
         records = []
-        while not self._done.empty():
-            records += self._answer(*self._done.get())
+        while not self._ready.empty():
+            records += self._answer(*self._ready.get())
         status = (
             {"status": "cancelled", "exit_status": CancelledError.exit_status} if self._waiting else {"status": "ok"}
         )
-        for place in sorted(self._waiting):
-            records += self._answer(place, Result("", "cancelled"))
-        timing = {"total": round(time.monotonic() - self._begun, 3)}
+        for index in sorted(self._waiting):
+            records += self._answer(index, Result("", "cancelled"))
+        timing = {"total": round(time.monotonic() - self._start_time, 3)}
         end = {"type": "end", "response_id": self._id, **status, "timing": timing}
         self._fold.feed(end)
         self.message = dict(self._fold.message())
         return [*records, self.message, end]
 
-    def _folded(self, records: list[Record]) -> list[Record]:
+    def _fold_records(self, records: list[Record]) -> list[Record]:
         for record in records:
             self._fold.feed(record)
         return records
 
-    def _answer(self, place: int, result: Result) -> list[Record]:
-        self._waiting.discard(place)
-        return self._folded([self._event(place, result)])
+    def _answer(self, index: int, result: Result) -> list[Record]:
+        self._waiting.discard(index)
+        return self._fold_records([self._event(index, result)])
 
-    def _event(self, place: int, result: Result) -> Record:
-        call = self._calls[place]
+    def _event(self, index: int, result: Result) -> Record:
+        call = self._calls[index]
         if result.attachments:
             part = result_part(call["name"], call["tool_call_id"], result)
-            return {"type": "part", "part_index": place, "part": part}
+            return {"type": "part", "part_index": index, "part": part}
         exception = {} if result.exception is None else {"exception": result.exception}
-        named = {"tool_call_id": call["tool_call_id"], "tool_name": call["name"]}
-        return {"type": "tool_result", "chunk": result.output, "part_index": place, **named, **exception}
+        identity = {"tool_call_id": call["tool_call_id"], "tool_name": call["name"]}
+        return {"type": "tool_result", "chunk": result.output, "part_index": index, **identity, **exception}
 
     def _start(self) -> None:
-        """Start the calls that may run; a person is asked before any of them runs."""
+        """Start the calls that may run. The user answers every question before the first call runs."""
         allowed = []
-        for place, call in enumerate(self._calls):
+        for index, call in enumerate(self._calls):
             try:
-                allowed.append((place, self._allow(call)))
+                allowed.append((index, self._allow(call)))
             except CancelledError:
                 raise
             except LlmToolsError as error:
-                self._done.put((place, Result(exception=error.message)))
+                self._ready.put((index, Result(exception=error.message)))
         self._pool = ThreadPoolExecutor(self._jobs)
-        for place, call in allowed:
-            self._pool.submit(self._run, place, call)
+        for index, call in allowed:
+            self._pool.submit(self._run, index, call)
 
-    def _run(self, place: int, call: Part) -> None:
+    def _run(self, index: int, call: Part) -> None:
         try:
             result = self._run_call(call)
-        except Exception as error:  # a bug of ours must not leave a call without its result
+        except Exception as error:  # after a bug of ours, too, the call needs its result
             result = Result(exception=f"{type(error).__name__}: {error}")
-        if call["arguments"] != self._calls[place]["arguments"]:
+        if call["arguments"] != self._calls[index]["arguments"]:
             change = f"The user changed the arguments to {dumps(call['arguments']).decode()}."
             result.output = f"{change}\n{result.output}"
-        self._done.put((place, result))
+        self._ready.put((index, result))

@@ -1,11 +1,11 @@
-"""What a SOURCE names: an object with tools, each of which can be called.
+"""Sources of tools: a SOURCE of the command line to an object that has tools and runs their calls.
 
 tools.py                          functions of a Python file
-./tool, name                      an executable that prints its tools for --llm-tools
+./tool, name                      an executable that prints its tools with --llm-tools
 'grep: grep -rn -- {pattern} .'   a command template
-mcp:COMMAND, mcp+https://…        a server that speaks MCP
-@NAME                             those that the configuration lists
-NAME=SOURCE                       any of these, its tools called NAME_TOOL
+mcp:COMMAND, mcp+https://…        an MCP server
+@NAME                             the sources that the configuration lists under NAME
+NAME=SOURCE                       any of these, with tools named NAME_TOOL
 """
 
 from __future__ import annotations
@@ -16,12 +16,7 @@ import shlex
 import sys
 
 from ..errors import ConfigError, UsageError
-from .command import (
-    Executable,
-    Template,
-    program,
-    records_of,
-)
+from .command import CommandTemplate, Executable, find_program, tools_by_name
 from .worker import Worker
 
 TYPE_CHECKING = False
@@ -31,97 +26,104 @@ if TYPE_CHECKING:
 
     from ..records.types import ToolRecord
     from .calls import Result
-    from .process import Limits
+    from .process import CallLimits
 
-    class Source(Protocol):
-        """Where tools are from: `tools` are their records, by name."""
+    class ToolSource(Protocol):
+        """A source of tools: `tools` are their records, by name."""
 
         name: str
 
         @property
         def tools(self) -> dict[str, ToolRecord]:
-            """Return the tools. Raises ToolError where the source cannot be asked."""
+            """The tools, by name. Raises ToolError if the source does not list them."""
 
-        def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
-            """Run a call; what goes wrong is in the result. Raises ToolError where it cannot be run."""
+        def call(self, name: str, arguments: dict[str, Any], limits: CallLimits) -> Result:
+            """Run a call; a failure is in the result. Raises ToolError if the call cannot run."""
 
         def close(self) -> None:
-            """End what the source keeps running."""
+            """End the processes of the source."""
 
 
-_WEB = ("mcp+http://", "mcp+https://")
+_WEB_SCHEMES = ("mcp+http://", "mcp+https://")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-WEB = (*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
-"""The variables that say how a server on the web is reached: for our own process that asks it."""
+WEB_VARIABLES = (*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""The variables for proxies and certificates, passed on to the child that connects to a server on the web."""
 
-_NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(\S.*)", re.DOTALL)
+_PREFIXED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(\S.*)", re.DOTALL)
 _TEMPLATE = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):\s+(\S.*)", re.DOTALL)
 
 
-class Named:
-    """A source whose tools are called NAME_TOOL, so that two sources can have a tool of one name."""
+class PrefixedSource:
+    """A source whose tools are named NAME_TOOL, so that two sources can have a tool of the same name."""
 
-    def __init__(self, name: str, source: Source) -> None:
+    def __init__(self, name: str, source: ToolSource) -> None:
         self.name = f"{name}={source.name}"
         self._prefix = f"{name}_"
         self._source = source
 
     @property
     def tools(self) -> dict[str, ToolRecord]:
-        """Return the tools, by their new names. Raises ToolError."""
+        """The tools, by their new names. Raises ToolError."""
         renamed = [{**record, "name": self._prefix + name} for name, record in self._source.tools.items()]
-        return records_of(self.name, renamed)
+        return tools_by_name(self.name, renamed)
 
-    def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
+    def call(self, name: str, arguments: dict[str, Any], limits: CallLimits) -> Result:
         """Run a call."""
         return self._source.call(name.removeprefix(self._prefix), arguments, limits)
 
     def close(self) -> None:
-        """End what the source keeps running."""
+        """End the processes of the source."""
         self._source.close()
 
 
-def source(named: str, env: dict[str, str]) -> Source:
-    """Return what a SOURCE names; `env` is the environment of what it starts. Raises UsageError."""
-    if (match := _NAMED.fullmatch(named)) and not os.path.exists(named):
-        return Named(match[1], source(match[2], env))
-    if named.startswith(("mcp:", *_WEB)):
-        web = {name: os.environ[name] for name in WEB if name in os.environ} if named.startswith(_WEB) else {}
-        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.mcp_main", named], {**web, **env})
-    if match := _TEMPLATE.fullmatch(named):
-        return Template(match[1], match[2], env)
-    if named.endswith(".py"):
-        if not os.path.isfile(named):
-            raise UsageError(f"{named}: no such file")
-        return Worker(named, [sys.executable, "-P", "-m", "llmtools.tools.worker_main", os.path.abspath(named)], env)
-    words = [named] if os.path.exists(named) else _words(named)
+def parse_source(text: str, env: dict[str, str]) -> ToolSource:
+    """Return the source for a SOURCE other than @NAME. `env`: the environment of its processes.
+
+    Raises UsageError.
+    """
+    if (match := _PREFIXED.fullmatch(text)) and not os.path.exists(text):
+        return PrefixedSource(match[1], parse_source(match[2], env))
+    if text.startswith(("mcp:", *_WEB_SCHEMES)):
+        is_web = text.startswith(_WEB_SCHEMES)
+        web = {name: os.environ[name] for name in WEB_VARIABLES if name in os.environ} if is_web else {}
+        return Worker(text, [sys.executable, "-P", "-m", "llmtools.tools.mcp_main", text], {**web, **env})
+    if match := _TEMPLATE.fullmatch(text):
+        return CommandTemplate(match[1], match[2], env)
+    if text.endswith(".py"):
+        if not os.path.isfile(text):
+            raise UsageError(f"{text}: no such file")
+        return Worker(text, [sys.executable, "-P", "-m", "llmtools.tools.worker_main", os.path.abspath(text)], env)
+    words = [text] if os.path.exists(text) else _split_command(text)
     if not words:
-        raise UsageError("a SOURCE with nothing in it")
-    return Executable(named, [program(words[0]), *words[1:]], env)
+        raise UsageError("an empty SOURCE")
+    return Executable(text, [find_program(words[0]), *words[1:]], env)
 
 
-def _words(command: str) -> list[str]:
+def _split_command(command: str) -> list[str]:
     try:
         return shlex.split(command)
     except ValueError as error:
         raise UsageError(f"{command}: {error}") from None
 
 
-def sources(named: Iterable[str], configured: Callable[[], dict[str, list[str]]], env: dict[str, str]) -> list[Source]:
-    """Return the sources that are named; `configured` gives those of @NAME.
+def parse_sources(
+    texts: Iterable[str], read_configured: Callable[[], dict[str, list[str]]], env: dict[str, str]
+) -> list[ToolSource]:
+    """Return the sources for several SOURCEs.
 
-    Raises UsageError, ConfigError.
+    read_configured: returns the lists of SOURCEs of the configuration, by NAME; called only for
+    @NAME. Raises UsageError, ConfigError.
     """
-    found: list[Source] = []
-    for name in named:
-        match = _NAMED.fullmatch(name)
-        prefix, wanted = (match[1], match[2]) if match and match[2].startswith("@") else (None, name)
+    sources: list[ToolSource] = []
+    for text in texts:
+        match = _PREFIXED.fullmatch(text)
+        prefix, wanted = (match[1], match[2]) if match and match[2].startswith("@") else (None, text)
         if not wanted.startswith("@"):
-            found.append(source(name, env))
+            sources.append(parse_source(text, env))
             continue
-        listed = configured()
-        if wanted[1:] not in listed:
+        configured = read_configured()
+        if wanted[1:] not in configured:
             raise ConfigError(f"{wanted}: the configuration names no tools {wanted[1:]!r}")
-        of_name = [source(each, env) for each in listed[wanted[1:]]]
-        found += of_name if prefix is None else [Named(prefix, each) for each in of_name]
-    return found
+        of_name = [parse_source(each, env) for each in configured[wanted[1:]]]
+        sources += of_name if prefix is None else [PrefixedSource(prefix, each) for each in of_name]
+    return sources

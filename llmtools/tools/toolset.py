@@ -1,4 +1,4 @@
-"""The tools of several sources, and what is done with them: offered, run, looped over.
+"""The tools of several sources: offer them to a model, run its calls, and loop until it calls no more.
 
     from llmtools import user
     from llmtools.tools import Toolset
@@ -13,8 +13,8 @@
             ...
 
 Rules:
-* A tool has one name and one owner. Two sources that both have a name are refused, and the
-  user says what one of them is to be called: nothing is renamed, or hidden, on its own.
+* A tool name belongs to one source. If two sources have a tool of the same name, that is an error,
+  and the user renames one with NAME=SOURCE: no tool is renamed or hidden silently.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from itertools import count
 
 from ..errors import InputError, LlmToolsError, UsageError
 from ..records.conversation import Conversation
-from .calls import Result, goes_on, why_not
+from .calls import Result, has_next_round, refusal_reason
 from .local import Functions
-from .process import Limits, ToolError, environment
+from .process import CallLimits, ToolError, environment
 from .round import JOBS, Round
-from .source import sources
+from .source import parse_sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,65 +37,68 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from ..records.types import Part, Record, ToolRecord
-    from .source import Source
+    from .source import ToolSource
 
     Approve = Callable[[Part, ToolRecord, str], Part]
-    """Returns the call of a tool, of the source of that name, that may run. Raises ToolError."""
+    """(call, its tool, the name of its source) -> the call that may run. Raises ToolError."""
 
 
-def _configured() -> dict[str, list[str]]:
-    from ..providers.config import read
+def _configured_tools() -> dict[str, list[str]]:
+    from ..providers.config import read_config
 
-    return read().tools
+    return read_config().tools
 
 
 class Toolset:
-    """The tools of sources: strings as `llm-tools` takes them, and functions of this process.
+    """The tools of sources: SOURCEs as `llm-tools` takes them, and functions of this process.
 
-    `records` are the tools by name, `owners` who runs each. Close it, or use it with `with`: it
-    keeps processes running. `env` names variables that tools get beside the few that all get.
-    Without `wait` the sources are still being asked, until `ready` has been called.
+    `records`: the tool records, by name. `owners`: the source of each tool, by the same name. Close
+    it, or use it with `with`: its sources run processes.
 
-    Raises UsageError, ConfigError, and ToolError for a source that cannot be asked.
+    env: the names of more variables for the tools. limits: of each call. approve: decides whether a
+    call may run, None for every call. jobs: how many calls run at once. wait: whether to wait until
+    all sources have listed their tools; if not, call `ready`.
+
+    Raises UsageError, ConfigError, and ToolError if a source does not list its tools.
     """
 
     def __init__(
         self,
-        *given: str | Callable[..., Any],
+        *sources: str | Callable[..., Any],
         env: Iterable[str] = (),
-        limits: Limits | None = None,
+        limits: CallLimits | None = None,
         approve: Approve | None = None,
         jobs: int = JOBS,
         wait: bool = True,
     ) -> None:
-        functions = [each for each in given if not isinstance(each, str)]
-        named = [each for each in given if isinstance(each, str)]
-        self.sources: list[Source] = sources(named, _configured, environment(env))
+        functions = [each for each in sources if not isinstance(each, str)]
+        texts = [each for each in sources if isinstance(each, str)]
+        self.sources: list[ToolSource] = parse_sources(texts, _configured_tools, environment(env))
         if functions:
             self.sources.append(Functions(functions))
         self.records: dict[str, ToolRecord] = {}
-        self.owners: dict[str, Source] = {}
-        self.limits = limits or Limits()
+        self.owners: dict[str, ToolSource] = {}
+        self.limits = limits or CallLimits()
         self.approve = approve
         self.jobs = jobs
         pool = ThreadPoolExecutor(max(len(self.sources), 1))
-        self._asked = deque((each, pool.submit(lambda each=each: each.tools)) for each in self.sources)  # type: ignore[misc]
+        self._pending = deque((each, pool.submit(lambda each=each: each.tools)) for each in self.sources)  # type: ignore[misc]
         pool.shutdown(wait=False)
         if wait:
             self.ready()
 
     def ready(self) -> None:
-        """Wait until all sources, which are asked side by side, have told their tools. Raises as the class does."""
+        """Wait until all sources have listed their tools, side by side. Raises as the class does."""
         try:
-            while self._asked:
-                owner, asked = self._asked[0]
-                self._add(owner, asked.result())
-                self._asked.popleft()
+            while self._pending:
+                owner, listing = self._pending[0]
+                self._add(owner, listing.result())
+                self._pending.popleft()
         except BaseException:
             self.close()
             raise
 
-    def _add(self, owner: Source, tools: dict[str, ToolRecord]) -> None:
+    def _add(self, owner: ToolSource, tools: dict[str, ToolRecord]) -> None:
         for name, record in tools.items():
             if name in self.records:
                 both = f"{self.owners[name].name} and {owner.name} both have a tool {name}"
@@ -109,55 +112,55 @@ class Toolset:
         self.close()
 
     def close(self) -> None:
-        """End what the sources keep running."""
+        """End the processes of the sources."""
         if self.sources:
             with ThreadPoolExecutor(len(self.sources)) as pool:
                 list(pool.map(lambda each: each.close(), self.sources))
 
-    # What is done with them
+    # Offering and running
 
     def missing(self, offered: Mapping[str, ToolRecord]) -> list[Record]:
-        """Return the `tool` records that are to be added where `offered` are there already."""
+        """Return the `tool` records to add to a conversation that already offers `offered`."""
         return [dict(tool) for name, tool in self.records.items() if offered.get(name) != tool]
 
     def allow(self, call: Part, offered: Mapping[str, ToolRecord] | None = None) -> Part:
-        """Return a call as it may run: the user may have changed it.
+        """Return the call that may run, as the user edited it.
 
-        offered: the tools that the model was offered, None for all. Raises InputError for a call
-        that must not run, ToolError for one that the user denies.
+        offered: the tools that the model was offered, None for all. Raises InputError if the call
+        must not run, ToolError if the user denies it.
         """
-        if why := why_not(call, self.records if offered is None else offered, self.records):
-            raise InputError(why)
+        if reason := refusal_reason(call, self.records if offered is None else offered, self.records):
+            raise InputError(reason)
         if self.approve is None:
             return call
         approved = self.approve(call, self.records[call["name"]], self.owners[call["name"]].name)
-        if why := why_not(approved, self.records, self.records):
-            raise ToolError(why)
+        if reason := refusal_reason(approved, self.records, self.records):
+            raise ToolError(reason)
         return approved
 
     def run_call(self, call: Part) -> Result:
-        """Run one call that may run; what goes wrong is in the result."""
+        """Run one call that may run; a failure is in the result."""
         try:
             return self.owners[call["name"]].call(call["name"], call["arguments"], self.limits)
         except LlmToolsError as error:
             return Result(exception=error.message)
 
     def new_call(self, name: str, arguments: dict[str, Any]) -> Part:
-        """Return a call of a tool, as it may run. Raises UsageError for a name that is not a tool's, and
-        what `allow` raises."""
+        """Return a call of a tool that may run. Raises UsageError if there is no tool of this name,
+        and as `allow` does."""
         if name not in self.records:
             raise UsageError(f"no tool {name}: there are {', '.join(self.records)}")
         return self.allow({"type": "tool_call", "name": name, "arguments": arguments, "tool_call_id": "~0"})
 
     def call(self, name: str, arguments: dict[str, Any]) -> Result:
-        """Run one tool; what goes wrong is in the result. Raises UsageError for a name that is not a tool's."""
+        """Run one tool; a failure is in the result. Raises UsageError if there is no tool of this name."""
         try:
             return self.run_call(self.new_call(name, arguments))
         except (InputError, ToolError) as error:
             return Result(exception=error.message)
 
     def round(self, conversation: Conversation) -> Round | None:
-        """Return the running of the pending calls of the last reply, None where there are none."""
+        """Return a round of the pending calls of the last reply, None if there are none."""
         calls = conversation.pending_calls()
         if not calls:
             return None
@@ -165,11 +168,11 @@ class Toolset:
         return Round(calls, lambda call: self.allow(call, offered), self.run_call, jobs=self.jobs)
 
     def run(self, conversation: Conversation) -> Iterator[Record]:
-        """Run the pending calls of the last reply; yield the records of the response that
-        answers them, its message last but one."""
-        turn = self.round(conversation)
-        if turn is not None:
-            for batch in turn.batches():
+        """Run the pending calls of the last reply. Yield the records of the tool response: the last
+        but one is its message."""
+        tool_round = self.round(conversation)
+        if tool_round is not None:
+            for batch in tool_round.batches():
                 yield from batch
 
     def loop(
@@ -180,35 +183,35 @@ class Toolset:
         max_rounds: int = 10,
         send: Callable[[Conversation], Iterable[Record]] | None = None,
     ) -> Iterator[Record]:
-        """Offer the tools, ask the model and run its calls in turn, until a reply has none; yield
-        what each step adds. `send` asks instead of `llmtools.stream`. Calls that are pending
-        at the end of the records are run first.
+        """Offer the tools, then ask the model and run its calls in turn, until a reply has no calls.
+        Yield every new record. Calls that are pending at the end of `records` run first.
 
-        Raises RoundLimitError after the last record where the model still calls then.
+        send: asks the model, in place of `llmtools.stream`. Raises RoundLimitError, after the last
+        record, if the model still calls tools after `max_rounds`.
         """
         if isinstance(records, Conversation):
             records = records.records()
         conversation = Conversation({"type": "message", **record} for record in records)
-        yield from _added(self.missing(conversation.tools), conversation)
+        yield from _add_each(self.missing(conversation.tools), conversation)
         if conversation.messages and conversation.messages[-1]["role"] != "user":
-            yield from _added(self.run(conversation), conversation)
-        ask = send or _stream_of(model)
+            yield from _add_each(self.run(conversation), conversation)
+        ask = send or _sender(model)
         for rounds in count():
             so_far = conversation.with_messages([*conversation.messages])
-            yield from _added(ask(so_far), conversation)
-            if not goes_on(conversation.pending_calls(), rounds, max_rounds, "max_rounds"):
+            yield from _add_each(ask(so_far), conversation)
+            if not has_next_round(conversation.pending_calls(), rounds, max_rounds, "max_rounds"):
                 return
-            yield from _added(self.run(conversation), conversation)
+            yield from _add_each(self.run(conversation), conversation)
 
 
-def _added(records: Iterable[Record], conversation: Conversation) -> Iterator[Record]:
+def _add_each(records: Iterable[Record], conversation: Conversation) -> Iterator[Record]:
     """Yield the records, and add them to the conversation."""
     for record in records:
         conversation.add(record)
         yield record
 
 
-def _stream_of(model: str | None) -> Callable[[Conversation], Iterator[Record]]:
+def _sender(model: str | None) -> Callable[[Conversation], Iterator[Record]]:
     def ask(conversation: Conversation) -> Iterator[Record]:
         from ..exchange.ask import stream
 

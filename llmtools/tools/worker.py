@@ -1,13 +1,14 @@
-"""Tools that a child process holds: the parent's side of what `worker` tells.
+"""Tools in a child process: the parent's side. `worker_main` describes the lines of the protocol.
 
 Rules:
-* The process lives from the first use to `close`, so that what it keeps (a toolbox, an MCP server)
-  lives over the rounds of a loop; one that died is started again for the next call.
-* No call waits for a pipe: a thread writes, a thread reads, and a limit of time always holds.
-* Queues are `queue.Queue`: a `SimpleQueue` forgets its timeout where a signal's handler runs (CPython 3.11).
-* A call is run once: only where the process ends before it has taken the call, the next one gets it.
+* The process lives from the first use to `close`, so that its state (a toolbox, an MCP server)
+  lasts over the rounds of a loop. If it dies, the next call starts another.
+* No call blocks on a pipe: one thread writes, one reads, and every wait has a timeout.
+* Queues are `queue.Queue`: a `SimpleQueue` forgets its timeout when a signal handler runs (CPython 3.11).
+* A call runs at most once. Only if the process ended before it took the call, the next process
+  gets it.
 * A process in which a call timed out may be stuck: it gets no more calls, and is ended as soon as
-  nobody waits for it.
+  no call waits for it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from ..errors import InputError
 from ..records.jsonl import dumps, loads
 from . import process
 from .calls import Result
-from .command import START, records_of
-from .process import GRACE, Limits, ToolError
+from .command import START_TIMEOUT, tools_by_name
+from .process import KILL_DELAY, CallLimits, ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,49 +32,52 @@ if TYPE_CHECKING:
 
     from ..records.types import ToolRecord
 
-    Place = queue.Queue[Any]
+    Replies = queue.Queue[Any]
 
-GREETING = 0
-"""The number of the line that no call asks for: the tools."""
-TRIES = 3
-"""How many processes a call is sent to, where one after the other leaves before it takes it."""
+GREETING_ID = 0
+"""The number of the first line, which answers no call: it lists the tools."""
+MAX_PROCESSES = 3
+"""The most processes that get a call, one after the other, while each ends before it takes the call."""
 
 
-class Life:
-    """One process, from its start to its end, and those who wait for what it says."""
+class WorkerProcess:
+    """One child process, from start to end, and the calls that wait for its replies.
+
+    `greeting`: a queue for its first line. `is_over`: whether it takes no more calls.
+    """
 
     def __init__(self, argv: list[str], env: dict[str, str]) -> None:
         self._child = process.start(argv, env, stderr=None)
         self._lock = threading.Lock()
-        self._waiting: dict[int, Place] = {GREETING: queue.Queue()}
-        self._numbers = count(GREETING + 1)
-        self._taken = GREETING  # the last call that the process has taken
+        self._waiting: dict[int, Replies] = {GREETING_ID: queue.Queue()}
+        self._numbers = count(GREETING_ID + 1)
+        self._last_taken = GREETING_ID  # the last call that the process has taken
         self._lines: queue.Queue[bytes | None] = queue.Queue()
-        self.greeting = self._waiting[GREETING]
-        self.is_over = False  # whether it takes no more calls
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self.greeting = self._waiting[GREETING_ID]
+        self.is_over = False
+        self._listener = threading.Thread(target=self._read_replies, daemon=True)
         self._listener.start()
-        for task in (self._feed, self._watch):
+        for task in (self._write_calls, self._wait_for_exit):
             threading.Thread(target=task, daemon=True).start()
 
     @property
-    def is_gone(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process has ended."""
         return self._child.returncode is not None
 
-    def ask(self, value: dict[str, Any], timeout: float) -> dict[str, Any] | None:
-        """Send a call; return its answer, {} where the process ended before it, None where it
-        ended before it took the call."""
-        place: Place = queue.Queue()
+    def send(self, call: dict[str, Any], timeout: float) -> dict[str, Any] | None:
+        """Send a call and return its reply. Return {} if the process ended before the reply, None if
+        it ended before it took the call."""
+        replies: Replies = queue.Queue()
         with self._lock:
             if self.is_over:
                 return None
             number = next(self._numbers)
-            self._lines.put(dumps({"id": number, **value}) + b"\n")
-            self._waiting[number] = place
+            self._lines.put(dumps({"id": number, **call}) + b"\n")
+            self._waiting[number] = replies
         try:
-            said: dict[str, Any] | None = place.get(timeout=timeout)
-            return said
+            reply: dict[str, Any] | None = replies.get(timeout=timeout)
+            return reply
         except queue.Empty:
             with self._lock:
                 self._waiting.pop(number, None)
@@ -83,44 +87,44 @@ class Life:
                 self.end()
             return {"output": "", "exception": f"timed out after {timeout:g} s"}
 
-    def end(self, patience: float = 0) -> None:
-        """End the process, whose stdin is closed first, so that it can go by itself."""
+    def end(self, delay: float = 0) -> None:
+        """Close the stdin of the process, and end it if it has not ended after `delay` seconds."""
         self._lines.put(None)
         with suppress(subprocess.TimeoutExpired):
-            self._child.wait(patience)
+            self._child.wait(delay)
         process.stop(self._child)
-        self._release()
+        self._wake_all()
 
-    def _release(self, said: dict[str, Any] | None = None) -> None:
-        """Wake all who wait: nothing more comes."""
+    def _wake_all(self, error: dict[str, Any] | None = None) -> None:
+        """Give every waiting call its reply, as no more replies come: an error, or that the process ended."""
         with self._lock:
             self.is_over = True
             waiting, self._waiting = self._waiting, {}
-        for number, place in waiting.items():
-            place.put((said or {}) if number <= self._taken else None)
+        for number, replies in waiting.items():
+            replies.put((error or {}) if number <= self._last_taken else None)
 
-    def _listen(self) -> None:
+    def _read_replies(self) -> None:
         if self._child.stdout is None:
             return
         with suppress(OSError, InputError), self._child.stdout as lines:
             for line in lines:
-                self._hear(loads(line))
-        self._release()
+                self._handle(loads(line))
+        self._wake_all()
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        if "error" in said:  # it could not begin, or go on
-            return self._release(said)
+    def _handle(self, reply: dict[str, Any]) -> None:
+        if "error" in reply:  # the process could not start, or cannot continue
+            return self._wake_all(reply)
         with self._lock:
-            self._taken = said.get("taken", self._taken)
-            place = self._waiting.pop(GREETING if "tools" in said else said.get("id", -1), None)
+            self._last_taken = reply.get("taken", self._last_taken)
+            replies = self._waiting.pop(GREETING_ID if "tools" in reply else reply.get("id", -1), None)
             is_done = self.is_over and not self._waiting
-        if place is not None:
-            place.put(said)
+        if replies is not None:
+            replies.put(reply)
         if is_done:
             self._lines.put(None)
         return None
 
-    def _feed(self) -> None:
+    def _write_calls(self) -> None:
         if self._child.stdin is None:
             return
         with suppress(OSError), self._child.stdin as pipe:
@@ -128,73 +132,74 @@ class Life:
                 pipe.write(line)
                 pipe.flush()
 
-    def _watch(self) -> None:
-        """See the end of the process, whose stdout something else may keep open."""
+    def _wait_for_exit(self) -> None:
+        """Wait for the process itself: a grandchild may keep its stdout open."""
         self._child.wait()
         self._lines.put(None)
         process.stop(self._child)
-        self._listener.join(GRACE)
-        self._release()
+        self._listener.join(KILL_DELAY)
+        self._wake_all()
 
 
 class Worker:
-    """Tools that a child process holds."""
+    """A source whose tools run in a child process."""
 
     def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
         self.name = name
         self._argv = argv
         self._env = env
         self._lock = threading.Lock()
-        self._lives: list[Life] = []  # the last takes calls, those before it still answer some
+        self._processes: list[WorkerProcess] = []  # the last takes calls; those before it may still reply
         self._is_closed = False
         self._tools: dict[str, ToolRecord] | None = None
 
     @property
     def tools(self) -> dict[str, ToolRecord]:
-        """Return the tools that the process says it has. Raises ToolError."""
+        """The tools that the process lists. Raises ToolError."""
         if self._tools is None:
-            self._ready()
+            self._running_process()
         return self._tools or {}
 
-    def call(self, name: str, arguments: dict[str, Any], limits: Limits) -> Result:
+    def call(self, name: str, arguments: dict[str, Any], limits: CallLimits) -> Result:
         """Run a call in the process."""
-        asked = {"name": name, "arguments": arguments, "max_output": limits.max_output}
-        said = None
-        for _ in range(TRIES):
-            said = self._ready().ask(asked, limits.timeout)
-            if said is not None:
+        call = {"name": name, "arguments": arguments, "max_output": limits.max_output}
+        reply = None
+        for _ in range(MAX_PROCESSES):
+            reply = self._running_process().send(call, limits.timeout)
+            if reply is not None:
                 break
-        if not said or "error" in said:
-            return Result(exception=said["error"] if said else f"the process of {self.name} ended")
-        return Result(said["output"], said.get("exception"), said.get("attachments", []))
+        if not reply or "error" in reply:
+            return Result(exception=reply["error"] if reply else f"the process of {self.name} ended")
+        return Result(reply["output"], reply.get("exception"), reply.get("attachments", []))
 
     def close(self) -> None:
-        """End the process; one that has said its tools has a moment to go by itself."""
+        """End the process. If it has listed its tools, it has `KILL_DELAY` to end by itself."""
         self._is_closed = True
-        for life in reversed(self._lives):
-            life.end(0 if self._tools is None or life.is_over else GRACE)
+        for each in reversed(self._processes):
+            each.end(0 if self._tools is None or each.is_over else KILL_DELAY)
 
-    def _ready(self) -> Life:
-        """Return the process, started where there is none. Raises ToolError."""
+    def _running_process(self) -> WorkerProcess:
+        """Return the process that takes calls; start one if there is none. Raises ToolError."""
         with self._lock:
-            if not self._lives or self._lives[-1].is_over:
-                self._lives = [*(life for life in self._lives if not life.is_gone), Life(self._argv, self._env)]
+            if not self._processes or self._processes[-1].is_over:
+                old = [each for each in self._processes if not each.has_ended]
+                self._processes = [*old, WorkerProcess(self._argv, self._env)]
                 try:
-                    self._tools = self._told(self._lives[-1])
+                    self._tools = self._read_tools(self._processes[-1])
                 except BaseException:
-                    self._lives[-1].end()
+                    self._processes[-1].end()
                     raise
-            return self._lives[-1]
+            return self._processes[-1]
 
-    def _told(self, life: Life) -> dict[str, ToolRecord]:
-        if self._is_closed:  # now that `close` would see it, too
+    def _read_tools(self, worker: WorkerProcess) -> dict[str, ToolRecord]:
+        if self._is_closed:  # checked after the process is in the list, where `close` looks for it
             raise ToolError(f"{self.name}: it is closed")
         try:
-            said = life.greeting.get(timeout=START)
+            reply = worker.greeting.get(timeout=START_TIMEOUT)
         except queue.Empty:
-            raise ToolError(f"{self.name}: it did not say its tools in {START:g} s") from None
-        if not said:
-            raise ToolError(f"{self.name}: it did not say its tools")
-        if "error" in said:
-            raise ToolError(f"{self.name}: {said['error']}")
-        return records_of(self.name, said["tools"])
+            raise ToolError(f"{self.name}: it did not list its tools in {START_TIMEOUT:g} s") from None
+        if not reply:
+            raise ToolError(f"{self.name}: it did not list its tools")
+        if "error" in reply:
+            raise ToolError(f"{self.name}: {reply['error']}")
+        return tools_by_name(self.name, reply["tools"])

@@ -1,17 +1,17 @@
-"""A child process that holds tools and runs their calls: `python -P -m llmtools.tools.worker_main FILE`.
+"""A child process that runs the functions of a Python file: `python -P -m llmtools.tools.worker_main FILE`.
 
-It says its tools in one line, then reads calls and writes results, a line of JSON each:
+It lists its tools in the first line, then reads calls and writes replies, a line of JSON each:
     {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
     {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
-    {"taken": 1}                the call is going to be run
-    {"id": 1, "output": "3"}    with "exception" and "attachments" where there are some
+    {"taken": 1}                the call is about to run
+    {"id": 1, "output": "3"}    with "exception" and "attachments" if there are any
 
 Rules:
-* Calls run side by side: a function in a thread of its own, a coroutine in the event loop.
-* What a tool prints goes to stderr, and it reads nothing: the pipes are for the lines alone.
-* A public function of the file is a tool; so is each public method of a public class that
-  is called, or derived from, Toolbox, as Class_method, on one object for as long as the
-  process lives. `__all__`, where the file has it, says what is public.
+* Calls run side by side: a function in a thread, a coroutine in the event loop.
+* stdin and stdout belong to the protocol: the stdout of a tool goes to stderr, its stdin is empty.
+* Each public function of the file is a tool. So is each public method, as Class_method, of a public
+  class derived from Toolbox; one object of the class serves for the life of the process. If the
+  file has `__all__`, that lists the public names.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ from types import ModuleType
 from ..errors import InputError
 from ..records.jsonl import dumps, loads
 from .calls import Result, describe_exception
-from .function import in_thread, methods_of, result_of, tool_record, values_of
+from .function import call_async, methods_of, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any, NoReturn
 
-    Call = Callable[[str, dict[str, Any]], Awaitable[Result]]
+    RunCall = Callable[[str, dict[str, Any]], Awaitable[Result]]
 
-THREADS = 256
+MAX_THREADS = 256
 """The most calls that run at once."""
-TURNS = 10
-"""Turns of the event loop in which what came before a call is seen before it, such as the end of a server."""
+LOOP_TURNS = 10
+"""How many turns of the event loop run before a call is taken, so that earlier events are handled
+first, such as the end of a server."""
 
 
 class Channel:
-    """The two pipes of the worker, taken away from what it runs."""
+    """The stdin and stdout of the process, moved out of reach of the tools."""
 
     def __init__(self) -> None:
         self._reader = os.fdopen(os.dup(0), "rb")
@@ -63,7 +64,7 @@ class Channel:
                 data = data[os.write(self._writer, data) :]
 
     def close(self) -> None:
-        """Tell the other side that nothing more comes; what is written later is lost."""
+        """Close the parent's end of the output. Later lines are lost."""
         with self._lock, open(os.devnull, "wb") as null:
             os.dup2(null.fileno(), self._writer, inheritable=False)
 
@@ -73,11 +74,11 @@ class Channel:
         return loads(line) if line else None
 
 
-async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Event | None = None) -> None:
-    """Say the tools, and run calls until no more come, or until `over`."""
+async def serve(channel: Channel, tools: list[Any], run_call: RunCall, over: asyncio.Event | None = None) -> None:
+    """List the tools, then run calls until the input ends or `over` is set."""
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(THREADS))
-    reader = ThreadPoolExecutor(1)  # its own: no number of calls keeps it from reading
+    loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS))
+    reader = ThreadPoolExecutor(1)  # a thread of its own, so that calls cannot keep it from reading
     channel.write({"tools": tools})
     running: set[asyncio.Task[None]] = set()
     over = over or asyncio.Event()
@@ -86,67 +87,67 @@ async def serve(channel: Channel, tools: list[Any], call: Call, over: asyncio.Ev
         read = loop.run_in_executor(reader, channel.read)
         first: set[asyncio.Future[Any]] = {read, end}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        for _ in range(TURNS):
+        for _ in range(LOOP_TURNS):
             await asyncio.sleep(0)
-        if over.is_set() or (asked := read.result()) is None:
+        if over.is_set() or (call := read.result()) is None:
             break
-        channel.write({"taken": asked["id"]})
-        task = asyncio.create_task(_answer(channel, asked, call))
+        channel.write({"taken": call["id"]})
+        task = asyncio.create_task(_answer(channel, call, run_call))
         running.add(task)
         task.add_done_callback(running.discard)
     if over.is_set():
-        if running:  # what was being answered has failed with what is over: let it be told
+        if running:  # the running calls have failed with the server: let them write their results
             await asyncio.wait(running, timeout=1)
         channel.close()
 
 
-async def _answer(channel: Channel, asked: dict[str, Any], call: Call) -> None:
+async def _answer(channel: Channel, call: dict[str, Any], run_call: RunCall) -> None:
     try:
-        result = await call(asked["name"], asked["arguments"])
-    except BaseException as error:  # SystemExit, too, must not leave a call without its result
+        result = await run_call(call["name"], call["arguments"])
+    except BaseException as error:  # after SystemExit, too, the call needs its result
         result = Result(exception=describe_exception(error))
-    result = result.cut(asked["max_output"])
-    said: dict[str, Any] = {"id": asked["id"], "output": result.output}
+    result = result.truncate(call["max_output"])
+    reply: dict[str, Any] = {"id": call["id"], "output": result.output}
     if result.exception is not None:
-        said["exception"] = result.exception
+        reply["exception"] = result.exception
     if result.attachments:
-        said["attachments"] = result.attachments
+        reply["attachments"] = result.attachments
     try:
-        channel.write(said)
+        channel.write(reply)
     except InputError as error:
-        channel.write({"id": asked["id"], "output": "", "exception": error.message})
+        channel.write({"id": call["id"], "output": "", "exception": error.message})
 
 
 # Functions of a file
 
 
 def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions of a module that are tools, by name."""
-    listed = getattr(module, "__all__", None)
-    found: dict[str, Callable[..., Any]] = {}
+    """Return the functions and methods of a module that are tools, by name."""
+    public = getattr(module, "__all__", None)
+    functions: dict[str, Callable[..., Any]] = {}
     for name, value in list(vars(module).items()):
-        is_public = name in listed if listed is not None else not name.startswith("_")
+        is_public = name in public if public is not None else not name.startswith("_")
         if not is_public or getattr(value, "__module__", None) != module.__name__:
             continue
         if inspect.isfunction(value):
-            found[name] = value
+            functions[name] = value
         elif inspect.isclass(value) and any(base.__name__ == "Toolbox" for base in value.__mro__[1:]):
-            found.update(methods_of(value()))
-    return found
+            functions.update(methods_of(value()))
+    return functions
 
 
-def caller(functions: dict[str, Callable[..., Any]]) -> Call:
-    """Return what runs one of the functions by its name."""
+def make_caller(functions: dict[str, Callable[..., Any]]) -> RunCall:
+    """Return a function that runs a call of one of the functions."""
 
-    async def call(name: str, arguments: dict[str, Any]) -> Result:
+    async def run_call(name: str, arguments: dict[str, Any]) -> Result:
         function = functions[name]
-        return result_of(await in_thread(function, **values_of(function, arguments)))
+        return result_of(await call_async(function, **values_of(function, arguments)))
 
-    return call
+    return run_call
 
 
-def load(path: str) -> ModuleType:
-    """Return the module that a file of Python is; its own folder is searched for what it imports."""
+def load_module(path: str) -> ModuleType:
+    """Load a Python file as a module, with the directory of the file first on `sys.path`."""
     name = os.path.splitext(os.path.basename(path))[0]
     module = ModuleType(name)
     module.__file__ = path
@@ -159,16 +160,16 @@ def load(path: str) -> ModuleType:
 
 
 def main(path: str) -> None:
-    """Hold the functions of a file."""
+    """Serve the functions of a file."""
     channel = Channel()
 
-    async def hold(functions: dict[str, Callable[..., Any]]) -> NoReturn:
+    async def serve_functions(functions: dict[str, Callable[..., Any]]) -> NoReturn:
         tools = [tool_record(function, name) for name, function in functions.items()]
-        await serve(channel, tools, caller(functions))
-        os._exit(0)  # a thread that hangs holds nothing up
+        await serve(channel, tools, make_caller(functions))
+        os._exit(0)  # do not wait for threads that hang
 
     try:
-        asyncio.run(hold(functions_of(load(path))))
+        asyncio.run(serve_functions(functions_of(load_module(path))))
     except BaseException as error:  # sys.exit in the file, too
         channel.write({"error": describe_exception(error)})
 

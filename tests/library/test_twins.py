@@ -52,7 +52,7 @@ NAMES = {
 ONLY = {"__str__", "__await__", "_require_end", "_when_read"}
 """What only one half has: asyncio cannot wait in str() or in a property, and `await response` waits."""
 
-SAME = {"maybe_await", "run_without_waiting"}
+SAME = {"await_if_needed", "run_without_waiting"}
 """Calls that give what their argument gives."""
 
 

@@ -1,7 +1,7 @@
-"""Every conversation that the recordings make goes through the log and comes back equal, and the
-next request built from it is the same, byte for byte.
+"""Every recorded conversation is stored in the log and read back equal, and the next request built
+from it is the same, byte for byte.
 
-Where the recordings are, and how they are read, is in support.recordings and support.recorded.
+support.recordings and support.recorded read the recordings.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ OURS = {
     ollama: load("ollama"),
     responses: load("openai-responses"),
 }
-"""What was recorded -> our own module of its protocol."""
+"""The recordings of each protocol -> our module of the protocol."""
 MODULES = {module.__name__.rpartition(".")[2]: module for module in OURS if module.STREAMS}
 if not MODULES:
     pytest.skip("no recordings", allow_module_level=True)
 
 
-def text(role: str, said: str) -> Object:
-    return {"type": "message", "role": role, "parts": [{"type": "text", "text": said}]}
+def text(role: str, content: str) -> Object:
+    return {"type": "message", "role": role, "parts": [{"type": "text", "text": content}]}
 
 
 def response(module: Any, name: str) -> list[Object]:
-    """The records of a response as llm-send writes them: events, the message, its end."""
+    """Return the records of a response as llm-send writes them: events, the message, its end."""
     data = read(name)
     if name in module.STREAMS:
         records = module.decode(name, data) if module is chat else module.decode(data)
@@ -58,28 +58,28 @@ def response(module: Any, name: str) -> list[Object]:
         except LlmToolsError as error:
             records = [dict(error.to_record())]
     start = {"type": "start", "response_id": "r", "model": "m", "provider": ISSUER}
-    said = [{**start, **record} if record["type"] == "start" else record for record in records]
+    records = [{**start, **record} if record["type"] == "start" else record for record in records]
     failed = any(record["type"] == "error" for record in records)
     end: Object = {"type": "end", "response_id": f"r {name}", "status": "error" if failed else "ok"}
     if failed:
         end["exit_status"] = 75
-    ends = [{**end, **record} for record in said if record["type"] == "end"] or [end]
-    before = [record for record in said if record["type"] != "end"]
+    ends = [{**end, **record} for record in records if record["type"] == "end"] or [end]
+    before = [record for record in records if record["type"] != "end"]
     message = whole([*before, *ends])
     return [*before, message, *ends]
 
 
 def conversation(module: Any, name: str) -> list[Object]:
-    """A conversation around a recorded response: its calls are answered, and it goes on."""
-    said = response(module, name)
-    message = next(record for record in said if record["type"] == "message")
+    """Return a conversation with a recorded response, the results of its calls, and another message."""
+    records = response(module, name)
+    message = next(record for record in records if record["type"] == "message")
     pending = Conversation([text("user", "x"), message]).pending_calls()
     results = [
         {"type": "tool_result", "name": call["name"], "output": "42", "tool_call_id": call["tool_call_id"]}
         for call in pending
     ]
     answers: list[Object] = [{"type": "message", "role": "tool", "parts": results}] if results else []
-    return [TOOL, text("user", f"question of {name}"), *said, *answers, text("user", "go on")]
+    return [TOOL, text("user", f"question of {name}"), *records, *answers, text("user", "go on")]
 
 
 def history(records: list[Object]) -> list[Object]:
@@ -87,7 +87,7 @@ def history(records: list[Object]) -> list[Object]:
 
 
 def request(module: Any, records: list[Object]) -> Any:
-    """The next request, or how it is refused: a failed reply may not be representable."""
+    """Return the next request, or why there is none: a failed reply may not fit into one."""
     try:
         return OURS[module].encode(Conversation(records), Request("m", "m", ISSUER))
     except LlmToolsError as error:
@@ -100,7 +100,7 @@ def names(module: Any) -> list[str]:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("protocol", MODULES)
-def test_a_recorded_conversation_comes_back_and_makes_the_same_request(protocol: str, tmp_path: Path) -> None:
+def test_a_recorded_conversation_is_read_back_and_makes_the_same_request(protocol: str, tmp_path: Path) -> None:
     module: ModuleType = MODULES[protocol]
     log = Store(tmp_path / "log.db")
     tips = {}
@@ -109,11 +109,11 @@ def test_a_recorded_conversation_comes_back_and_makes_the_same_request(protocol:
         for record in conversation(module, name):
             recorder.feed(record)
             if record["type"] == "end":
-                log.write(recorder.changed())  # as the filter does
+                log.write(recorder.unsaved_conversations())  # as the filter does
         recorder.eof()
-        log.write(recorder.changed())
-        tips[name] = recorder.chain.hash.hex()
-    for name, tip in tips.items():  # when all are in it: none disturbs another
+        log.write(recorder.unsaved_conversations())
+        tips[name] = recorder.conversation.hash.hex()
+    for name, tip in tips.items():  # when all are stored, so that one could disturb another
         records = history(conversation(module, name))
         back = [loads(line) for line in log.lines(tip)]
         assert back == records, name
@@ -125,8 +125,8 @@ def test_a_recorded_conversation_comes_back_and_makes_the_same_request(protocol:
 
 
 @pytest.mark.parametrize("protocol", MODULES)
-def test_the_same_through_the_commands(protocol: str, shell: Shell) -> None:
-    """As conversation records, through the filter, out by export, in elsewhere, and out once more."""
+def test_a_recorded_conversation_through_the_commands(protocol: str, shell: Shell) -> None:
+    """Conversation records go through the filter, are exported, imported into another log, and exported again."""
     module = MODULES[protocol]
     records = [
         {
@@ -152,19 +152,19 @@ def test_the_same_through_the_commands(protocol: str, shell: Shell) -> None:
     assert sorted((shell.folder / "first").read_bytes().splitlines()) == sorted(exported.out.splitlines())
 
 
-def test_recorded_requests_come_back(tmp_path: Path) -> None:
-    """The whole of each conversation that a client of Anthropic's had, its tools too."""
+def test_recorded_requests_are_read_back(tmp_path: Path) -> None:
+    """The conversations and tools of an Anthropic client's recorded requests are read back complete."""
     log, count = Store(tmp_path / "log.db"), 0
     for name in anthropic.REQUESTS:
         data = read(name)
-        if b"elided by" in data:  # a file of which a part was taken out: no base64
+        if b"elided by" in data:  # part of the file was removed, so its base64 is invalid
             continue
         records = [json.loads(json.dumps(record)) for record in anthropic.records_of(json.loads(data))]
         recorder = Recorder()
         for record in records:
             recorder.feed(record)
-        log.write(recorder.changed())
-        back = [loads(line) for line in log.lines(recorder.chain.hash.hex())]
+        log.write(recorder.unsaved_conversations())
+        back = [loads(line) for line in log.lines(recorder.conversation.hash.hex())]
         assert history(back) == history(records), name
         assert request(anthropic, back) == request(anthropic, records)
         count += 1

@@ -1,4 +1,4 @@
-"""What is found in the log, and how the log grows."""
+"""Search in the log, and the growth of its file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 
 from llmtools.errors import UsageError
 from llmtools.log.recorder import Recorder
-from llmtools.log.search import CROWD, query, search
+from llmtools.log.search import MAX_RANKED, fts_query, search
 from llmtools.log.store import Store
 from support.harness import Shell
 
 Object = dict[str, Any]
 
 
-def text(role: str, said: str, **more: Any) -> Object:
-    return {"type": "message", "role": role, "parts": [{"type": "text", "text": said}], **more}
+def text(role: str, content: str, **more: Any) -> Object:
+    return {"type": "message", "role": role, "parts": [{"type": "text", "text": content}], **more}
 
 
-def reply(said: str, identity: str = "r", model: str = "m") -> Object:
-    return text("assistant", said, response={"id": identity, "model": model, "status": "ok"})
+def reply(content: str, identity: str = "r", model: str = "m") -> Object:
+    return text("assistant", content, response={"id": identity, "model": model, "status": "ok"})
 
 
 def lines(*records: Object) -> bytes:
@@ -49,7 +49,7 @@ def log(shell: Shell) -> Shell:
     return shell
 
 
-def found(shell: Shell, arguments: str) -> list[str]:
+def roles_of_matches(shell: Shell, arguments: str) -> list[str]:
     done = shell.run(f"llm-log search {arguments}")
     assert done.status == (0 if done.out else 66)
     return [line.split("\t")[2] for line in done.text.splitlines()]
@@ -85,15 +85,15 @@ def found(shell: Shell, arguments: str) -> list[str]:
     ],
 )
 def test_messages_are_found(log: Shell, arguments: str, roles: list[str]) -> None:
-    assert sorted(found(log, arguments)) == roles
+    assert sorted(roles_of_matches(log, arguments)) == roles
 
 
 def test_the_best_comes_first(log: Shell) -> None:
-    assert found(log, "tomorrow")[0] == "user" and len(found(log, "tomorrow")) == 3
-    assert found(log, "tomorrow --limit 1") == ["user"]
+    assert roles_of_matches(log, "tomorrow")[0] == "user" and len(roles_of_matches(log, "tomorrow")) == 3
+    assert roles_of_matches(log, "tomorrow --limit 1") == ["user"]
 
 
-def test_a_snippet_shows_the_place_and_a_terminal_no_command(log: Shell) -> None:
+def test_a_snippet_shows_the_text_around_a_match(log: Shell) -> None:
     words = "word " * 200
     log.run("llm-log", lines(text("user", f"{words} the needle \x1b[31mred {words}")))
     (line,) = log.run("llm-log search needle").text.splitlines()
@@ -113,12 +113,12 @@ def test_records_with_json(log: Shell) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "++", '""', "* *"])
-def test_an_empty_search_is_refused(words: str) -> None:
+def test_a_query_without_words_is_refused(words: str) -> None:
     with pytest.raises(UsageError):
-        query(words)
+        fts_query(words)
 
 
-def test_nothing_a_person_types_is_a_syntax_error(tmp_path: Path) -> None:
+def test_no_query_is_a_syntax_error(tmp_path: Path) -> None:
     log, dice = Store(tmp_path / "log.db"), random.Random(1)
     for _ in range(500):
         words = "".join(dice.choices("ab *\"'()-+:^{}[]AND OR NEAR\\/,;\u200b京", k=dice.randrange(1, 12)))
@@ -130,18 +130,18 @@ def test_nothing_a_person_types_is_a_syntax_error(tmp_path: Path) -> None:
 
 
 def fill(path: Path, conversations: int) -> Store:
-    """Store conversations of four messages; `common` is in all of them, w0 to w999 in few."""
-    log, dice, chains = Store(path), random.Random(1), []
+    """Store conversations of four messages. Each message has `common`, and one of w0 to w999."""
+    log, dice, waiting = Store(path), random.Random(1), []
     for number in range(conversations):
         recorder = Recorder()
         for role in ("user", "assistant", "user", "assistant"):
             recorder.feed(
                 text(role, f"common w{number % 1000} " + " ".join(f"x{dice.randrange(9999)}" for _ in range(8)))
             )
-        chains += recorder.changed()
-        if len(chains) == 1000 or number == conversations - 1:
-            log.write(chains)
-            chains = []
+        waiting += recorder.unsaved_conversations()
+        if len(waiting) == 1000 or number == conversations - 1:
+            log.write(waiting)
+            waiting = []
     return log
 
 
@@ -150,7 +150,7 @@ def test_search_in_100_000_messages(tmp_path: Path) -> None:
     log = fill(tmp_path / "log.db", 25_000)
     rows = search(log, "common", 20)
     newest = log.connection.execute("SELECT max(id) FROM node").fetchone()[0]
-    assert len(rows) == 20 and all(row["node"] > newest - CROWD for row in rows)
+    assert len(rows) == 20 and all(row["node"] > newest - MAX_RANKED for row in rows)
     assert len(search(log, "w17", 500)) == 100
     assert {row["role"] for row in search(log, "common", 20, role="user")} == {"user"}
     log.close()
@@ -161,11 +161,11 @@ def test_search_in_100_000_messages(tmp_path: Path) -> None:
 
 def turns(count: int) -> list[Object]:
     dice = random.Random(2)
-    found = []
+    messages = []
     for number in range(count):
-        said = " ".join(f"w{dice.randrange(3000)}" for _ in range(40))
-        found += [text("user", said), reply(said[::-1], f"r{number}")]
-    return found
+        content = " ".join(f"w{dice.randrange(3000)}" for _ in range(40))
+        messages += [text("user", content), reply(content[::-1], f"r{number}")]
+    return messages
 
 
 def size(log: Store) -> int:
@@ -174,31 +174,31 @@ def size(log: Store) -> int:
 
 
 def grow(path: Path, count: int) -> list[int]:
-    """Store a conversation after every turn; return the sizes at half, and at the end."""
-    log, said, sizes = Store(path), turns(count), []
-    for end in range(2, len(said) + 1, 2):
+    """Store a conversation after every turn; return the sizes of the file after half of the turns and at the end."""
+    log, messages, sizes = Store(path), turns(count), []
+    for end in range(2, len(messages) + 1, 2):
         recorder = Recorder()
-        for message in said[:end]:
+        for message in messages[:end]:
             recorder.feed(message)
-        log.write(recorder.changed())
-        if end in (len(said) // 2, len(said)):
+        log.write(recorder.unsaved_conversations())
+        if end in (len(messages) // 2, len(messages)):
             sizes.append(size(log))
     log.close()
     return sizes
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
-def test_a_conversation_stored_after_every_turn_takes_what_is_new(tmp_path: Path, count: int) -> None:
+def test_a_conversation_stored_after_every_turn_grows_linearly(tmp_path: Path, count: int) -> None:
     half, whole = grow(tmp_path / "log.db", count)
     log = Store(tmp_path / "once.db")
     recorder = Recorder()
     for message in turns(count):
         recorder.feed(message)
-    log.write(recorder.changed())
+    log.write(recorder.unsaved_conversations())
     once = size(log)
     empty = size(Store(tmp_path / "empty.db"))
     assert whole - empty < 2.4 * (half - empty)  # linear, not quadratic: that would be four times
-    assert whole < 1.25 * once  # and no more than stored at once, but for the pages of the index
+    assert whole < 1.25 * once  # hardly more than stored at once: only the index has more pages
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -209,18 +209,18 @@ def test_forks_of_one_long_prefix_store_it_once(tmp_path: Path, count: int) -> N
         recorder = Recorder()
         for message in [*prefix, reply(f"answer {number}", f"r{number}")]:
             recorder.feed(message)
-        log.write(recorder.changed())
+        log.write(recorder.unsaved_conversations())
     assert log.connection.execute("SELECT count(*) FROM node").fetchone()[0] == 2 + count
     assert log.connection.execute("SELECT count(*) FROM head").fetchone()[0] == count
     assert size(log) < 1_500_000 + 1_000 * count  # the prefix alone is 600,000 bytes
     log.close()
 
 
-def test_a_thousand_turns_come_back(tmp_path: Path) -> None:
+def test_a_thousand_turns_are_read_back(tmp_path: Path) -> None:
     log, recorder = Store(tmp_path / "log.db"), Recorder()
-    said = turns(1000)
-    for message in said:
+    messages = turns(1000)
+    for message in messages:
         recorder.feed(message)
-    log.write(recorder.changed())
-    assert [json.loads(line) for line in log.lines("last")] == said
+    log.write(recorder.unsaved_conversations())
+    assert [json.loads(line) for line in log.lines("last")] == messages
     log.close()

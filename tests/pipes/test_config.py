@@ -142,7 +142,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(shell: Shell, text: byte
         (
             "[providers.x]\nbase_url = 'http://127.0.0.1/v1'\nkey = 'sk-1'\n",
             3,
-            "providers.x.key: 'key' is not known: a key does not",
+            "providers.x.key: 'key' is not known: a key must not",
         ),
         (
             "[providers.groq]\nprotocol = 'openai'\n",
@@ -151,7 +151,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(shell: Shell, text: byte
         ),
         ("[providers.groq]\nkey_command = 'pass show x'\n", 2, "providers.groq.key_command: must be a list of strings"),
         ("[providers.groq]\nheaders = {a = 1}\n", 2, "providers.groq.headers: must be a table of strings"),
-        ('[providers.groq]\nheaders = {a = "x\\ny"}\n', 2, "providers.groq.headers.a: is no header"),
+        ('[providers.groq]\nheaders = {a = "x\\ny"}\n', 2, "providers.groq.headers.a: is not a header"),
         (
             "[providers.groq]\nquirks = ['thinkng']\n",
             2,

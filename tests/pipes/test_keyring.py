@@ -175,7 +175,7 @@ def test_the_keyring_is_asked_only_when_the_others_have_none(shell: Shell) -> No
 def test_fifty_keys_kept_at_once_are_all_remembered(shell: Shell) -> None:
     names = [f"p{number}" for number in range(50)]
     settle(shell, "".join(f'[providers.{name}]\nbase_url = "https://{name}.example"\n' for name in names))
-    code = "import sys; from llmtools.providers.keychain import _remember; _remember(sys.argv[1], 'b')"
+    code = "import sys; from llmtools.providers.keychain import _write_index; _write_index(sys.argv[1], 'b')"
     done = shell.run(f'for n in {" ".join(names)}; do python -c "{code}" $n & done; wait; llm-keys list')
     assert done.text.split() == sorted(names), done
 
@@ -216,7 +216,7 @@ def test_a_keyring_that_keeps_nothing_is_reported_and_not_remembered(shell: Shel
 
 def test_the_null_keyring_keeps_nothing(shell: Shell) -> None:
     env = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
-    assert "keeps nothing" in refused(shell.run(f"echo {KEY} | llm-keys set openai", env=env))
+    assert "does not keep keys" in refused(shell.run(f"echo {KEY} | llm-keys set openai", env=env))
 
 
 def gone(shell: Shell) -> None:
@@ -275,7 +275,7 @@ def test_a_dead_session_bus(shell: Shell) -> None:
 
 def test_a_backend_that_is_not_there(shell: Shell) -> None:
     env = {"PYTHON_KEYRING_BACKEND": "no.such.Keyring"}
-    assert "that is configured cannot be loaded (No module named 'no')" in refused(
+    assert "the configured keyring cannot be loaded (No module named 'no')" in refused(
         shell.run("llm-keys which openai", env=env)
     )
 
@@ -372,4 +372,4 @@ def test_keyrings_alt(shell: Shell, tmp_path_factory: pytest.TempPathFactory) ->
     assert kept.status == 0
     assert "not encrypted" in kept.err
     assert shell.run("llm-keys which groq", env=env).text == "keyring keyrings.alt.file.PlaintextKeyring\n"
-    assert "the keyring that is configured cannot be loaded" in refused(shell.run("llm-keys which groq"))
+    assert "the configured keyring cannot be loaded" in refused(shell.run("llm-keys which groq"))

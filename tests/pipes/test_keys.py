@@ -60,7 +60,7 @@ def test_a_file_that_only_its_owner_may_read_is_taken(tmp_path: Path, mode: int)
     path = tmp_path / "key"
     path.write_text(CANARY)
     path.chmod(mode)
-    assert keys.from_file(str(path)).reveal() == CANARY
+    assert keys.key_from_file(str(path)).reveal() == CANARY
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o620, 0o601, 0o666, 0o777])
@@ -81,7 +81,7 @@ def test_a_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.M
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(NoKeyError, match="another user"):
-        keys.from_file(str(path))
+        keys.key_from_file(str(path))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,6 @@ def test_a_key_is_shown_by_nothing_but_reveal(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(CANARY)
     path.chmod(stat.S_IRUSR)
-    secret = keys.from_file(str(path))
+    secret = keys.key_from_file(str(path))
     assert CANARY not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == CANARY

@@ -365,7 +365,7 @@ def test_an_ambiguous_hash_is_refused_with_those_it_may_be(tmp_path: Path) -> No
     for number in range(2000):
         recorder = Recorder()
         recorder.feed(text("user", str(number)))
-        log.write(recorder.changed())
+        log.write(recorder.unsaved_conversations())
     row = log.connection.execute("SELECT substr(hex(hash), 1, 4) FROM node GROUP BY 1 HAVING count(*) > 1").fetchone()
     assert row, "2,000 hashes and no two with the same four digits"
     with pytest.raises(UsageError, match="is the beginning of several"):
@@ -504,9 +504,9 @@ def test_prices_come_from_genai_prices_where_it_is_installed(log: Shell) -> None
         ("frob", "'frob' is not one of 'get', 'list'"),
         ("fork last", "fork takes 2 operands"),
         ("--name last", "cannot be a name"),
-        ("list --since yesterday", "is no time"),
+        ("list --since yesterday", "is not a time"),
         ("list --limit 9999999999999999999", "is not in the range"),
-        ("search '++'", "which words"),
+        ("search '++'", "a word is missing"),
     ],
 )
 def test_wrong_usage_is_reported(log: Shell, arguments: str, says: str) -> None:
@@ -543,7 +543,7 @@ def test_a_client_that_echoes_text_only_finds_what_was_stored(tmp_path: Path) ->
     ]
     for message in stored:
         recorder.feed(message)
-    log.write(recorder.changed())
+    log.write(recorder.unsaved_conversations())
     echoed: list[Any] = [
         text("user", "1 + 2?"),
         {"role": "assistant", "parts": [{**call, "arguments": {"b": 2, "a": 1}, "tool_call_id": "other"}]},

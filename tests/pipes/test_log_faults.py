@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from llmtools.errors import OutputError
-from llmtools.log.database import APPLICATION, VERSION
+from llmtools.log.database import APPLICATION_ID, SCHEMA_VERSION
 from llmtools.log.store import Store
 from llmtools.log.upkeep import verify
 from support.harness import LIMIT, Shell
@@ -236,15 +236,15 @@ def test_the_database_of_another_program_is_refused(log: Shell) -> None:
     with changed(path_of(log)) as connection:
         connection.execute("CREATE TABLE node (mine)")
     before = path_of(log).read_bytes()
-    assert_flows(log, "no log of llmtools")
-    assert_required(log, "no log of llmtools")
+    assert_flows(log, "not a log of llmtools")
+    assert_required(log, "not a log of llmtools")
     assert path_of(log).read_bytes() == before
 
 
 def test_a_newer_schema_is_read_only(log: Shell) -> None:
     log.run("llm-log", STREAM)
     with changed(path_of(log)) as connection:
-        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = path_of(log).read_bytes()
     assert_flows(log, "written by a newer llmtools")
     assert_required(log, "written by a newer llmtools")
@@ -270,7 +270,7 @@ def test_a_database_that_another_process_holds_is_waited_for(log: Shell, monkeyp
     out, err = process.communicate(timeout=LIMIT)
     assert (json.loads(out)["type"], err, process.returncode) == ("end", b"", 0)
     held.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("llmtools.log.database.WAIT", 0)
+    monkeypatch.setattr("llmtools.log.database.BUSY_TIMEOUT", 0)
     with pytest.raises(OutputError, match="another process holds it"):
         Store(path_of(log)).check()
 
@@ -288,8 +288,8 @@ def test_a_database_that_another_process_has_to_itself_is_waited_for(
     writer.stdin.write(lines(*turn(2)))
     writer.stdin.close()
     writer.stdin = None
-    monkeypatch.setattr("llmtools.log.database.WAIT", 0)
-    monkeypatch.setattr("llmtools.log.database._TRY", 0)
+    monkeypatch.setattr("llmtools.log.database.BUSY_TIMEOUT", 0)
+    monkeypatch.setattr("llmtools.log.database._TRY_TIMEOUT", 0)
     for writes in (False, True):
         with pytest.raises(OutputError, match="another process holds it"):
             Store(path_of(log), writes=writes)
@@ -374,13 +374,13 @@ def test_a_file_system_that_is_read_only(log: Shell) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        ("UPDATE node SET body = replace(body, 'question', 'reply')", "is not what it was"),
-        ("UPDATE node SET depth = 9 WHERE role = 'assistant'", "is not what it was"),
-        ("UPDATE node SET face = zeroblob(32) WHERE role = 'user'", "is not what it was"),
+        ("UPDATE node SET body = replace(body, 'question', 'reply')", "has changed"),
+        ("UPDATE node SET depth = 9 WHERE role = 'assistant'", "has changed"),
+        ("UPDATE node SET face = zeroblob(32) WHERE role = 'user'", "has changed"),
         ("UPDATE node SET body = '{' WHERE role = 'user'", "cannot be read"),
         ("DELETE FROM node WHERE role = 'user'", "gone"),
-        ("UPDATE attachment SET content = x'00'", "is not what it was"),
-        ("UPDATE tool SET body = '{}'", "is not what it was"),
+        ("UPDATE attachment SET content = x'00'", "has changed"),
+        ("UPDATE tool SET body = '{}'", "has changed"),
     ],
 )
 def test_verify_finds_what_is_not_as_it_was_stored(log: Shell, damage: str, says: str) -> None:
@@ -398,7 +398,7 @@ def test_the_file_says_what_it_is(log: Shell) -> None:
     log.run("llm-log", STREAM)
     with changed(path_of(log)) as connection:
         said = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-        assert said == [APPLICATION, VERSION]
+        assert said == [APPLICATION_ID, SCHEMA_VERSION]
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 

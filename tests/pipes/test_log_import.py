@@ -402,4 +402,4 @@ def test_a_failed_import_is_reported(log: Shell, content: bytes, status: int, sa
 def test_a_database_of_another_program_is_not_imported(log: Shell) -> None:
     insert(log.folder / "other.db", "CREATE TABLE things (a)", {})
     done = log.run("llm-log import other.db")
-    assert done.status == 74 and "no log of llmtools" in done.err
+    assert done.status == 74 and "not a log of llmtools" in done.err

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from llmtools.tools.calls import Result
-from llmtools.tools.mcp_main import fitting, result_of
+from llmtools.tools.mcp_main import mcp_result, vendor_name
 from llmtools.tools.toolset import Toolset
 from support.harness import LIMIT, Done, Shell, is_gone
 from support.mcp_servers import OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
@@ -38,16 +38,16 @@ def said(*blocks: Object, structured: Any = None, is_error: bool = False) -> Sim
 
 def test_what_a_server_says_as_a_result() -> None:
     text = {"type": "text", "text": "one"}
-    assert result_of(said(text, {**text, "text": "two"}, structured={"a": 1})) == Result("one\ntwo")
-    assert result_of(said(structured={"a": 1})) == Result('{"a":1}')
-    assert result_of(said(text, is_error=True)) == Result("one", "one")
-    assert result_of(said(is_error=True)) == Result("", "the tool failed")
+    assert mcp_result(said(text, {**text, "text": "two"}, structured={"a": 1})) == Result("one\ntwo")
+    assert mcp_result(said(structured={"a": 1})) == Result('{"a":1}')
+    assert mcp_result(said(text, is_error=True)) == Result("one", "one")
+    assert mcp_result(said(is_error=True)) == Result("", "the tool failed")
     link = {"type": "resource_link", "name": "notes", "uri": "file:///notes"}
     resource = {"type": "resource", "resource": SimpleNamespace(text="inside")}
-    assert result_of(said(link, resource)).output == "notes: file:///notes\ninside"
+    assert mcp_result(said(link, resource)).output == "notes: file:///notes\ninside"
     sound = {"type": "audio", "mime_type": "audio/wav", "data": "QUJD"}
     blob = {"type": "resource", "resource": SimpleNamespace(blob="QUJD", mime_type=None)}
-    assert result_of(said(sound, blob)).attachments == [
+    assert mcp_result(said(sound, blob)).attachments == [
         {"type": "audio/wav", "content": "QUJD"},
         {"type": "application/octet-stream", "content": "QUJD"},
     ]
@@ -55,7 +55,7 @@ def test_what_a_server_says_as_a_result() -> None:
 
 @pytest.mark.parametrize(("name", "fit"), [("a.b/c", "a_b_c"), ("é" * 70, "_" * 64), ("", "tool"), ("ok-1", "ok-1")])
 def test_a_name_that_vendors_do_not_take(name: str, fit: str) -> None:
-    assert fitting(name) == fit
+    assert vendor_name(name) == fit
 
 
 def test_without_the_sdk_the_error_says_what_to_install() -> None:
@@ -265,7 +265,7 @@ def test_no_server_outlives_the_command(number: signal.Signals, sdk: Shell) -> N
     [
         ("no-such-server", "no-such-server: no such command"),
         ("sh -c 'echo out of order >&2; exit 3'", "out of order"),
-        ("", "which command?"),
+        ("", "a command is missing"),
     ],
 )
 def test_a_server_that_does_not_start(command: str, message: str, sdk: Shell) -> None:

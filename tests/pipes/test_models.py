@@ -18,7 +18,7 @@ import pytest
 from llmtools.providers import lists as models
 from llmtools.providers.catalogue import PROVIDERS
 from llmtools.providers.config import Config
-from llmtools.providers.prices import priced
+from llmtools.providers.prices import with_prices
 from support import llamacpp, llamacpp_model
 from support.configs import HI, settle
 from support.harness import Done, Shell
@@ -123,7 +123,7 @@ def test_pages_without_end_come_to_one(shell: Shell) -> None:
     with Server(*[page for _ in range(100)]) as server:
         settle(shell, listed(server))
         assert shell.run("llm-models local/").status == 0
-    assert len(server.requests) == models.PAGES
+    assert len(server.requests) == models.MAX_PAGES
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_pages_without_end_come_to_one(shell: Shell) -> None:
     [
         (whole(401, {"error": {"message": f"bad key {KEY}", "code": "invalid_api_key"}}), 77, "bad key ***"),
         (whole(404, {"error": "nothing here"}), 78, "nothing here"),
-        (whole(200, b"<html>"), 76, "no JSON"),
-        (whole(200, {"hello": 1}), 76, "another form"),
+        (whole(200, b"<html>"), 76, "not JSON"),
+        (whole(200, {"hello": 1}), 76, "an unknown form"),
         ([head(302, location="http://127.0.0.1:1/v1/models", content_length=0)], 76, ""),
         ([FIN], 69, ""),
     ],
@@ -201,7 +201,7 @@ def test_a_server_on_its_usual_port_must_be_the_one_that_is_meant(
             base_url = server.url if other == name else f"http://127.0.0.1:{closed_port()}"
             monkeypatch.setitem(PROVIDERS, other, replace(PROVIDERS[other], base_url=base_url))
         monkeypatch.setattr(models, "candidates", lambda config: LOCALS)
-        listings = models.listings(Config())
+        listings = models.load_listings(Config())
         assert server.only.line.startswith("GET ")
     assert [listing.failure for listing in listings] == [None] * 4
     assert [model["name"] for listing in listings for model in listing.models] == found
@@ -441,9 +441,9 @@ def test_genai_prices_fills_what_the_list_leaves_open(shell: Shell) -> None:
     assert shown["prices_from"] == "genai-prices"
     assert shown["prices"]["input"] > 0
     model = {"name": "openai/gpt-5.5", "provider": "openai", "id": "gpt-5.5", "context": 7, "prices": {"input": 1.0}}
-    assert priced(model) == model, "what the provider says stands"
+    assert with_prices(model) == model, "what the provider says stands"
     unknown = {"name": "openai/nope", "provider": "openai", "id": "nope"}
-    assert priced(unknown) == unknown
+    assert with_prices(unknown) == unknown
 
 
 # Signals, and many at once

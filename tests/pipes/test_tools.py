@@ -161,7 +161,7 @@ def test_all_names_what_is_offered(shell: Shell) -> None:
         ("def f(:\n", "SyntaxError"),
         ("import nothing_of_the_kind\n", "ModuleNotFoundError"),
         ("import sys\nsys.exit('gone')\n", "SystemExit: gone"),
-        ("def f(a, /): ...\n", "the tool f: a can only be given by its place"),
+        ("def f(a, /): ...\n", "the tool f: a is positional-only"),
     ],
 )
 def test_a_file_that_cannot_be_loaded(text: str, message: str, shell: Shell) -> None:
@@ -187,7 +187,7 @@ def test_an_executable(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("hello", "not JSON"), ("[]", "must be an object"), ('{"name":"a b"}', "is no name of a tool"), ("{}", "name")],
+    [("hello", "not JSON"), ("[]", "must be an object"), ('{"name":"a b"}', "is not a tool name"), ("{}", "name")],
 )
 def test_an_executable_that_says_no_tools(line: str, message: str, shell: Shell) -> None:
     executable(shell, "odd", f"#!/bin/sh\necho '{line}'\n")
@@ -227,7 +227,7 @@ def test_a_template(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("'run: {command} now'", "its first word is the program"),
+        ("'run: {command} now'", "the first word must be the program"),
         ("'run: no-such-command {x}'", "no-such-command: no such file"),
         ("'run: echo \"'", "No closing quotation"),
     ],

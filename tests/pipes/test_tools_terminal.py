@@ -20,7 +20,7 @@ import pytest
 from llmtools.errors import LlmToolsError
 from llmtools.records.types import Part, ToolRecord
 from llmtools.tools import ToolError
-from llmtools.tools.approval import FILE, QUESTION, Approval
+from llmtools.tools.approval import APPROVED_FILE, QUESTION, Approval
 from support.harness import LIMIT, Shell
 
 Object = dict[str, Any]
@@ -232,7 +232,7 @@ def test_always_is_of_one_source_and_one_description(tmp_path: Path, monkeypatch
     approval = Approval(ask=lambda question: next(answers), folder=tmp_path / "data")
     assert approval(CALL, RECORD, "one.py") == CALL
     assert approval(CALL, RECORD, "one.py") == CALL, "always is not asked again"
-    assert stat.S_IMODE((tmp_path / "data" / FILE).stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "data" / APPROVED_FILE).stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     for record, source in ((RECORD, "another.py"), ({**RECORD, "description": "another"}, "one.py")):
         with pytest.raises(StopIteration):

@@ -1,4 +1,4 @@
-"""The catalogue: what it may name, what is peculiar to a model, and which provider a bare name means."""
+"""The catalogue: its content, the quirks of models, and the providers of bare names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.options import REFUSED
 from llmtools.providers.catalogue import MODEL_QUIRKS, PROVIDERS, QUIRKS, provider_of, quirks_of
 from llmtools.providers.config import Config
-from llmtools.providers.resolve import split
+from llmtools.providers.resolve import split_name
 from support.paths import ROOT
 
 
-def test_the_catalogue_names_only_what_there_is() -> None:
+def test_the_catalogue_names_only_known_protocols_and_quirks() -> None:
     for provider in PROVIDERS.values():
         assert provider.protocol in PROTOCOLS
         assert provider.quirks <= QUIRKS
@@ -34,25 +34,25 @@ def test_the_manual_lists_the_catalogue() -> None:
     assert {name: tuple(keys.split(" , ")) for name, keys in rows} == {
         name: provider.keys for name, provider in PROVIDERS.items()
     }
-    listed = re.search(r"^\.Sh QUIRKS\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
-    assert listed
-    words = [word for line in re.findall(r"^\.It Li (.*)$", listed[1], re.MULTILINE) for word in line.split(" , ")]
+    section = re.search(r"^\.Sh QUIRKS\n(.*?)^\.Sh ", page, re.MULTILINE | re.DOTALL)
+    assert section
+    words = [word for line in re.findall(r"^\.It Li (.*)$", section[1], re.MULTILINE) for word in line.split(" , ")]
     assert sorted(words) == sorted(QUIRKS)
-    named = set(re.findall(r"[A-Z][A-Z_]{4,}", page))
-    assert {provider.url_variable for provider in PROVIDERS.values() if provider.url_variable} <= named
+    variables = set(re.findall(r"[A-Z][A-Z_]{4,}", page))
+    assert {provider.url_variable for provider in PROVIDERS.values() if provider.url_variable} <= variables
 
 
-def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
+def test_every_quirk_of_the_code_can_be_configured() -> None:
     sources = [path.read_text("utf-8") for path in Path(llmtools.__file__).parent.rglob("*.py")]
-    asked = {name for source in sources for name in re.findall(r'"([a-z_]+)" (?:not )?in [\w.]*quirks\b', source)}
+    used = {name for source in sources for name in re.findall(r'"([a-z_]+)" (?:not )?in [\w.]*quirks\b', source)}
     for protocol in PROTOCOLS:
         spec = load(protocol).SPEC
-        asked |= spec.options.moved.keys() | spec.server_tools_by_quirk.keys() | spec.url_types_by_quirk.keys()
-    assert asked | REFUSED.keys() == QUIRKS
+        used |= spec.options.moved.keys() | spec.server_tools_by_quirk.keys() | spec.url_types_by_quirk.keys()
+    assert used | REFUSED.keys() == QUIRKS
 
 
 @pytest.mark.parametrize(
-    ("provider", "model", "has", "has_not"),
+    ("provider", "model", "has", "lacks"),
     [
         ("anthropic", "claude-3-7-sonnet-20250219", {"budget_tokens", "no_late_system"}, set()),
         ("anthropic", "claude-opus-4-6", {"no_late_system"}, {"budget_tokens"}),
@@ -75,11 +75,11 @@ def test_every_quirk_that_the_code_asks_for_can_be_set() -> None:
         ("openrouter", "openai/o3", {"reasoning_object"}, {"no_sampling"}),
     ],
 )
-def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], has_not: set[str]) -> None:
-    known = PROVIDERS[provider]
-    quirks = quirks_of(provider, known.protocol, known.quirks, model)
+def test_the_quirks_of_a_model(provider: str, model: str, has: set[str], lacks: set[str]) -> None:
+    entry = PROVIDERS[provider]
+    quirks = quirks_of(provider, entry.protocol, entry.quirks, model)
     assert has <= quirks
-    assert not has_not & quirks
+    assert not lacks & quirks
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,21 @@ def test_what_is_peculiar_to_a_model(provider: str, model: str, has: set[str], h
         ("qwen3-max", "alibaba"),
     ],
 )
-def test_a_bare_name_implies_its_provider(model: str, provider: str) -> None:
-    assert split(model, Config()) == (provider, model)
+def test_a_bare_name_of_a_known_family(model: str, provider: str) -> None:
+    assert split_name(model, Config()) == (provider, model)
 
 
 @pytest.mark.parametrize("model", ["gpt-oss-120b", "llama3.2", "qwen3:4b", "o", "gpt", "deepseek-r1:8b", "sonarqube"])
-def test_a_bare_name_without_a_known_provider(model: str) -> None:
+def test_a_bare_name_of_no_known_family(model: str) -> None:
     assert provider_of(model) is None
 
 
 @pytest.mark.parametrize("model", ["openrouter/openai/gpt-5.5", "fireworks/accounts/f/models/m", "ollama/hf.co/a/b:Q4"])
-def test_all_behind_the_first_slash_is_the_providers_own_name(model: str) -> None:
+def test_the_first_slash_ends_the_name_of_the_provider(model: str) -> None:
     provider, _, name = model.partition("/")
-    assert split(model, Config()) == (provider, name)
+    assert split_name(model, Config()) == (provider, name)
 
 
-def test_the_library_reports_an_unknown_name_too() -> None:
+def test_an_unknown_provider_suggests_a_similar_one() -> None:
     with pytest.raises(NoModelError, match="perhaps openai/x"):
-        split("opnai/x", Config())
+        split_name("opnai/x", Config())

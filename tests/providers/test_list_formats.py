@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from llmtools.providers.list_formats import decode
+from llmtools.providers.list_formats import decode_list
 from support.paths import RECORDINGS
 
 LISTS = RECORDINGS / "models"
 
 
-def recorded(name: str, provider: str) -> dict[str, dict[str, Any]]:
+def read_recorded(name: str, provider: str) -> dict[str, dict[str, Any]]:
     """Return the models of a recorded list by their ids."""
     if not LISTS.exists():
         pytest.skip("the recordings are not here")
     body = json.loads((LISTS / name).read_bytes())
-    return {model["id"]: model for model in decode(provider, body)}
+    return {model["id"]: model for model in decode_list(provider, body)}
 
 
 @pytest.mark.parametrize(
@@ -47,16 +47,16 @@ def recorded(name: str, provider: str) -> dict[str, dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_a_recorded_list(file: str, count: int, chats: int | None, model: str, facts: dict[str, Any]) -> None:
-    found = recorded(file, "p")
-    assert len(found) == count
-    assert found[model]["name"] == f"p/{model}"
-    said = dict(found[model])
+    models = read_recorded(file, "p")
+    assert len(models) == count
+    assert models[model]["name"] == f"p/{model}"
+    entry = dict(models[model])
     if "prices" in facts:
-        said["prices"] = {name: said["prices"][name] for name in facts["prices"]}
-    assert {name: said.get(name) for name in facts} == facts
+        entry["prices"] = {name: entry["prices"][name] for name in facts["prices"]}
+    assert {name: entry.get(name) for name in facts} == facts
     if not facts:
-        assert said.keys() & {"context", "prices"} == set(), "a list that says nothing is not added to"
-    conversing = [model for model in found.values() if model.get("chat") is not False]
+        assert entry.keys() & {"context", "prices"} == set(), "nothing is added to a list without facts"
+    conversing = [each for each in models.values() if each.get("chat") is not False]
     assert len(conversing) == chats if chats is not None else 0 < len(conversing) < count
 
 
@@ -75,8 +75,8 @@ def test_a_recorded_list(file: str, count: int, chats: int | None, model: str, f
         ("rig__ollama_get_api_tags_200.json", "all-minilm:latest", False),
     ],
 )
-def test_what_converses_is_told_from_what_does_not(file: str, model: str, converses: bool) -> None:
-    assert (recorded(file, "p")[model].get("chat") is not False) == converses
+def test_models_that_are_not_for_conversations(file: str, model: str, converses: bool) -> None:
+    assert (read_recorded(file, "p")[model].get("chat") is not False) == converses
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_what_converses_is_told_from_what_does_not(file: str, model: str, conver
         ({"id": "a", "max_model_len": 99}, {"context": 99}),
     ],
 )  # fmt: skip
-def test_an_entry_says_what_it_says(entry: dict[str, Any], facts: dict[str, Any]) -> None:
-    said = decode("p", {"data": [entry]})[0]
-    assert {name: said[name] for name in said if name not in ("name", "provider", "id")} == facts
+def test_the_facts_of_an_entry(entry: dict[str, Any], facts: dict[str, Any]) -> None:
+    model = decode_list("p", {"data": [entry]})[0]
+    assert {name: model[name] for name in model if name not in ("name", "provider", "id")} == facts
 
 
 @pytest.mark.parametrize(
     "body", [[{"id": "a"}], {"data": [{"id": "a"}, 7, {"id": 3}, {}]}, {"models": [{"name": "models/a"}]}]
 )
 def test_every_form_of_a_list_is_read(body: Any) -> None:
-    assert [model["name"] for model in decode("p", body)] == ["p/a"]
+    assert [model["name"] for model in decode_list("p", body)] == ["p/a"]

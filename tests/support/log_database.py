@@ -31,7 +31,7 @@ for number in range(count):
     recorder.feed(text("system", "Be brief"))
     recorder.feed(text("user", f"{number} of {me}"))
     recorder.feed(text("assistant", f"answer {number} to {me}", response={"id": f"{me}-{number}", "status": "ok"}))
-    store.write(recorder.changed())
+    store.write(recorder.unsaved_conversations())
 print("done", flush=True)
 """
 

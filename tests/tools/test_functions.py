@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from llmtools.errors import InputError
 from llmtools.records.jsonl import Number
 from llmtools.tools.calls import Result
-from llmtools.tools.function import described, input_schema, result_of, tool_record, values_of
-from llmtools.tools.hints import schema_of, value_of
+from llmtools.tools.function import input_schema, parse_docstring, result_of, tool_record, values_of
+from llmtools.tools.hints import convert, schema_of_hint
 
 
 class Colour(enum.Enum):
@@ -41,7 +41,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass
-class Kept:
+class Counted:
     size: Annotated[int, "how big"]
     total: int = field(init=False, default=0)
     count: ClassVar[int] = 0
@@ -86,12 +86,12 @@ POINT = {
         (date, STR),
         (NewType("Id", int), INT),
         (Mapping[str, int], {"type": "object", "additionalProperties": INT}),
-        (Kept, {"type": "object", "properties": {"size": {**INT, "description": "how big"}}, "required": ["size"]}),
+        (Counted, {"type": "object", "properties": {"size": {**INT, "description": "how big"}}, "required": ["size"]}),
         (list[Point | None], {"type": "array", "items": {"anyOf": [POINT, {"type": "null"}]}}),
     ],
 )
 def test_hints(hint: Any, schema: dict[str, Any]) -> None:
-    assert schema_of(hint) == schema
+    assert schema_of_hint(hint) == schema
     jsonschema.Draft202012Validator.check_schema(schema)
 
 
@@ -106,7 +106,7 @@ def test_a_function() -> None:
                 by the first name
             times: how often: once at least
         Returns:
-            colour: this is no parameter
+            colour: this is not a parameter
         """
         return ""
 
@@ -128,7 +128,7 @@ def test_a_function() -> None:
     }
 
 
-def test_the_docstring_of_sphinx() -> None:
+def test_a_sphinx_docstring() -> None:
     def add(a: int, b: int) -> int:
         """Add.
 
@@ -139,10 +139,10 @@ def test_the_docstring_of_sphinx() -> None:
         """
         return a + b
 
-    assert described(add) == ("Add.", {"a": "the first, which counts", "b": "the second"})
+    assert parse_docstring(add) == ("Add.", {"a": "the first, which counts", "b": "the second"})
 
 
-def test_a_function_without_a_word() -> None:
+def test_a_function_without_a_docstring() -> None:
     def silent() -> None: ...
 
     record = tool_record(silent, "box_silent")
@@ -153,13 +153,13 @@ def test_a_function_without_a_word() -> None:
     }
 
 
-def test_what_cannot_be_a_tool() -> None:
-    def placed(a: int, /) -> None: ...
+def test_functions_that_cannot_be_tools() -> None:
+    def positional(a: int, /) -> None: ...
 
     def unknown(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    with pytest.raises(InputError, match="the tool placed: a can only be given by its place"):
-        input_schema(placed)
+    with pytest.raises(InputError, match="the tool positional: a is positional-only"):
+        input_schema(positional)
     with pytest.raises(InputError, match="the tool unknown: name 'Nowhere'"):
         input_schema(unknown)
 
@@ -180,7 +180,7 @@ def test_a_pydantic_model() -> None:
         values_of(read, {"book": {}})
 
 
-def test_types_that_models_share_stand_where_references_look() -> None:
+def test_shared_types_move_to_the_top_level_definitions() -> None:
     pydantic = pytest.importorskip("pydantic")
     Author = pydantic.create_model("Author", name=(str, ...))
     Book = pydantic.create_model("Book", author=(Author, ...))
@@ -202,15 +202,15 @@ class Tree:
     inner: list[Tree]
 
 
-def test_a_type_that_holds_itself_is_refused() -> None:
+def test_a_recursive_type_is_refused() -> None:
     def plant(tree: Tree) -> None: ...
 
-    with pytest.raises(InputError, match="the tool plant: tree is of a type that holds itself"):
+    with pytest.raises(InputError, match="the tool plant: the type of tree contains itself"):
         input_schema(plant)
 
 
 @pytest.mark.parametrize(
-    ("hint", "value", "made"),
+    ("hint", "value", "expected"),
     [
         (Colour, "green", Colour.GREEN),
         (Literal[Colour.RED, "x"], "red", Colour.RED),
@@ -233,13 +233,13 @@ def test_a_type_that_holds_itself_is_refused() -> None:
         (Sequence[int], [1], [1]),
     ],
 )
-def test_values(hint: Any, value: Any, made: Any) -> None:
-    found = value_of(value, hint)
-    assert found == made
-    assert type(found) is type(made)
+def test_values(hint: Any, value: Any, expected: Any) -> None:
+    converted = convert(value, hint)
+    assert converted == expected
+    assert type(converted) is type(expected)
 
 
-def test_a_number_that_python_has_not_is_refused() -> None:
+def test_a_number_too_large_for_python_is_refused() -> None:
     def scale(factor: float) -> float:
         return factor
 
@@ -296,6 +296,6 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.t
 
 
 @given(JSON)
-def test_any_json_comes_back_as_it_was(value: Any) -> None:
+def test_json_results_are_unchanged(value: Any) -> None:
     output = result_of(value).output
     assert (output if isinstance(value, str) else json.loads(output or "null")) == value

@@ -1,4 +1,4 @@
-"""Tools from Python: `llmtools.tools` as a library, with functions of this process and all other sources."""
+"""Tools from Python: `llmtools.tools` as a library, with functions of this process and other sources."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def much() -> list[Any]:
     return ["x" * 100, b"\x00" * 100]
 
 
-def script(*made: tuple[str, Object], **more: Any) -> Record:
-    """A message that has echo make calls."""
-    tool_calls = [{"name": name, "arguments": arguments} for name, arguments in made]
+def script(*calls: tuple[str, Object], **more: Any) -> Record:
+    """A message for which the model `echo` makes these calls."""
+    tool_calls = [{"name": name, "arguments": arguments} for name, arguments in calls]
     return dict(user(dumps({"tool_calls": tool_calls, **more}).decode()))
 
 
@@ -80,7 +80,7 @@ def test_functions_are_offered_and_called() -> None:
             tools.call("nope", {})
 
 
-def test_limits_hold_for_functions_too() -> None:
+def test_limits_apply_to_functions() -> None:
     with Toolset(sleep, limits=Limits(0.1)) as tools:
         assert tools.call("sleep", {}).exception == "timed out after 0.1 s"
     with Toolset(much, limits=Limits(max_output=150)) as tools:
@@ -88,19 +88,18 @@ def test_limits_hold_for_functions_too() -> None:
         assert (cut.output, cut.exception, cut.attachments) == ("x" * 100, "the output was cut after 150 bytes", [])
 
 
-def test_the_conversation_is_answered() -> None:
+def test_pending_calls_get_results() -> None:
     with Toolset(add, "say: echo {text}") as tools:
         call = {"type": "tool_call", "name": "say", "arguments": {"text": "; hi"}, "tool_call_id": "c"}
-        asked: list[Record] = [*tools.missing({}), dict(user("hi"))]
-        asked.append({"type": "message", "role": "assistant", "parts": [call]})
-        records = list(tools.run(Conversation(asked)))
+        history: list[Record] = [*tools.missing({}), dict(user("hi"))]
+        history.append({"type": "message", "role": "assistant", "parts": [call]})
+        records = list(tools.run(Conversation(history)))
         valid_records(b"".join(dumps(record) + b"\n" for record in records))
         assert [record["type"] for record in records] == ["start", "tool_result", "tool_result", "message", "end"]
         [part] = results(records)
         assert (part["output"], part["tool_call_id"]) == ("; hi\n", "c")
-        assert list(tools.run(Conversation([*asked, *records]))) == []
-        turn = tools.round(Conversation(asked))
-        assert isinstance(turn, Round)
+        assert list(tools.run(Conversation([*history, *records]))) == []
+        assert isinstance(tools.round(Conversation(history)), Round)
 
 
 def test_a_loop() -> None:
@@ -114,8 +113,8 @@ def test_a_loop() -> None:
     valid_records(b"".join(dumps(record) + b"\n" for record in records))
 
 
-def counting(rounds: int) -> Any:
-    """A model that calls once a round."""
+def calling_model(rounds: int) -> Any:
+    """Return a model that makes one call in each of so many rounds."""
 
     def send(conversation: Conversation) -> Iterable[Record]:
         done = sum(message["role"] == "tool" for message in conversation.messages)
@@ -128,17 +127,16 @@ def counting(rounds: int) -> Any:
 
 def test_the_limit_of_rounds() -> None:
     with Toolset(add) as tools:
-        records = list(tools.loop([user("hi")], send=counting(3), max_rounds=3))
+        records = list(tools.loop([user("hi")], send=calling_model(3), max_rounds=3))
         assert [part["output"] for part in results(records)] == ["1", "2", "3"]
-        left: list[Record] = []
         with pytest.raises(RoundLimitError):
-            left += tools.loop([user("hi")], send=counting(3), max_rounds=2)
-        assert tools.call("add", {"a": 1, "b": 1}).output == "2", "it goes on"
-        history = [dict(user("hi")), *tools.missing({}), *counting(1)(Conversation([user("hi")]))]
-        assert [part["output"] for part in results(tools.loop(history, send=counting(1)))] == ["1"]
+            list(tools.loop([user("hi")], send=calling_model(3), max_rounds=2))
+        assert tools.call("add", {"a": 1, "b": 1}).output == "2", "the toolset is still open"
+        history = [dict(user("hi")), *tools.missing({}), *calling_model(1)(Conversation([user("hi")]))]
+        assert [part["output"] for part in results(tools.loop(history, send=calling_model(1)))] == ["1"]
 
 
-def test_who_approves_may_change_or_refuse_a_call() -> None:
+def test_approval_may_change_or_refuse_a_call() -> None:
     def approve(call: Object, record: Object, source: str) -> Object:
         assert (record["name"], source) == ("add", "functions")
         if call["arguments"]["a"] == 0:
@@ -162,13 +160,13 @@ def test_a_file_and_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
     with Toolset("@math", "b=@math") as tools:
         assert list(tools.records) == ["up", "b_up"]
         assert [tools.call("up", {}).output for _ in range(2)] == ["1", "2"]
-        assert tools.call("b_up", {}).output == "1", "a process of its own"
+        assert tools.call("b_up", {}).output == "1", "another process"
     with pytest.raises(ConfigError):
         Toolset("@nothing")
 
 
 @pytest.mark.parametrize(
-    ("given", "error"),
+    ("sources", "error"),
     [
         (["no-such-command"], UsageError),
         ([add, "add: true"], UsageError),
@@ -176,17 +174,16 @@ def test_a_file_and_the_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
         ([lambda a, /: a], InputError),
     ],
 )
-def test_an_invalid_source_is_refused(
-    given: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any
+def test_invalid_sources_are_refused(
+    sources: list[Any], error: type[Exception], tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.py").write_text("def f(:")
     with pytest.raises(error):
-        Toolset(*given)
+        Toolset(*sources)
 
 
-def test_a_program_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
-    """As with the command: the guard ends what a killed program had started."""
+def test_the_guard_ends_the_tools_of_a_killed_program(tmp_path: Path) -> None:
     program = (
         "import os, signal\nfrom llmtools.tools import Toolset\n"
         "tools = Toolset('calc.py')\nprint(tools.call('pid', {}).output, flush=True)\n"
@@ -206,8 +203,8 @@ def test_a_program_that_is_interrupted_ends_at_once(tmp_path: Path) -> None:
         "call = {'type': 'tool_call', 'name': 'wait', 'arguments': {}, 'tool_call_id': 'c'}\n"
         "threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()\n"
         "with Toolset('wait: sleep 100') as tools:\n"
-        "    asked = [*tools.missing({}), {'type': 'message', 'role': 'assistant', 'parts': [call]}]\n"
-        "    list(tools.run(Conversation(asked)))\n"
+        "    history = [*tools.missing({}), {'type': 'message', 'role': 'assistant', 'parts': [call]}]\n"
+        "    list(tools.run(Conversation(history)))\n"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
@@ -233,10 +230,10 @@ if "die" not in sys.argv:
     ("arguments", "exception", "starts"),
     [(["2"], None, 3), (["9"], "the process of leaves ended", 3), (["1", "die"], "the process of leaves ended", 2)],
 )
-def test_a_call_that_a_process_has_not_taken_goes_to_the_next(
+def test_a_call_that_was_not_taken_goes_to_the_next_process(
     arguments: list[str], exception: str | None, starts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But one that was taken is never run again."""
+    """A call that was taken never runs again."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "starts").mkdir()
     worker = Worker("leaves", [sys.executable, "-c", LEAVES, *arguments], environment())
@@ -247,9 +244,7 @@ def test_a_call_that_a_process_has_not_taken_goes_to_the_next(
         worker.call("f", {}, Limits())
 
 
-def test_a_process_that_was_killed_while_nothing_ran_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_process_that_was_killed_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tool.py").write_text("import os\ndef pid() -> int:\n    return os.getpid()\n")
     with Toolset("tool.py") as tools:
@@ -260,7 +255,7 @@ def test_a_process_that_was_killed_while_nothing_ran_is_started_again(
     assert again.output != first
 
 
-def test_nothing_is_imported_before_it_is_used() -> None:
+def test_submodules_are_imported_on_first_use() -> None:
     program = "import sys, llmtools.tools; print(sorted(name for name in sys.modules if name.startswith('llmtools')))"
     command = [sys.executable, "-I", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT)

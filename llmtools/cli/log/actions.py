@@ -33,8 +33,8 @@ class Reader:
         path = log_path(self.options) or default_path()
         store = Store(path, writes=creates or (writes and path.exists()))
         self._opened.append(store)
-        if store.said and not self.process.quiet:
-            self.process.say(store.said)
+        if store.notice and not self.process.quiet:
+            self.process.say(store.notice)
         return store
 
     def close(self) -> None:
@@ -58,20 +58,20 @@ class Reader:
 
     def list(self) -> None:
         """Write the conversations, the newest first."""
-        from ...log.search import conversations, listed
+        from ...log.search import conversation_line, list_conversations
 
         options = self.options
-        rows = conversations(self._store(), options["limit"], since=self._since(), model=options["model"])
-        self._write(dumps(row) if options["json"] else self.process.visible(listed(row)) for row in rows)
+        rows = list_conversations(self._store(), options["limit"], since=self._since(), model=options["model"])
+        self._write(dumps(row) if options["json"] else self.process.visible(conversation_line(row)) for row in rows)
 
     def _since(self) -> int | None:
-        from ...log.search import since
+        from ...log.search import parse_since
 
-        return since(self.options["since"]) if self.options["since"] else None
+        return parse_since(self.options["since"]) if self.options["since"] else None
 
     def search(self, *words: str) -> None:
         """Write the messages that hold the words, the best match first."""
-        from ...log.search import MARKS, found, search
+        from ...log.search import MATCH_MARKS, match_line, search
 
         options, store = self.options, self._store()
         filters = {name: options[name] for name in ("model", "role", "tool", "name")}
@@ -83,8 +83,8 @@ class Reader:
         has_colour = wants_colour(options["color"], self.process.is_terminal(1))
         marks = ("\x1b[1m", "\x1b[0m") if has_colour else ("", "")
         for row in rows:
-            line = self.process.visible(found(row))
-            for mark, shown in zip(MARKS, marks, strict=True):
+            line = self.process.visible(match_line(row))
+            for mark, shown in zip(MATCH_MARKS, marks, strict=True):
                 line = line.replace(mark.encode(), shown.encode())
             self.process.write_lines([line])
 
@@ -92,8 +92,8 @@ class Reader:
         """Draw the graph of a message."""
         from ...log import tree
 
-        rows = tree.rows(self._store(), None if self.options["all"] else ref)
-        self._write(map(self.process.visible, tree.dot(rows) if self.options["dot"] else tree.drawn(rows)))
+        rows = tree.tree_rows(self._store(), None if self.options["all"] else ref)
+        self._write(map(self.process.visible, tree.dot_lines(rows) if self.options["dot"] else tree.draw_lines(rows)))
 
     def fork(self, ref: str, name: str) -> None:
         """Name a message, so that a conversation can continue from there."""
@@ -101,17 +101,17 @@ class Reader:
 
     def rm(self, *refs: str) -> None:
         """Forget conversations."""
-        from ...log.upkeep import remove
+        from ...log.upkeep import remove_references
 
-        count = remove(self._store(writes=True), refs)
+        count = remove_references(self._store(writes=True), refs)
         if not self.process.quiet:
             self.process.say(f"removed {_several(count, 'reference')} (llm-log gc deletes what has no reference)")
 
     def gc(self) -> None:
         """Delete everything without a reference."""
-        from ...log.upkeep import collect
+        from ...log.upkeep import collect_garbage
 
-        gone = collect(self._store(writes=True))
+        gone = collect_garbage(self._store(writes=True))
         if not self.process.quiet:
             counts = f"{_several(gone['messages'], 'message')} and {_several(gone['attachments'], 'attachment')}"
             self.process.say(f"deleted {counts}, {max(gone['bytes'], 0)} bytes freed")
@@ -125,13 +125,14 @@ class Reader:
         rows = usage.usage(self._store(), by, since=self._since(), model=options["model"], name=options["name"])
         if options["json"]:
             return self._write(map(dumps, rows))
-        self._write(map(self.process.visible, usage.bars(rows, by) if options["plot"] else usage.table(rows, by)))
+        lines = usage.bar_lines(rows, by) if options["plot"] else usage.table_lines(rows, by)
+        self._write(map(self.process.visible, lines))
 
     def export(self, *refs: str) -> None:
         """Write conversations as records."""
-        from ...log.export import exported
+        from ...log.export import export_records
 
-        self._write(exported(self._store(), refs))
+        self._write(export_records(self._store(), refs))
 
     def import_(self, *files: str) -> None:
         """Import files."""
@@ -141,11 +142,11 @@ class Reader:
         try:
             for file in files:
                 if file == "-":
-                    importer.lines(self.process.chunks(self.options["wait"]), "stdin")
+                    importer.import_lines(self.process.chunks(self.options["wait"]), "stdin")
                 else:
-                    importer.file(Path(file))
+                    importer.import_file(Path(file))
         finally:
-            messages, responses, attachments = importer.added
+            messages, responses, attachments = importer.added_counts
             if not self.process.quiet:
                 counts = (messages, "message"), (responses, "response"), (attachments, "attachment")
                 self.process.say("imported " + ", ".join(_several(*count) for count in counts))

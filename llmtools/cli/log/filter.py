@@ -56,7 +56,7 @@ class LogFilter:
             first, raw = self._take(lines), [raw for _, raw in lines]
             lines.clear()  # a record may be large
             self._pass_on(raw[:first])
-            if self._store is None and self._lost is None and self.recorder.changed():
+            if self._store is None and self._lost is None and self.recorder.unsaved_conversations():
                 self.open()
             if first < len(raw):
                 self.commit()
@@ -90,13 +90,13 @@ class LogFilter:
 
     def commit(self) -> None:
         """Store what has come so far."""
-        if self._lost is not None or not self.recorder.changed():
+        if self._lost is not None or not self.recorder.unsaved_conversations():
             return
         if self._store is None:
             self.open()
         try:
             if self._store is not None:
-                self._store.write(self.recorder.changed(), self.options["name"])
+                self._store.write(self.recorder.unsaved_conversations(), self.options["name"])
         except LlmToolsError as error:
             self._lose(error)
 
@@ -106,8 +106,8 @@ class LogFilter:
             self.recorder.eof(is_cancelled=is_left or self.process.signal is not None)
         self.commit()
         if self._store is not None:
-            if self.process.verbose and self._lost is None and self.recorder.chain.depth:
-                self.process.say(f"stored {self.recorder.chain.hash.hex()}")
+            if self.process.verbose and self._lost is None and self.recorder.conversation.depth:
+                self.process.say(f"stored {self.recorder.conversation.hash.hex()}")
             self._store.close()
 
     def finish(self) -> None:

@@ -85,7 +85,7 @@ def _key(options: dict[str, Any]) -> Secret | None:
         raise click.UsageError("one of --key-file, --key-fd and --key-env is enough")
     from ...providers import keys
 
-    readers = {"key_file": keys.from_file, "key_fd": keys.from_descriptor, "key_env": keys.from_variable}
+    readers = {"key_file": keys.key_from_file, "key_fd": keys.key_from_descriptor, "key_env": keys.key_from_variable}
     return readers[sources[0]](options[sources[0]])  # type: ignore[no-any-return, operator]
 
 

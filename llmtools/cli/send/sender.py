@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...exchange.ask import AskOptions, Question
     from ...exchange.exchange import Exchange
     from ...http.endpoint import Secret
-    from ...log.journal import Entry, Journal
+    from ...log.journal import Journal, JournalEntry
     from ...protocols.request import Target
     from ...records.jsonl import Line
     from ...records.types import Message, Record
@@ -201,7 +201,7 @@ class Sender:
         messages: list[Message],
         tools: list[tuple[int, Record]],
         record: Record | None = None,
-    ) -> tuple[Entry, ...]:
+    ) -> tuple[JournalEntry, ...]:
         """Return where the conversation is stored: one entry of the log, or none."""
         if not self._is_logged(question.target):
             return ()
@@ -215,9 +215,9 @@ class Sender:
             return bool(self._log)
         if target.endpoint is None:
             return False
-        from ...providers.config import read
+        from ...providers.config import read_config
 
-        return read().log
+        return read_config().log
 
     def _show(self, question: Question) -> None:
         request, notices = question.exchange().dry_run()

@@ -6,7 +6,7 @@ import click
 
 from ...errors import CancelledError, LlmToolsError
 from ...tools.approval import Approval, ask_on_terminal
-from ...tools.process import CHILDREN, Limits
+from ...tools.process import CHILDREN, CallLimits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
 from ..main import main
@@ -124,7 +124,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     process.writes_records = action in ("offer", "run", "loop")
     process.check_stdout()
     tools: Toolset | None = None
-    limits = Limits(options["timeout"], options["max_output"])
+    limits = CallLimits(options["timeout"], options["max_output"])
     try:
         approve = _approval(process, options)
         jobs = options["jobs"]

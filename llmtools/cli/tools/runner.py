@@ -13,8 +13,8 @@ from ...errors import CancelledError, InputError, LlmToolsError, NoInputError, U
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder, dumps, loads
 from ...records.state import StreamState
-from ...tools.calls import goes_on, result_part
-from ...tools.process import CHILDREN, how_ended
+from ...tools.calls import has_next_round, result_part
+from ...tools.process import CHILDREN, describe_status
 from ..process import SIGNAL_GRACE, Process, StreamFailure
 from .history import History
 
@@ -142,7 +142,7 @@ class Runner:
             self._answer(self.conversation, history)
         for rounds in count():
             conversation = self._ask(command, history)
-            if not goes_on(conversation.pending_calls(), rounds, self.options["max_rounds"], "--max-rounds"):
+            if not has_next_round(conversation.pending_calls(), rounds, self.options["max_rounds"], "--max-rounds"):
                 return
             self._answer(conversation, history)
 
@@ -176,7 +176,7 @@ class Runner:
         if wrong is not None:
             raise InputError(f"the output of {name} is not a stream: {wrong.message}")
         if status:
-            error = LlmToolsError(f"{name} {how_ended(status)}")
+            error = LlmToolsError(f"{name} {describe_status(status)}")
             error.exit_status = status if 0 < status < 126 else 1
             raise error
         if not has_reply:
