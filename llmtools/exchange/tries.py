@@ -229,7 +229,7 @@ class Tries:
             failure = attempt.failure
             if failure is None:
                 return
-            failure.message = endpoint.masked(failure.message)
+            failure.message = endpoint.mask(failure.message)
             failure.args = (failure.message,)
             wait = _wait(attempt, failure, tries, clock.age(), self._random(), limits)
             if wait is None:

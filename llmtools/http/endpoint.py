@@ -1,4 +1,4 @@
-"""Where a server is, and the key that goes there. Pure: URLs are read here, never asked."""
+"""The address of a server and its key. Pure: nothing here opens a URL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Secret:
-    """A key. Nothing shows it but `reveal`: not repr, not a traceback, not JSON."""
+    """A key. Only `reveal` shows it: not repr, not a traceback, not JSON."""
 
     __slots__ = ("_value",)
 
@@ -29,11 +29,12 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is asked. `name` is the issuer of what it signs: the provider's name in
-    the catalogue, or the origin of a bare base URL; `protocol` is the name of what it speaks.
+    """The server that a request goes to.
 
-    query is appended to every path. auth is the header that carries the key, and what comes
-    before the key in it. The values of `headers` are shown nowhere.
+    name: the provider's name in the catalogue, or the origin of a bare base URL; it is the issuer
+    of the server's metadata. protocol: the name of the protocol. query: appended to every path.
+    auth: the header that carries the key, and the text before the key in it. The values of
+    `headers` are never shown.
     """
 
     name: str
@@ -46,19 +47,19 @@ class Endpoint:
     auth: tuple[str, str] = ("authorization", "Bearer ")
 
     def url(self, path: str) -> str:
-        """Return the URL of a path of the protocol's."""
+        """Return the URL of a path of the protocol."""
         joined = f"{'&' if '?' in path else '?'}{self.query}" if self.query else ""
         return self.base_url + path + joined
 
     def key_header(self, *, is_masked: bool = False) -> dict[str, str]:
-        """Return the header that carries the key, {} where there is no key."""
+        """Return the header that carries the key, {} if there is no key."""
         if self.key is None:
             return {}
         name, before = self.auth
         return {name: before + ("***" if is_masked else self.key.reveal())}
 
-    def masked(self, text: str) -> str:
-        """Return a text without the secrets of this endpoint, which a server may repeat."""
+    def mask(self, text: str) -> str:
+        """Return a text with *** in the place of this endpoint's secrets, which a server may repeat."""
         secrets = [value for value in self.headers.values() if len(value) > 7]
         for secret in [*secrets, *([self.key.reveal()] if self.key else [])]:
             text = text.replace(secret, "***")
@@ -66,7 +67,7 @@ class Endpoint:
 
 
 def split_url(url: str) -> tuple[str, str, str]:
-    """Return (scheme, host, origin) of a base URL. Raises UsageError for what is none."""
+    """Return (scheme, host, origin) of a base URL. Raises UsageError if it is not one."""
     from urllib.parse import urlsplit
 
     try:
@@ -75,22 +76,22 @@ def split_url(url: str) -> tuple[str, str, str]:
             raise UsageError("a base URL with a user, password or query in it: use --key-file, --key-fd or --key-env")
         port = f":{parts.port}" if parts.port else ""
     except ValueError as error:
-        raise UsageError(f"no base URL: {error}") from None
+        raise UsageError(f"not a base URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or _SPACE.search(url):
-        shown = url.rpartition("@")[2]  # before it may stand a password
-        raise UsageError(f"{shown!r} is no base URL: http://… or https://… is meant")
+        without_password = url.rpartition("@")[2]
+        raise UsageError(f"{without_password!r} is not a base URL: it must begin with http:// or https://")
     host = parts.hostname
-    shown = f"[{host}]" if ":" in host else host
-    return parts.scheme, host, f"{parts.scheme}://{shown}{port}"
+    bracketed = f"[{host}]" if ":" in host else host
+    return parts.scheme, host, f"{parts.scheme}://{bracketed}{port}"
 
 
 def is_local(host: str) -> bool:
-    """Whether a host name is this machine's, as plain http may carry a key to."""
+    """Return whether a host is this machine. Only there may plain http carry a key."""
     return host in LOCAL_HOSTS or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def check_secrecy(base_url: str) -> None:
-    """Refuse, with ConfigError, plain http to another machine, for what is secret."""
+    """Raise ConfigError if a key would go over plain http to another machine."""
     scheme, host, _ = split_url(base_url)
     if scheme == "http" and not is_local(host):
         raise ConfigError(f"a key is not sent to {host} over plain http: use https")

@@ -1,15 +1,13 @@
-"""What a provider says went wrong, as an exception: from a status, headers and a body.
+"""Error responses to exceptions: from a status, headers and a body.
 
 Rules:
 * The message is the vendor's own: the first of error.message, error as a string, message,
-  detail; where a router only says that its provider failed, what that one said follows.
-* A word of the vendor (its code or type) tells more than the status: a quota is no rate
-  limit, a long context no wrong request. The status decides where no word is known.
-* Nothing here knows one protocol: the shapes of all vendors are read alike.
-* A delay is in seconds, from now; what is no sensible number (negative, NaN, a date in the
-  past) is no delay.
-
-Bodies, headers and codes: wire-protocols.md section 1, as recorded.
+  detail. If a router only says that its provider failed, the provider's message follows.
+* The vendor's code or type decides before the status: an empty account is not a rate limit, a
+  long context is not a wrong request. The status decides if no code or type is known.
+* Nothing here belongs to one protocol: the error bodies of all vendors are read alike.
+* A delay is in seconds, from now. A value that makes no sense (negative, NaN, a date in the past)
+  is ignored.
 """
 
 from __future__ import annotations
@@ -30,8 +28,8 @@ if TYPE_CHECKING:
 RETRIED = frozenset((408, 409, 425, 429))
 """The statuses below 500 after which the same request may work."""
 
-LONGEST = 2000
-"""The most characters of a vendor's message that are told."""
+MESSAGE_LIMIT = 2000
+"""The most characters of a vendor's message that are kept."""
 
 REQUEST_IDS = (
     "x-request-id",
@@ -42,9 +40,9 @@ REQUEST_IDS = (
     "x-generation-id",
     "x-goog-request-id",
 )
-"""The headers that name a request, the likeliest first."""
+"""The headers that identify a request, the most usual first."""
 
-_WORDS: tuple[tuple[str, type[LlmToolsError]], ...] = (
+_CODES: tuple[tuple[str, type[LlmToolsError]], ...] = (
     (r"content_?filter|content_policy|responsibleaipolicy", errors.FilteredError),
     (
         r"insufficient_(quota|balance|credits|funds)|billing|quota_exceeded|no_credits|spend_limit_reached",
@@ -59,9 +57,9 @@ _WORDS: tuple[tuple[str, type[LlmToolsError]], ...] = (
     (r"server_?error|internal_?error|internalserver|api_error|unavailable|engine_?error", errors.UnavailableError),
     (r"invalid_request|invalid_argument|invalid_value|tool_use_failed|bad_?request|validation", errors.RequestError),
 )
-_CODES = [(re.compile(pattern), cls) for pattern, cls in _WORDS]
+_CODE_PATTERNS = [(re.compile(pattern), cls) for pattern, cls in _CODES]
 
-# What is only told in words for people, and the statuses with which it was seen.
+# Failures that only the message describes, and the statuses with which it was seen.
 _PHRASES: tuple[tuple[str, frozenset[int], type[LlmToolsError]], ...] = (
     (
         r"context (length|size|window)|maximum context|max context|prompt (is )?too long|too many tokens"
@@ -78,9 +76,9 @@ _PHRASES: tuple[tuple[str, frozenset[int], type[LlmToolsError]], ...] = (
     (r"any credits|(insufficient|not enough|no) (credits?|balance|funds)", frozenset((0, 403, 429)), errors.QuotaError),
     (r"overloaded", frozenset((0, 500, 502, 503)), errors.OverloadedError),
 )
-_SAID = [(re.compile(pattern, re.IGNORECASE), statuses, cls) for pattern, statuses, cls in _PHRASES]
+_MESSAGE_PATTERNS = [(re.compile(pattern, re.IGNORECASE), statuses, cls) for pattern, statuses, cls in _PHRASES]
 
-_STATUSES: dict[int, type[LlmToolsError]] = {
+_STATUS_CLASSES: dict[int, type[LlmToolsError]] = {
     401: errors.KeyRefusedError,
     402: errors.QuotaError,
     403: errors.KeyRefusedError,
@@ -97,37 +95,37 @@ _STATUSES: dict[int, type[LlmToolsError]] = {
 _DEEPEST = 6
 
 
-def message_of(body: Any, depth: int = 0) -> str | None:
-    """Return the message in the JSON value of an error body, None where there is none."""
+def error_message(body: Any, depth: int = 0) -> str | None:
+    """Return the message in the JSON value of an error body, None if there is none."""
     if isinstance(body, list) and body:
         body = body[0]
     if isinstance(body, str):
         return body.strip() or None
     if not isinstance(body, dict) or depth > _DEEPEST:
         return None
-    said = None
+    message = None
     for name in ("error", "message", "detail", "error_message", "msg"):
-        said = said or message_of(body.get(name), depth + 1)
+        message = message or error_message(body.get(name), depth + 1)
     metadata = body.get("metadata")
-    if said and isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
-        return f"{said}: {metadata['raw']}"
-    return said
+    if message and isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
+        return f"{message}: {metadata['raw']}"
+    return message
 
 
-def _words_of(body: Any, depth: int = 0) -> str:
-    """Return the codes and types in an error body, for machines, in lower case."""
+def _codes_of(body: Any, depth: int = 0) -> str:
+    """Return the codes and types in an error body, in lower case, with spaces between them."""
     if isinstance(body, list) and body:
         body = body[0]
     if not isinstance(body, dict) or depth > _DEEPEST:
         return ""
-    found = [body.get(name) for name in ("code", "error_code", "type", "status")]
-    words = " ".join([word.lower() for word in found if isinstance(word, str)])
-    inner = [_words_of(body.get(name), depth + 1) for name in ("error", "innererror", "details")]
-    return " ".join([word for word in [words, *inner] if word])
+    values = [body.get(name) for name in ("code", "error_code", "type", "status")]
+    codes = " ".join([value.lower() for value in values if isinstance(value, str)])
+    inner = [_codes_of(body.get(name), depth + 1) for name in ("error", "innererror", "details")]
+    return " ".join([text for text in [codes, *inner] if text])
 
 
 def status_of(body: Any, depth: int = 0) -> int | None:
-    """Return the HTTP status that an error body names, None where it names none."""
+    """Return the HTTP status in an error body, None if there is none."""
     if isinstance(body, list) and body:
         body = body[0]
     if not isinstance(body, dict) or depth > _DEEPEST:
@@ -141,22 +139,22 @@ def status_of(body: Any, depth: int = 0) -> int | None:
     return status_of(body.get("error"), depth + 1)
 
 
-def _class_of(status: int, words: str, message: str) -> type[LlmToolsError]:
-    for phrase, statuses, cls in _SAID:
+def _class_of(status: int, codes: str, message: str) -> type[LlmToolsError]:
+    for phrase, statuses, cls in _MESSAGE_PATTERNS:
         if status in statuses and phrase.search(message):
             return cls
-    for pattern, cls in _CODES:
-        if pattern.search(words) and (status == 0 or issubclass(cls, _TELLING)):
+    for pattern, cls in _CODE_PATTERNS:
+        if pattern.search(codes) and (status == 0 or issubclass(cls, _CODE_WINS)):
             return cls
-    if status in _STATUSES:
-        return _STATUSES[status]
+    if status in _STATUS_CLASSES:
+        return _STATUS_CLASSES[status]
     if status == 0 or status >= 500:
         return errors.UnavailableError
     return errors.RequestError if status >= 400 else errors.ConfigError
 
 
-# The classes that a word tells better than any status.
-_TELLING = (
+# The classes that a code decides even if there is a status.
+_CODE_WINS = (
     errors.FilteredError,
     errors.QuotaError,
     errors.ContextError,
@@ -165,18 +163,20 @@ _TELLING = (
 )
 
 
-def failure_of(body: Any, status: int | None = None, headers: Mapping[str, str] | None = None) -> LlmToolsError:
-    """Return the failure that the JSON value of an error body tells.
+def failure_from_body(body: Any, status: int | None = None, headers: Mapping[str, str] | None = None) -> LlmToolsError:
+    """Return the failure that the JSON value of an error body describes.
 
-    `status` is that of the response, None for an error in mid-stream, where the body's own
-    counts. Header names are in lower case.
+    status: that of the response, None for an error in mid-stream, whose status is in the body.
+    headers: names in lower case.
     """
     headers = headers or {}
     status = status_of(body) if status is None else status
-    message = message_of(body) or (f"the provider answered with status {status}" if status else "the provider failed")
-    message = message.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # no half a character
-    cls = _class_of(status or 0, _words_of(body), message)
-    message = message if len(message) <= LONGEST else message[:LONGEST] + "…"
+    message = error_message(body) or (
+        f"the provider answered with status {status}" if status else "the provider failed"
+    )
+    message = message.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # joins halves of characters
+    cls = _class_of(status or 0, _codes_of(body), message)
+    message = message if len(message) <= MESSAGE_LIMIT else message[:MESSAGE_LIMIT] + "…"
     is_temporary = issubclass(cls, (errors.TryLaterError, errors.UnavailableError))
     return cls(
         message,
@@ -187,11 +187,11 @@ def failure_of(body: Any, status: int | None = None, headers: Mapping[str, str] 
     )
 
 
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
-    """Return the failure that a response with an error status tells.
+def failure_from_response(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
+    """Return the failure that a response with an error status describes.
 
-    Any body will do: JSON of any vendor's shape, text or HTML, of which the first visible
-    characters are told, or nothing. A redirect is a failure that names where it leads.
+    headers: names in lower case. body: JSON of any vendor, text, HTML or nothing. Of text and
+    HTML the first visible characters are the message. A redirect is a failure that names its target.
     """
     if 300 <= status < 400:
         where = re.sub(r"[?#].*", "", headers.get("location", ""))
@@ -199,34 +199,34 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsEr
             f"the server redirects to {where or 'nowhere'}, which is not followed", http_status=status
         )
     try:
-        said = loads(body)
+        value = loads(body)
     except InputError:
-        said = visible_text(body)
-    return failure_of(said, status, headers)
+        value = visible_text(body)
+    return failure_from_body(value, status, headers)
 
 
 def visible_text(body: bytes, longest: int = 200) -> str:
-    """Return the first visible characters of a body that is no JSON, such as HTML."""
+    """Return the first visible characters of a body that is not JSON; `longest` is their number."""
     text = body[: 16 * longest].decode("utf-8", "replace")
     text = re.sub(r"<(script|style|head)\b.*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE)
     return " ".join("".join([c if c.isprintable() else " " for c in text]).split())[:longest]
 
 
 def is_retryable(status: int | None, headers: Mapping[str, str]) -> bool:
-    """Return whether the same request may work later; no status is a failed connection."""
-    asked = headers.get("x-should-retry", "")
-    if asked in ("true", "false"):
-        return asked == "true"
+    """Return whether the same request may work later. status: None if the connection failed."""
+    servers_answer = headers.get("x-should-retry", "")
+    if servers_answer in ("true", "false"):
+        return servers_answer == "true"
     return status is None or status in RETRIED or status >= 500
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
-    """Return the vendor's name for the request, None where no header tells it."""
+    """Return the vendor's id of the request, None if no header has it."""
     return next((headers[name] for name in REQUEST_IDS if headers.get(name)), None)
 
 
-def _number(text: str | None) -> float | None:
-    """Return a finite number from 0, None for any other text."""
+def _finite_number(text: str | None) -> float | None:
+    """Return a finite number that is not negative, None for any other text."""
     try:
         value = float(text or "")
     except ValueError:
@@ -252,54 +252,53 @@ def _date(text: str | None) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds that the server asks to wait: retry-after-ms, else retry-after.
+    """Return the seconds that the server asks to wait: retry-after-ms, else retry-after; None without them.
 
-    A date counts from `now` (seconds since 1970), else from the server's own `date`. A
-    header that says nothing sensible is passed over, and so are 0 milliseconds: one server
-    sends them beside a whole second.
+    now: seconds since 1970, from which a date counts; without it, the server's own `date`. A value
+    that makes no sense is ignored, and so are 0 milliseconds: one server sends them beside a
+    whole second.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = _finite_number(headers.get("retry-after-ms"))
     if milliseconds:
         return milliseconds / 1000
     value = headers.get("retry-after")
-    seconds = _number(value)
+    seconds = _finite_number(value)
     if seconds is None and (date := _date(value)) is not None:
-        begun = _date(headers.get("date")) if now is None else now
-        seconds = None if begun is None or date < begun else date - begun
+        start = _date(headers.get("date")) if now is None else now
+        seconds = None if start is None or date < start else date - start
     return seconds
 
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
 
-def _seconds(text: str) -> float | None:
-    """Return a duration as rate-limit headers write it: `6m0s`, `17.4s`, `4ms`, `59`."""
-    plain = _number(text)
+def _duration_seconds(text: str) -> float | None:
+    """Return the seconds of a duration in a rate-limit header: `6m0s`, `17.4s`, `4ms`, `59`; None for other text."""
+    plain = _finite_number(text)
     if plain is not None:
         return plain
     match = _DURATION.fullmatch(text)
     if not match or not any(match.groups()):
         return None
-    values = [_number(group) or 0.0 for group in match.groups()]
+    values = [_finite_number(group) or 0.0 for group in match.groups()]
     return sum(value * unit for value, unit in zip(values, (86400, 3600, 60, 1, 0.001), strict=True))
 
 
 RATE_LIMITS = re.compile(r"(?:x-)?ratelimit-(?P<kind>limit|remaining|reset)(?:-(?P<what>[a-z0-9-]+))?")
-"""The usual names of rate-limit headers; a protocol may have others."""
+"""The usual names of rate-limit headers. A protocol may have others."""
 
 
 def rate_limits(headers: Mapping[str, str], *patterns: re.Pattern[str]) -> dict[str, dict[str, float]]:
-    """Return what the rate-limit headers say: {"requests": {"limit", "remaining", "reset"}, …}.
+    """Return the values of the rate-limit headers: {"requests": {"limit", "remaining", "reset"}, …}.
 
-    patterns: names beside the usual ones, with the groups `kind` and `what`.
-
-    `reset` is in seconds from now; a reset that is told as a moment, not a duration, is left
-    out. The plain `x-ratelimit-limit` and its like stand under "requests".
+    patterns: match further names, with the groups `kind` and `what`. `reset` is in seconds from
+    now; one that is a point in time is left out. Headers without a `what`, such as
+    `x-ratelimit-limit`, count as "requests".
     """
-    found: dict[str, dict[str, float]] = {}
+    limits: dict[str, dict[str, float]] = {}
     for name, text in headers.items():
         match = next((match for pattern in (RATE_LIMITS, *patterns) if (match := pattern.fullmatch(name))), None)
-        value = _seconds(text) if match else None
+        value = _duration_seconds(text) if match else None
         if match is not None and value is not None and not (match["kind"] == "reset" and value > 1e8):
-            found.setdefault(match["what"] or "requests", {})[match["kind"]] = value
-    return found
+            limits.setdefault(match["what"] or "requests", {})[match["kind"]] = value
+    return limits

@@ -1,7 +1,7 @@
 """A request over HTTP, its limits, and the wants of a player.
 
-A player (see `exchange.players`) does no I/O. It is a generator that yields what it wants done, one
-of these at a time, and is sent the answer:
+A player (see `exchange.players`) does no I/O. It is a generator that yields wants, one at a time.
+Its driver does what each asks for and sends the result back in:
 
     Emit(records)    pass records on                              None
     Sleep(seconds)   wait                                         None
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request: `path` is appended to the endpoint's base URL; `headers` carry no key."""
+    """A request. `path` is appended to the endpoint's base URL. `headers` do not have the key."""
 
     path: str
     body: bytes
@@ -36,12 +36,12 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long things may take, in seconds, and how often they are tried.
+    """How long a response may take, in seconds, and how often it is tried.
 
-    total: the whole response with all its tries (None: no limit); connect: one connection;
-    idle: without an event; progress: without content, though events come; retries: further
-    tries; retry_stream: also after the first event, which is taken back by a `reset`;
-    pauses: how often a reply that the model pauses is continued.
+    total: the response with all its tries, None for no limit. connect: each connection. idle: the
+    time without an event. progress: the time without content, even if events come. retries: how
+    many further tries. retry_stream: retry also after the first event; a `reset` record then
+    discards what came. pauses: how often a reply that the model pauses is continued.
 
         llmtools.get_model("echo").prompt("hi", limits=llmtools.Limits(total=60, retries=0)).text()  # "hi"
     """

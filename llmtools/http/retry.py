@@ -1,11 +1,12 @@
-"""Whether to ask again, and after how long; pure.
+"""Whether to send a request again, and after how long; pure.
 
-Rules, those of the vendors' SDKs (openai 3.51, anthropic 2.10) made stricter:
-* Failed connections, 408, 409, 425, 429 and 5xx are tried again; `x-should-retry` overrides.
-* The server's own delay is obeyed, with a quarter of it, a second at most, on top by
-  chance: clients that were told the same moment must not come back together. A delay that
-  does not fit in the budget means to give up; it is told in the error.
-* Without one the delay is a random part, a quarter at least, of 0.5 s doubled each time, 8 s at most.
+Rules, which are those of the vendors' SDKs (openai 3.51, anthropic 2.10) made stricter:
+* Failed connections, 408, 409, 425, 429 and 5xx are tried again; `x-should-retry` overrides this.
+* The server's own delay is obeyed, plus a random part of up to a quarter of it, one second at
+  most, so that clients with the same delay do not come back together. A delay that does not
+  fit in the budget means to give up; the error names it.
+* Without such a delay it is a random part, at least a quarter, of a time that begins at 0.5 s and
+  doubles with each failure up to 8 s.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 BUDGET = 120.0
-"""Seconds from the first request within which the last must have been sent."""
+"""Seconds from the first request within which the last one must be sent."""
 
-_FIRST = 0.5
-_MOST = 8.0
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 8.0
 
 
 def delay(
@@ -37,15 +38,15 @@ def delay(
 ) -> float | None:
     """Return the seconds to wait before the next request, None to give up.
 
-    attempt: how many requests failed so far, from 1; status: of the last response, None
-    where the connection failed; elapsed: seconds since the first request began; random:
-    from 0 up to 1; now: seconds since 1970, for a `retry-after` that is a date.
+    attempt: how many requests have failed, from 1. status: that of the last response, None if the
+    connection failed. elapsed: seconds since the first request began. random: a number from 0
+    up to 1. now: seconds since 1970, for a `retry-after` that is a date. budget: in seconds.
     """
     if attempt > retries or not is_retryable(status, headers):
         return None
-    asked = retry_after(headers, now)
-    if asked:
-        wait = asked + min(asked / 4, 1.0) * random
+    servers_delay = retry_after(headers, now)
+    if servers_delay:
+        wait = servers_delay + min(servers_delay / 4, 1.0) * random
     else:
-        wait = min(_FIRST * 2 ** (attempt - 1), _MOST) * (0.25 + 0.75 * random)
+        wait = min(_FIRST_DELAY * 2 ** (attempt - 1), _LONGEST_DELAY) * (0.25 + 0.75 * random)
     return wait if elapsed + wait <= budget else None

@@ -1,46 +1,44 @@
 """Bytes to server-sent events, and to NDJSON lines; no I/O.
 
 Rules:
-* Lines end at CRLF, LF or CR and nowhere else; a line or a character may be cut anywhere.
-* A field loses one space after its colon; several `data` lines are joined by a newline;
-  comments are counted. `id` and `retry` mean nothing here.
-* An event that the stream ends in is whole, though no blank line follows: some servers
-  write none. Whether its data is whole is for the reader of the data.
-* A line that begins a JSON object or array, with no field before it, begins a body: what
-  a server sends in the place of events (an error in mid-stream, a reply to a request for
-  no stream). It comes as an event named `BODY`, once it has ended.
-* Other lines that are no field are passed over; `head` keeps the first for a message.
-
-The standard: https://html.spec.whatwg.org/multipage/server-sent-events.html
+* Lines end at CRLF, LF or CR and nowhere else. The bytes may be cut inside a line or a character.
+* A field loses one space after its colon. Several `data` lines are joined by a newline. Comments
+  are counted. `id` and `retry` are ignored.
+* The end of the stream also ends an event, because some servers write no blank line behind the
+  last one. Whoever reads its data finds out whether that is whole.
+* A line that begins a JSON object or array begins a body: a server sends one in the place of
+  events (an error in mid-stream, a reply to a request without `stream`). It becomes an event
+  named `BODY` once it has ended.
+* Other lines that are not fields are skipped; `head` keeps the first of them for a message.
 """
 
 from __future__ import annotations
 
 from ..errors import ProtocolError
 
-Event = tuple[str, bytes]
+SseEvent = tuple[str, bytes]
 """The name and the data of an event."""
 
-MESSAGE = "message"
-"""The name of an event that has none of its own."""
+UNNAMED = "message"
+"""The name of an event that is sent without one."""
 
 BODY = ""
-"""The name under which a body comes; no event has it."""
+"""The name of the event that holds a body. No other event has it."""
 
 LIMIT = 64 << 20
-"""The most bytes that one event, body or line may have."""
+"""The most bytes of one event, body or line."""
 
-BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"
 _HEAD = 400
-_PLAIN = b"data: "
-_FIELDS = (b"data", b"event", b"id", b"retry")  # of which the beginning is no garbage where a stream was cut
+_DATA = b"data: "
+_FIELD_NAMES = (b"data", b"event", b"id", b"retry")
 
 
-class Decoder:
-    """Turns bytes, cut anywhere, into (name, data) pairs.
+class SseDecoder:
+    """Turns bytes, cut anywhere, into events.
 
-    `comments` counts the comments so far; `head` is the beginning of what was no field.
-    Both methods raise ProtocolError for an event beyond `limit` bytes.
+    comments: how many comments have come. head: the beginning of the lines that are not fields.
+    Both methods raise ProtocolError for an event of more than `limit` bytes.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -52,7 +50,7 @@ class Decoder:
         self._is_begun = False
         self._was_cr = False
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events that they complete."""
         if not data:
             return []
@@ -73,16 +71,16 @@ class Decoder:
         self._keep(rest)
         return self._events(text)
 
-    def eof(self) -> list[Event]:
-        """Say that no more bytes come; return the events that were still open."""
+    def eof(self) -> list[SseEvent]:
+        """Take the end of the bytes; return the events that it completes."""
         rest, self._tail = bytes(self._tail), bytearray()
-        found = self._events(rest)
-        self._end_body(found)
-        return found
+        events = self._events(rest)
+        self._end_body(events)
+        return events
 
     def _with_lf(self, data: bytes) -> bytes:
-        """Return `data` with every end of line as LF; a CR that is the last byte ends its
-        line now, and an LF that follows it ends none."""
+        """Return `data` with LF at the end of every line. A CR that is the last byte ends its line;
+        an LF at the beginning of the next data then belongs to it."""
         if self._was_cr and data.startswith(b"\n"):
             data = data[1:]
             if not data:
@@ -99,16 +97,16 @@ class Decoder:
         if size > self._limit:
             raise ProtocolError(f"one event of the stream has more than {self._limit >> 20} MiB")
 
-    def _events(self, text: bytes) -> list[Event]:
-        """Return the events of whole blocks; `text` ends with the newline of its last line."""
+    def _events(self, text: bytes) -> list[SseEvent]:
+        """Return the events of whole blocks. `text` ends with the newline of its last line."""
         if not self._is_begun:
             text = self._without_bom(text)
-        if self._body is None and text.startswith(_PLAIN) and len(text) <= self._limit:
-            # The common case, without a step for each event: one line `data: …` in each block.
-            found = text[6:-1].split(b"\n\ndata: ")
-            if text.count(b"\n") == 2 * len(found) - 1 and text.endswith(b"\n"):
-                return [(MESSAGE, payload) for payload in found]
-        events: list[Event] = []
+        if self._body is None and text.startswith(_DATA) and len(text) <= self._limit:
+            # The common case, without a step for each event: each block is one line `data: …`.
+            payloads = text[6:-1].split(b"\n\ndata: ")
+            if text.count(b"\n") == 2 * len(payloads) - 1 and text.endswith(b"\n"):
+                return [(UNNAMED, payload) for payload in payloads]
+        events: list[SseEvent] = []
         for block in text.split(b"\n\n"):
             self._check(len(block))
             self._block(block, events)
@@ -116,10 +114,10 @@ class Decoder:
 
     def _without_bom(self, text: bytes) -> bytes:
         self._is_begun = True
-        return text[3:] if text.startswith(BOM) else text
+        return text[3:] if text.startswith(_BOM) else text
 
-    def _block(self, block: bytes, events: list[Event]) -> None:
-        name, data = MESSAGE, []
+    def _block(self, block: bytes, events: list[SseEvent]) -> None:
+        name, data = UNNAMED, []
         for line in block.split(b"\n"):
             field, _, value = line.partition(b":")
             if field == b"data":
@@ -127,7 +125,7 @@ class Decoder:
                 data.append(value[1:] if value.startswith(b" ") else value)
             elif field == b"event":
                 self._end_body(events)
-                name = value.strip(b" ").decode("utf-8", "replace") or MESSAGE
+                name = value.strip(b" ").decode("utf-8", "replace") or UNNAMED
             elif field == b"" and line:
                 self.comments += 1
             elif line and field not in (b"id", b"retry"):
@@ -136,24 +134,25 @@ class Decoder:
             events.append((name, data[0] if len(data) == 1 else b"\n".join(data)))
 
     def _other(self, line: bytes) -> None:
+        """Take a line that is not a field: of a body, or garbage. A field name that was cut off is not garbage."""
         if self._body is None and line.lstrip().startswith((b"{", b"[")):
             self._body = bytearray()
         if self._body is not None:
             self._body += line + b"\n"
             self._check(len(self._body))
-        elif len(self.head) < _HEAD and not any(field.startswith(line) for field in _FIELDS):
+        elif len(self.head) < _HEAD and not any(name.startswith(line) for name in _FIELD_NAMES):
             self.head += line[:_HEAD] + b"\n"
 
-    def _end_body(self, events: list[Event]) -> None:
+    def _end_body(self, events: list[SseEvent]) -> None:
         if self._body is not None:
             events.append((BODY, bytes(self._body)))
             self._body = None
 
 
-class Lines:
-    """Turns bytes, cut anywhere, into the lines of NDJSON: without their newline, none blank.
+class LineDecoder:
+    """Turns bytes, cut anywhere, into the lines of NDJSON, without their newlines and without blank lines.
 
-    Both methods raise ProtocolError for a line beyond `limit` bytes.
+    Both methods raise ProtocolError for a line of more than `limit` bytes.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -173,7 +172,7 @@ class Lines:
         return lines
 
     def eof(self) -> list[bytes]:
-        """Say that no more bytes come; return the last line if it had no newline."""
+        """Take the end of the bytes; return the last line if it had no newline."""
         lines: list[bytes] = []
         self._end_line(lines)
         self._tail = bytearray()

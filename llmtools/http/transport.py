@@ -1,10 +1,10 @@
 """The only file that imports the HTTP client.
 
 Rules:
-* No redirects, no compression that was not asked for; the key goes to the endpoint's own
-  host and, over plain http, to this machine only (see `providers`).
-* A failure is a value: a LlmToolsError that says host and cause, never the key.
-* Plain http builds no TLS context. Proxies and CAs come from the usual variables.
+* No redirects, and no compression. The key goes only to the endpoint's own host and, over plain
+  http, only to this machine (see `providers`).
+* A failure is a value: a LlmToolsError with host and cause, never with the key.
+* Plain http does not load the CAs. Proxies and CAs come from the usual environment variables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import sys
 
-# httpx imports its own command line, and with it rich where that is installed: a fifth of the start-up.
+# httpx imports its own command line, and with it rich if that is installed: a fifth of the start-up.
 if "httpx" not in sys.modules:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
 import httpx
@@ -41,40 +41,40 @@ if TYPE_CHECKING:
     from .request import Limits, Open
 
 FETCH_LIMIT = 256 << 20
-"""The most that is fetched from a URL, in bytes."""
+"""The most bytes that `fetch` reads."""
 FETCH_TIME = 600.0
-"""The most that it may take, in seconds, though something comes all the time."""
+"""The most seconds that `fetch` takes, even if bytes keep coming."""
 
 
 def _tls(url: str) -> Any:
     import ssl
 
     if url.startswith("http://"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used: the default would load every CA
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used; the default would load every CA
     try:
         return httpx.create_ssl_context()
     except OSError as error:
-        named = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
-        raise ConfigError(f"the CAs of {' and '.join(named) or 'certifi'} cannot be loaded: {error}") from None
+        variables = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        raise ConfigError(f"the CAs of {' and '.join(variables) or 'certifi'} cannot be loaded: {error}") from None
 
 
 def _waits(limits: Limits) -> tuple[float, float]:
-    """Return the most that is waited for a connection, and for bytes."""
+    """Return the most seconds to wait for a connection, and for bytes."""
     idle = limits.idle if limits.total is None else min(limits.idle, limits.total)
     return min(limits.connect, idle), idle
 
 
 def _client(kind: Any, opening: Open) -> Any:
-    """Return a client of httpx's, sync or async. Raises ConfigError for proxies and CAs that cannot be used."""
+    """Return an httpx client of class `kind`. Raises ConfigError for proxies and CAs that cannot be used."""
     try:
         return kind(**_client_options(opening))
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         raise ConfigError(f"a proxy that the environment names cannot be used: {error}") from None
 
 
-def _ways(opening: Open) -> dict[str, None]:
-    """Return the addresses that are reached without a proxy: this machine's where a key
-    goes there over plain http, which a proxy on another machine would see."""
+def _proxy_exceptions(opening: Open) -> dict[str, None]:
+    """Return the origins to reach without a proxy: this machine, if a key goes there over plain http
+    and the proxy, which would see it, is on another machine."""
     from urllib.parse import urlsplit
     from urllib.request import getproxies
 
@@ -83,8 +83,8 @@ def _ways(opening: Open) -> dict[str, None]:
     proxy = proxies.get("http") or proxies.get("all")
     if scheme == "https" or opening.endpoint.key is None or not proxy:
         return {}
-    named = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
-    return {} if is_local(named or "") else {origin: None}
+    host = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
+    return {} if is_local(host or "") else {origin: None}
 
 
 def _client_options(opening: Open) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _client_options(opening: Open) -> dict[str, Any]:
     return {
         "timeout": httpx.Timeout(idle, connect=connect),
         "verify": _tls(opening.endpoint.base_url),
-        "mounts": _ways(opening),
+        "mounts": _proxy_exceptions(opening),
         "follow_redirects": False,
         "headers": {"accept-encoding": "identity", "user-agent": f"llmtools/{__version__}"},
     }
@@ -106,12 +106,12 @@ def _request_options(opening: Open) -> dict[str, Any]:
     return {"method": opening.request.method, "url": url, "content": opening.request.body, "headers": headers}
 
 
-def _opened(response: httpx.Response) -> Opened:
+def _head_of(response: httpx.Response) -> Opened:
     return Opened(response.status_code, {name.lower(): value for name, value in response.headers.items()})
 
 
-def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
-    """Return what an exception of the client's means."""
+def _connection_failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
+    """Return an exception of the client as ours. has_head: whether the head of the response had come."""
     host = split_url(opening.endpoint.base_url)[2]
     connect, silent = _waits(opening.limits)
     if isinstance(error, httpx.ConnectTimeout):
@@ -119,8 +119,8 @@ def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
     if isinstance(error, httpx.TimeoutException):
         return TimedOutError(f"{host}: nothing came for {silent:g} s", retryable=not has_head)
     cause = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
-    if _is_no_http(error):
-        return ProtocolError(f"{host}: no HTTP: {cause}")
+    if _is_other_protocol(error):
+        return ProtocolError(f"{host}: the response is not HTTP: {cause}")
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         return UnavailableError(f"{host}: {cause}", retryable=False)
     if has_head:
@@ -128,14 +128,14 @@ def _failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
     return UnavailableError(f"{host}: {cause}", retryable=isinstance(error, (httpx.NetworkError, httpx.ProtocolError)))
 
 
-def _is_no_http(error: Exception) -> bool:
-    """Return whether what came was no HTTP, and not merely too little of it."""
-    too_little = ("Server disconnected", "peer closed connection")
-    return isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(too_little)
+def _is_other_protocol(error: Exception) -> bool:
+    """Return whether the response was not HTTP, rather than cut off."""
+    cut_off = ("Server disconnected", "peer closed connection")
+    return isinstance(error, httpx.RemoteProtocolError) and not str(error).startswith(cut_off)
 
 
 class Connection:
-    """One conversation over HTTP, blocking. `open` and `read` answer what `attempt` wants."""
+    """A connection to one server, blocking. Does the wants `Open` and `Read` (see `request`)."""
 
     def __init__(self) -> None:
         self._client: httpx.Client | None = None
@@ -144,7 +144,7 @@ class Connection:
         self._bytes: Any = None
 
     def open(self, opening: Open) -> Opened | LlmToolsError:
-        """Send a request; return the head of the answer."""
+        """Send a request; return the head of the response, or the failure."""
         self._release()
         self._opening = opening
         try:
@@ -155,16 +155,16 @@ class Connection:
         except ConfigError as error:
             return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return _failure(error, opening, has_head=False)
+            return _connection_failure(error, opening, has_head=False)
         self._bytes = self._response.iter_raw()
-        return _opened(self._response)
+        return _head_of(self._response)
 
     def read(self) -> bytes | LlmToolsError:
-        """Return the next bytes of the answer, b"" at its end."""
+        """Return the next bytes of the response, b"" at its end, or the failure."""
         try:
             data: bytes = next(self._bytes, b"")
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            return _failure(error, self._opening, has_head=True)
+            return _connection_failure(error, self._opening, has_head=True)
         return data
 
     def _release(self) -> None:
@@ -181,7 +181,7 @@ class Connection:
 
 
 class AsyncConnection:
-    """As Connection, for asyncio."""
+    """Like Connection, for asyncio."""
 
     def __init__(self) -> None:
         self._client: httpx.AsyncClient | None = None
@@ -190,7 +190,7 @@ class AsyncConnection:
         self._bytes: Any = None
 
     async def open(self, opening: Open) -> Opened | LlmToolsError:
-        """Send a request; return the head of the answer."""
+        """Send a request; return the head of the response, or the failure."""
         await self._release()
         self._opening = opening
         try:
@@ -201,16 +201,16 @@ class AsyncConnection:
         except ConfigError as error:
             return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            return _failure(error, opening, has_head=False)
+            return _connection_failure(error, opening, has_head=False)
         self._bytes = self._response.aiter_raw()
-        return _opened(self._response)
+        return _head_of(self._response)
 
     async def read(self) -> bytes | LlmToolsError:
-        """Return the next bytes of the answer, b"" at its end."""
+        """Return the next bytes of the response, b"" at its end, or the failure."""
         try:
             data: bytes = await anext(self._bytes, b"")
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            return _failure(error, self._opening, has_head=True)
+            return _connection_failure(error, self._opening, has_head=True)
         return data
 
     async def _release(self) -> None:
@@ -227,24 +227,27 @@ class AsyncConnection:
 
 
 def _refuse_private(request: httpx.Request) -> None:
-    """Refuse to ask a host that is not on the public network. Raises InputError."""
+    """Raise InputError if the host of a request is not on the public network, UnavailableError if it is not found."""
     import socket
     from ipaddress import ip_address
 
     host = request.url.host
     try:
-        found = socket.getaddrinfo(host, request.url.port or 443, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, request.url.port or 443, type=socket.SOCK_STREAM)
     except OSError as error:
         raise UnavailableError(f"{host}: {error.strerror}") from None
-    if not all(ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in found):
-        raise InputError(f"{request.url}: {host} is on a private network, which is not read for a model elsewhere")
+    if not all(ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in addresses):
+        raise InputError(
+            f"{request.url}: {host} is on a private network, from which no file is sent to a model elsewhere"
+        )
 
 
 def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
-    """Return what a URL holds. Redirects are followed, as for any download without a key;
-    with `is_public` none of it may be on this machine or a private network.
+    """Return the bytes at a URL. Redirects are followed, because no key is sent.
 
-    Raises UnavailableError where it cannot be had, InputError where it is too large.
+    timeout: seconds without a byte. is_public: refuse hosts on this machine or a private network.
+    Raises UnavailableError if the download fails or takes too long, InputError if it is too large or a
+    host is refused.
     """
     from time import monotonic
 
@@ -262,7 +265,7 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
                 if len(data) > FETCH_LIMIT:
                     raise InputError(f"{url}: larger than {FETCH_LIMIT >> 20} MiB")
                 if monotonic() > until:
-                    raise UnavailableError(f"{url}: not there after {FETCH_TIME:g} s")
+                    raise UnavailableError(f"{url}: not complete after {FETCH_TIME:g} s")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{url}: {str(error) or type(error).__name__}") from None
     return bytes(data)

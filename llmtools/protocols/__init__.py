@@ -1,8 +1,11 @@
-"""What vendors speak: a folder for each protocol. Pure; no protocol imports another.
+"""The protocols of the vendors, a folder each. Pure: nothing here does I/O.
 
-A folder gives four names: `SPEC` (its data, a `spec.Spec`), `encode` (a conversation and what is
-asked to an HTTP request), `Decoder` (bytes of the response to records) and `error_of` (an error
-response to an exception). To add a protocol, write its folder and add its name to `PROTOCOLS`.
+Each folder exports four names: `SPEC` (its data, a `spec.Spec`), `encode` (conversation and
+request to HTTP request), `Decoder` (bytes of the response to records) and `error_of` (error
+response to exception). Its files are request, messages, decoder, reply and spec; usage, calls,
+media, results, sources, parts and end if it needs them. No folder imports another.
+
+To add a protocol, write its folder and add its name to `PROTOCOLS`.
 """
 
 from __future__ import annotations
@@ -32,25 +35,25 @@ if TYPE_CHECKING:
             """Take the next bytes; return the records that they complete."""
 
         def eof(self) -> list[Record]:
-            """Take the end of the bytes; return the last records. Raises TruncatedError."""
+            """Take the end of the bytes; return the last records. Raises TruncatedError, ProtocolError."""
 
         def body(self, data: bytes) -> list[Record]:
-            """Return the records of a body that is not a stream."""
+            """Return the records of the whole body of a response that is not a stream."""
 
         def known_end(self) -> dict[str, Any]:
             """Return the fields of `end` that are known so far."""
 
     class VendorProtocol(Protocol):
-        """What the folder of a protocol gives."""
+        """What the folder of a protocol exports."""
 
         SPEC: Spec
         Decoder: type[Decoding]
 
         def encode(self, conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
-            """Return the HTTP request, and a notice for each thing that it cannot say."""
+            """Return the HTTP request, and a notice for each thing that cannot be sent."""
 
         def error_of(self, status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
-            """Return the failure that an error response describes. Header names are in lower case."""
+            """Return the failure that an error response describes. Names of headers are in lower case."""
 
 
 PROTOCOLS = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
@@ -66,5 +69,5 @@ def load(name: str) -> VendorProtocol:
     from importlib import import_module
 
     module: Any = import_module(f".{name.replace('-', '_')}", __name__)
-    found: VendorProtocol = module
-    return found
+    protocol: VendorProtocol = module
+    return protocol

@@ -1,12 +1,16 @@
-"""Blocks of a vendor's request, as every protocol builds them: plain JSON objects.
+"""What the request builders of all protocols share.
 
-Rule: a block is built from the neutral fields, and what the issuer said beside them is laid
-over it, so that it gets back what it sent.
+Rule: a block of a request is built from the neutral fields of a part, and the issuer's own
+metadata is laid over it. So the issuer gets back what it sent.
 """
 
 from __future__ import annotations
 
+import re
+
 from ..errors import InputError, UsageError
+from ..http.request import HttpRequest
+from ..records.jsonl import dumps
 from .options import NAMES
 
 TYPE_CHECKING = False
@@ -17,40 +21,82 @@ if TYPE_CHECKING:
     from ..records.types import (
         Attachment,
         Message,
+        Part,
         Record,
         ToolRecord,
     )
+    from .json_fields import JsonObject
     from .request import Request
     from .spec import Spec
 
-    Wire = dict[str, Any]
+STRUCTURED_TEXT = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
+"""Types of attachments that are text, though their names do not begin with `text/`."""
+
+TEXT_TYPES = ("text/", *STRUCTURED_TEXT)
+"""Beginnings of the types of attachments that are text."""
+
+_SEVERAL_ANSWERS = ("n", "candidate_count", "candidateCount")
+"""Options that ask for more than one answer."""
 
 
-def overlay(block: Wire, metadata: dict[str, Any]) -> Wire:
-    """Return `block` with `metadata` laid over it, object by object."""
-    laid = dict(block)
+def overlay(block: JsonObject, metadata: JsonObject) -> JsonObject:
+    """Return a copy of `block` with `metadata` laid over it, object by object."""
+    merged = dict(block)
     for name, value in metadata.items():
-        below = laid.get(name)
-        laid[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return laid
+        below = merged.get(name)
+        merged[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def text_in_base64(content: str) -> str:
-    """Return the text that an attachment holds. Raises InputError for what is no base64."""
-    from binascii import Error, a2b_base64
+    """Return the text of an attachment. Raises InputError if `content` is not base64."""
+    from binascii import a2b_base64
 
     try:
         return a2b_base64(content).decode("utf-8", "replace")
-    except Error as error:
-        raise InputError(f"an attachment is no base64: {error}") from None
+    except ValueError as error:
+        raise InputError(f"an attachment is not base64: {error}") from None
 
 
-_ANSWERS = ("n", "candidate_count", "candidateCount")
-"""The options that ask for more than one answer."""
+def result_text(part: Part) -> str:
+    """Return the output of a tool_result part, behind its exception if it has one."""
+    text: str = part["output"]
+    if "exception" in part and part["exception"] not in text:
+        return f"Error: {part['exception']}\n{text}".rstrip("\n")
+    return text
+
+
+def attachment_parts(part: Part) -> list[Part]:
+    """Return the attachments of a tool_result part, each as a part of its own."""
+    return [{"type": "attachment", "attachment": item} for item in part.get("attachments", ())]
+
+
+def parameters_of(tool: ToolRecord) -> JsonObject:
+    """Return the JSON Schema of a tool's arguments."""
+    return tool.get("input_schema", {"type": "object", "properties": {}})
+
+
+def name_and_description(tool: ToolRecord) -> JsonObject:
+    """Return the name of a tool, and its description if it has one."""
+    description = {"description": tool["description"]} if "description" in tool else {}
+    return {"name": tool["name"], **description}
+
+
+def function_tool(tool: ToolRecord) -> JsonObject:
+    """Return the block of a function as OpenAI Chat Completions and Ollama have it."""
+    return {"type": "function", "function": {**name_and_description(tool), "parameters": parameters_of(tool)}}
+
+
+def schema_name(schema: JsonObject) -> str:
+    """Return the title of a schema as the name that OpenAI requires: 1 to 64 letters, digits, _ and -."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", str(schema.get("title", ""))).strip("_")[:64] or "answer"
 
 
 class Builder:
-    """What builds the messages of one request; `notices` are what could not be said, each once."""
+    """Builds one request. Each protocol derives from it.
+
+    notices: the notices of what could not be sent, by their messages.
+    """
 
     def __init__(self, request: Request, spec: Spec) -> None:
         self.notices: dict[str, Record] = {}
@@ -59,97 +105,152 @@ class Builder:
         self._quirks = request.quirks
         self._spec = spec
         self._conversation: list[Message] = []
+        self._call_ids: dict[str, str] = {}
+        self._used_ids: set[str] = set()
 
-    def counted(self, messages: list[Message]) -> list[Message]:
-        """Return the messages that say something; who is told of one counts the others too."""
+    def non_empty(self, messages: list[Message]) -> list[Message]:
+        """Return the messages that have parts. Messages without any still count in the numbers
+        that error messages use."""
         self._conversation = messages
         return [message for message in messages if message["parts"]]
 
-    def drop(self, code: str, message: str) -> None:
-        """Note that something could not be said."""
+    def notice(self, code: str, message: str) -> None:
+        """Add a notice, unless there is one with the same message."""
         self.notices.setdefault(message, {"type": "notice", "code": code, "message": message})
 
-    def own(self, holder: Any) -> dict[str, Any]:
-        """Return the metadata that may be sent: that of this issuer."""
+    def own_metadata(self, holder: Any) -> JsonObject:
+        """Return the provider_metadata of this issuer, which is all that may be sent to it."""
         own = holder.get("provider_metadata", {}).get(self._issuer)
         return own if isinstance(own, dict) else {}
 
-    def refuse(self, attachment: Attachment, why: str) -> None:
-        """Refuse an attachment that has no place here, or note that it is left out: where
-        that was asked for, and where a model made it.
+    def http_request(
+        self, path: str, body: JsonObject, headers: dict[str, str] | None = None, *, stream: str = "text/event-stream"
+    ) -> tuple[HttpRequest, list[Record]]:
+        """Return the HTTP request and the notices. `stream` is the MIME type of a response that streams.
 
-        Raises InputError, which names the message and the part.
+        Raises InputError if the body nests too deep to be written.
+        """
+        accept = stream if self._request.stream else "application/json"
+        headers = {"content-type": "application/json", "accept": accept, **(headers or {})}
+        return HttpRequest(path, dumps(body), headers), list(self.notices.values())
+
+    # ---- attachments
+
+    def check_bytes(self, attachment: Attachment) -> None:
+        """Raise InputError if an attachment is only a path."""
+        if "path" in attachment and "content" not in attachment and "url" not in attachment:
+            name = attachment.get("name") or attachment["path"]
+            raise InputError(f"attachment {name}: its bytes were not read")
+
+    def notice_foreign_file(self) -> None:
+        """Note that an attachment is only known to another provider."""
+        self.notice("dropped_attachment", "an attachment was not sent: only another provider has the file")
+
+    def refuse(self, attachment: Attachment, why: str) -> None:
+        """Raise InputError, which names the message and the part, for an attachment that cannot be sent.
+
+        With drop_unsupported, or if a model made the attachment, add a notice instead.
         """
         number, role, part = self._place_of(attachment)
         if role != "assistant" and not self._request.drop_unsupported:
             place = f"message {number} ({role}), part {part}: " if number else ""
             raise InputError(f"{place}an attachment cannot be sent: {why} (--drop-unsupported leaves it out)")
-        self.drop("dropped_attachment", f"an attachment was not sent: {why}")
+        self.notice("dropped_attachment", f"an attachment was not sent: {why}")
 
-    def options(self) -> Wire:
-        """Return the options of the request as they stand in its body. Raises UsageError for
-        more than one answer, and for what is no name."""
-        given = self._request.options
-        for name in given:
+    def refuse_type(self, attachment: Attachment) -> None:
+        """Refuse an attachment whose type this protocol does not take (see `refuse`)."""
+        kind = attachment.get("type") or "unknown type"
+        self.refuse(attachment, f"this protocol does not take {kind}{'' if 'content' in attachment else ' by URL'}")
+
+    # ---- options and tools
+
+    def options(self) -> JsonObject:
+        """Return the options at their places in the body.
+
+        Raises UsageError if they ask for more than one answer, or if a name is not valid.
+        """
+        options = self._request.options
+        for name in options:
             if "" in name.split("."):
-                raise UsageError(f"-o {name!r}: no name of an option")
-        for name in _ANSWERS:
-            if given.get(name, 1) not in (1, "1"):
+                raise UsageError(f"-o {name!r}: not the name of an option")
+        for name in _SEVERAL_ANSWERS:
+            if options.get(name, 1) not in (1, "1"):
                 raise UsageError(f"-o {name}: only one answer can be asked for")
         spelled = {
-            name if name in NAMES else self.spelled(name): value
-            for name, value in given.items()
-            if name not in _ANSWERS
+            name if name in NAMES else self.vendor_spelling(name): value
+            for name, value in options.items()
+            if name not in _SEVERAL_ANSWERS
         }
         body, dropped = self._spec.options.put(spelled, self._quirks)
         for name in dropped:
-            self.drop("dropped_option", f"the option {name} was not sent: there is no place for it here")
+            self.notice("dropped_option", f"the option {name} was not sent: this protocol or model does not have it")
         return body
 
-    def spelled(self, name: str) -> str:
-        """Return the vendor's spelling of an option of its own."""
+    def vendor_spelling(self, name: str) -> str:
+        """Return the vendor's spelling of an option that has no common name."""
         return name
 
-    def offered(self, tools: Iterable[ToolRecord], function: Callable[[ToolRecord], Wire]) -> list[Wire]:
-        """Return the blocks of the tools that are offered: those that `function` makes, and the vendor's own."""
+    def tool_blocks(
+        self, tools: Iterable[ToolRecord], function: Callable[[ToolRecord], JsonObject]
+    ) -> list[JsonObject]:
+        """Return the blocks of tools: those that `function` makes, and those of the vendor's own tools."""
         blocks = []
         for tool in tools:
-            own = self.own(tool)
+            own = self.own_metadata(tool)
             if "input_schema" in tool or not tool.get("provider_metadata"):
                 blocks.append(overlay(function(tool), own))
             elif own:
-                blocks.append(self.own_tool(tool, own))
+                blocks.append(self.vendor_tool(tool, own))
             elif block := self._spec.server_tool(tool["name"], self._quirks):
                 blocks.append(block)
             else:
-                self.drop("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
+                self.notice("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
         return blocks
 
-    def choice(self, tools: list[Wire]) -> str | None:
-        """Return the tool choice that was asked for; vendors refuse one where no tool is offered, which
-        `auto` and `none` can do without."""
-        asked, given = self._request.tool_choice, self._request.options.get("tools")
-        return asked if tools or given or asked not in ("auto", "none") else None
-
-    def own_tool(self, tool: ToolRecord, own: Wire) -> Wire:
-        """Return the block of a tool of the vendor's own, of which `own` is what the record keeps."""
+    def vendor_tool(self, tool: ToolRecord, own: JsonObject) -> JsonObject:
+        """Return the block of one of the vendor's own tools; `own` is its metadata."""
         return own
 
+    def tool_choice(self, tools: list[JsonObject]) -> str | None:
+        """Return the tool choice of the request, None for `auto` and `none` without tools, which vendors refuse."""
+        choice, other_tools = self._request.tool_choice, self._request.options.get("tools")
+        return choice if tools or other_tools or choice not in ("auto", "none") else None
+
+    def notice_no_schema(self) -> None:
+        """Note that the schema was not sent."""
+        self.notice("dropped_schema", "the schema was not sent: this provider does not take one")
+
+    # ---- ids and the cache
+
+    def unique_id(self, call_id: str, is_valid: bool, prefix: str) -> str:
+        """Return the id of a call in this request: its own if it is valid and not used yet, else a new one.
+
+        New ids are `prefix` and a number, the same for the same conversation.
+        """
+        number = len(self._used_ids)
+        while call_id in self._used_ids or not is_valid:
+            call_id, is_valid = f"{prefix}{number:05d}", True
+            number += 1
+        self._used_ids.add(call_id)
+        return call_id
+
     def cache_key(self) -> str:
-        """Return a name for what the conversation begins with: requests that begin alike share it."""
+        """Return a name for the first message. Requests that begin alike have the same one."""
         from ..records.canonical import node_hash
 
         first = self._conversation[:1]
         return node_hash(first[0]).hex()[:32] if first else ""
 
-    def cannot_cache(self) -> None:
-        """Note that the prompt cache cannot be asked for, if it was."""
+    def notice_no_cache(self) -> None:
+        """Note that the prompt cache cannot be asked for, if the request asks for it."""
         if self._request.cache_prompt:
-            self.drop(
-                "dropped_cache", "the prompt cache was not asked for: this provider keeps one by itself or has none"
+            self.notice(
+                "dropped_cache",
+                "the prompt cache was not asked for: this provider caches by itself or not at all",
             )
 
     def _place_of(self, attachment: Attachment) -> tuple[int, str, int]:
+        """Return the number of the message, its role and the number of the part; 0, "", 0 if not found."""
         for number, message in enumerate(self._conversation, 1):
             for place, part in enumerate(message["parts"], 1):
                 if any(item is attachment for item in (part.get("attachment"), *part.get("attachments", ()))):

@@ -1,65 +1,70 @@
-"""A response as server-sent events, decoded: what the protocols that speak them share.
+"""The decoder that all protocols with server-sent events share.
 
 Rules:
-* An error ends the stream: an `error` record, the last, behind the events before it.
-* A last event that is no JSON was cut off with the stream; any other is the provider's fault.
-* A body of JSON in the place of events, a reply or an error, is read the same way.
+* An error ends the stream. Its record, `error`, comes last, behind the events before it.
+* If the last event of a stream that was cut off is not JSON, the stream is reported as cut
+  off. Any other event that is not JSON is reported as the provider's error.
+* A JSON body in the place of events, a reply or an error, is read the same way.
 """
 
 from __future__ import annotations
 
-from ..errors import LlmToolsError, ProtocolError, TruncatedError
-from ..http.failure import visible_text
-from ..http.sse import Decoder as SseDecoder
+from ..errors import ProtocolError, TruncatedError
+from ..http.failure import error_message, failure_from_body, visible_text
+from ..http.sse import BODY, SseDecoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from ..http.sse import Event
+    from ..errors import LlmToolsError
+    from ..http.sse import SseEvent
     from ..records.types import Record
+    from .json_fields import JsonObject
 
     class Reply(Protocol):
-        """What a protocol makes of the vendor's events."""
+        """Turns the vendor's events into records."""
 
         @property
         def is_begun(self) -> bool:
             """Whether the vendor's first event has come."""
 
         def loads(self, payload: bytes) -> Any:
-            """Return the JSON value that the vendor sent. Raises ProtocolError."""
+            """Return the JSON value of a payload. Raises ProtocolError."""
 
-        def known_end(self) -> dict[str, Any]:
-            """Return what is known of the usage and the model, as `end` says it."""
+        def known_end(self) -> JsonObject:
+            """Return the fields of `end` that are known so far."""
 
 
-NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before it told the usage"}
+DONE = b"[DONE]"
+"""The data of the last event of OpenAI Chat Completions, which some gateways send in other protocols too."""
+
+NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before its usage came"}
 
 
 class EventDecoder:
-    """Turns the bytes of one response, cut anywhere, into draft records: `start`, part
-    events, notices, `end`, or an `error` as the last.
+    """Turns the bytes of one response, cut anywhere, into records without the fields that the
+    exchange adds: `start`, events of parts, notices, and `end` or `error` as the last.
 
-    `seen` counts the events and comments of the wire, those too that hold nothing. A
-    protocol gives `_made`, `_take`, `_body` and, if its terminal event may be followed by more, `_last`.
+    seen: how many events and comments have come, including those that make no record.
+
+    A protocol sets `_reply_class` and overrides `_object` and `_reply_body`; it may override
+    `_event`, `_records` and `_end_of_stream`.
     """
 
-    _made: Callable[[str], Reply]
-    """What makes the reply of an issuer."""
+    _reply_class: Callable[[str], Reply]
+    """Makes the reply; takes the issuer, which is the key of the provider_metadata."""
 
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
         self.seen = 0
         self._event_count = 0
         self._sse = SseDecoder()
-        self._reply = self._made(issuer)
+        self._reply = self._reply_class(issuer)
         self._is_over = False
 
     def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete.
-
-        After an `error` or the end nothing more comes.
-        """
+        """Take the next bytes; return the records that they complete, none after `end` or `error`."""
         if self._is_over:
             return []
         try:
@@ -71,10 +76,10 @@ class EventDecoder:
         return self._records(events)
 
     def eof(self) -> list[Record]:
-        """Say that no more bytes come; return the last records.
+        """Take the end of the bytes; return the last records.
 
-        Raises TruncatedError where the stream ended before its terminal event; where
-        records were still to come, they come with that error as the last one.
+        Raises TruncatedError or ProtocolError if the stream ended before its terminal event. If
+        there are records left, they are returned, and the error is the last of them.
         """
         if self._is_over:
             return []
@@ -85,7 +90,7 @@ class EventDecoder:
         if self._is_over:
             return records
         self._is_over = True
-        last = self._last()
+        last = self._end_of_stream()
         if last is not None:
             return records + last
         missing = self._missing_end()
@@ -94,7 +99,7 @@ class EventDecoder:
         return [*records, dict(missing.to_record())]
 
     def body(self, data: bytes) -> list[Record]:
-        """Return the records of a whole body: the response to a request for no stream."""
+        """Return the records of the whole body of a response that is not a stream."""
         try:
             records = self._body(self._reply.loads(data))
         except ProtocolError as error:
@@ -102,37 +107,60 @@ class EventDecoder:
         self._is_over = True
         return records
 
-    def known_end(self) -> dict[str, Any]:
-        """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
+    def known_end(self) -> JsonObject:
+        """Return the fields of `end` that are known so far, also for a reply that has no end."""
         return self._reply.known_end()
 
-    def _take(self, name: str, payload: bytes) -> list[Record]:
-        """Return the records of one event. Raises ProtocolError for what is no JSON."""
+    def _event(self, name: str, payload: bytes) -> list[Record]:
+        """Return the records of one event. Raises ProtocolError if its data is not JSON."""
+        payload = payload.strip()
+        if not payload or payload.startswith(DONE):
+            return []
+        value = self._reply.loads(payload)
+        if name == BODY:
+            return self._body(value)
+        if not isinstance(value, dict):
+            return self._fail(
+                ProtocolError(f"the provider sent an event that is not an object: {visible_text(payload)}")
+            )
+        return self._object(name, value)
+
+    def _object(self, name: str, event: JsonObject) -> list[Record]:
+        """Return the records of one event, whose data is a JSON object."""
         raise NotImplementedError
 
     def _body(self, body: Any) -> list[Record]:
         """Return the records of a body that is a whole reply or an error."""
+        records = self._reply_body(body) if isinstance(body, dict) and not body.get("error") else None
+        if records is not None:
+            return records
+        if error_message(body) is None:
+            return self._fail(ProtocolError("the body is neither a reply nor an error"))
+        return self._fail(failure_from_body(body))
+
+    def _reply_body(self, body: JsonObject) -> list[Record] | None:
+        """Return the records of a whole reply, None if the body is not a reply."""
         raise NotImplementedError
 
-    def _last(self) -> list[Record] | None:
-        """Return the records of a reply that the end of the body completes, None where it is cut off."""
+    def _end_of_stream(self) -> list[Record] | None:
+        """Return the last records of a reply that the end of the stream completes, None if it is cut off."""
         return None
 
-    def _records(self, events: list[Event], is_last: bool = False) -> list[Record]:
-        found: list[Record] = []
+    def _records(self, events: list[SseEvent], is_last: bool = False) -> list[Record]:
+        records: list[Record] = []
         for place, (name, payload) in enumerate(events, 1):
             try:
-                found += self._take(name, payload)
+                records += self._event(name, payload)
             except ProtocolError as error:
                 is_cut = is_last and place == len(events)
-                return found if is_cut else found + self._fail(error)
+                return records if is_cut else records + self._fail(error)
             if self._is_over:
                 break
-        return found
+        return records
 
     def _missing_end(self) -> LlmToolsError:
         if not self._reply.is_begun and self._sse.head.strip():
-            return ProtocolError(f"the answer is no event stream: {visible_text(self._sse.head)}")
+            return ProtocolError(f"the response is not an event stream: {visible_text(self._sse.head)}")
         return TruncatedError("the stream ended before the reply did")
 
     def _fail(self, error: LlmToolsError) -> list[Record]:

@@ -1,9 +1,9 @@
-"""Options of a model by one name each, and where a request has them.
+"""The options of models under common names, and their places in a request.
 
 Rules:
-* A common name goes where the protocol has a place for it. Where it has none, the option is not
-  sent, and a notice says so.
-* Any other name is the vendor's own and is sent as it is, with its dots as levels:
+* An option with a common name goes to its place in the protocol. If there is none, the option
+  is not sent, and a notice says so.
+* Any other name is the vendor's own. It is sent unchanged, with its dots as levels:
   `reasoning.summary` is `summary` in `reasoning`. It wins over a common name.
 * Gemini and Ollama nest their options in one object. A name goes there unless the protocol's
   `beside` lists it as a top-level field.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    Wire = dict[str, Any]
+    from .json_fields import JsonObject
 
 NAMES = (
     "temperature",
@@ -47,16 +47,16 @@ REFUSED = {
         "top_logprobs",
     ),
 }
-"""Quirk -> the options that such a model refuses, by whichever protocol."""
+"""Quirk -> the options that a model with it refuses, in any protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the request of a protocol has the options.
+    """The places of the options in the requests of a protocol.
 
-    named: common name -> its place, levels joined by dots; "!PLACE" takes the opposite. A common
-    name that is not there has no place. root: the object that the others go into, unless `beside`
-    lists them. moved: quirk -> common name -> its place on such a server.
+    named: common name -> its place, levels joined by dots; "!PLACE" gets the opposite value. A
+    common name that is missing has no place. root: the object that holds all options except those
+    in `beside`. moved: quirk -> common name -> its place on servers with that quirk.
     """
 
     named: dict[str, str]
@@ -65,7 +65,7 @@ class Places:
     moved: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def place(self, name: str, quirks: Iterable[str] = ()) -> str:
-        """Return the place of an option, "" where it has none."""
+        """Return the place of an option, "" if it has none."""
         path = self.named.get(name, "") if name in NAMES else name
         for quirk in quirks:
             path = self.moved.get(quirk, {}).get(name, path)
@@ -74,9 +74,9 @@ class Places:
         is_nested = path and self.root and path.partition(".")[0] not in self.beside
         return f"{self.root}.{path}" if is_nested else path
 
-    def put(self, options: Mapping[str, Any], quirks: Iterable[str] = ()) -> tuple[Wire, list[str]]:
-        """Return options as the body of a request has them, and the names of those without a place."""
-        body: Wire = {}
+    def put(self, options: Mapping[str, Any], quirks: Iterable[str] = ()) -> tuple[JsonObject, list[str]]:
+        """Return a body with the options at their places, and the names of the options without a place."""
+        body: JsonObject = {}
         dropped: list[str] = []
         for name in sorted(options, key=lambda name: name not in NAMES):  # a vendor's own name wins
             path, value = self.place(name, quirks), options[name]
@@ -89,7 +89,7 @@ class Places:
         return body, dropped
 
 
-def _put(body: Wire, path: str, value: Any) -> None:
+def _put(body: JsonObject, path: str, value: Any) -> None:
     *levels, last = path.split(".")
     for level in levels:
         if not isinstance(body.get(level), dict):

@@ -1,11 +1,12 @@
-"""A response as a protocol drafts it: the records made of what a vendor sends.
+"""The records of one response, written as the vendor's events come in.
 
 Rules:
-* `start` comes before the first event of a part; a part's place is told by `place` or `next`.
+* `start` comes before the first event of a part. `index_of` and `new_index` number the parts.
 * Half a surrogate pair at the end of a chunk waits for the other half, which may begin the
-  next chunk of its part; one that stays alone is U+FFFD. No chunk has half a character.
-* What a vendor calls JSON is read even where it is not quite: half a surrogate pair,
-  invalid UTF-8, NaN. Nothing of a reply is lost to one bad character.
+  next chunk of its part. A half that stays alone becomes U+FFFD. No chunk ends in half a
+  character.
+* JSON that is not quite valid (half a surrogate pair, invalid UTF-8, NaN) is read all the
+  same: one bad character does not lose a reply.
 """
 
 from __future__ import annotations
@@ -14,133 +15,132 @@ import re
 
 from ..errors import InputError, ProtocolError
 from ..records.jsonl import loads
+from .json_fields import other_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ..records.types import Record
+    from .json_fields import JsonObject
+
+PART_TYPES = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_result", "attachment", ""))
+"""The types of our parts. A vendor's block of such a type, if kept whole, needs another name."""
+
+UNWRITABLE = "[" * 1000
+"""Arguments that nest too deep to be written as JSON become this text, which `fold` refuses."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
 
-def text_in(value: Any) -> str:
-    """Return a string as it is, "" for anything else."""
-    return value if isinstance(value, str) else ""
-
-
-def objects_in(value: Any) -> list[dict[str, Any]]:
-    """Return the objects in a list, none for anything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def said_in(value: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Return the fields of an object that are not `known` and not empty."""
-    return {name: item for name, item in value.items() if name not in known and item not in (None, "", [], {})}
-
-
-def _whole(text: str) -> str:
-    """Return a text with the halves of surrogate pairs joined, and U+FFFD for the lone ones."""
+def join_halves(text: str) -> str:
+    """Return a text with the halves of surrogate pairs joined, and U+FFFD for each lone half."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _all_whole(value: Any) -> Any:
+def _join_all_halves(value: Any) -> Any:
     if isinstance(value, str):
-        return _whole(value)
+        return join_halves(value)
     if isinstance(value, dict):
-        return {_whole(name): _all_whole(item) for name, item in value.items()}
-    return [_all_whole(item) for item in value] if isinstance(value, list) else value
+        return {join_halves(name): _join_all_halves(item) for name, item in value.items()}
+    return [_join_all_halves(item) for item in value] if isinstance(value, list) else value
 
 
-class Draft:
-    """The records of one response, as far as they are made. `records` is emptied by `taken`."""
+class ReplyWriter:
+    """Collects the records of one response until `drain` returns them.
+
+    issuer: the key of the provider_metadata. records: those since the last `drain`.
+    indices: part_index by the name that the protocol gives the part. response_id: set it before
+    `start` is called.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.records: list[Record] = []
-        self.places: dict[str, int] = {}
-        self.is_open = False
+        self.indices: dict[str, int] = {}
+        self.is_started = False
         self.response_id = ""
-        self._count = 0
+        self._part_count = 0
         self._halves: dict[int, tuple[str, str]] = {}
         self._is_odd = False
 
     def loads(self, payload: bytes) -> Any:
-        """Return the JSON value that the vendor sent, no number rounded. Raises ProtocolError."""
+        """Return the JSON value of a payload, with numbers of any size. Raises ProtocolError."""
         try:
             return loads(payload)
         except InputError as error:
-            refusal = error.message
+            refusal = error.message.removeprefix("not JSON: ")
         import json
 
         try:
             value = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None)
-            _all_whole(value)  # which `taken` will do: what nests too deep fails here
+            _join_all_halves(value)  # as `drain` will: a value that nests too deep fails here
         except (ValueError, RecursionError):
-            raise ProtocolError(f"the provider sent what is {refusal}") from None
+            raise ProtocolError(f"the provider sent invalid JSON: {refusal}") from None
         self._is_odd = True
         return value
 
-    def taken(self) -> list[Record]:
-        """Return the records made since the last call."""
+    def drain(self) -> list[Record]:
+        """Return the records since the last call."""
         records, self.records = self.records, []
-        return _all_whole(records) if self._is_odd else records
+        return _join_all_halves(records) if self._is_odd else records
 
     @property
     def has_half(self) -> bool:
         """Whether half a character waits for the other half."""
         return bool(self._halves)
 
-    def open(self) -> None:
-        """Add `start`, unless it is there."""
-        if not self.is_open:
-            self.is_open = True
-            named = {"response_id": self.response_id} if self.response_id else {}
-            self.records.append({"type": "start", **named})
+    def start(self) -> None:
+        """Add `start`, if it is not there yet."""
+        if not self.is_started:
+            self.is_started = True
+            identity = {"response_id": self.response_id} if self.response_id else {}
+            self.records.append({"type": "start", **identity})
 
-    def next(self) -> int:
-        """Return the place of a new part."""
-        self._count += 1
-        return self._count - 1
+    def new_index(self) -> int:
+        """Return the part_index of a new part."""
+        self._part_count += 1
+        return self._part_count - 1
 
-    def place(self, name: str) -> int:
-        """Return the place of the part that the protocol knows by `name`."""
-        if name not in self.places:
-            self.places[name] = self.next()
-        return self.places[name]
+    def index_of(self, name: str) -> int:
+        """Return the part_index of the part that the protocol calls `name`, a new one at the first call."""
+        if name not in self.indices:
+            self.indices[name] = self.new_index()
+        return self.indices[name]
 
-    def add(self, record: Record, metadata: dict[str, Any] | None = None) -> None:
+    def add(self, record: Record, metadata: JsonObject | None = None) -> None:
         """Add the event of a part, with the issuer's metadata if there is any."""
-        self.open()
+        self.start()
         if metadata:
             record["provider_metadata"] = {self.issuer: metadata}
         self.records.append(record)
 
-    def say(self, kind: str, chunk: str, index: int, metadata: dict[str, Any] | None = None, **fields: Any) -> None:
-        """Add a chunk of a part."""
+    def add_chunk(self, kind: str, chunk: str, index: int, metadata: JsonObject | None = None, **fields: Any) -> None:
+        """Add a chunk of the part at `index`; `kind` is the type of the event."""
         if self._halves or _HALF.search(chunk):
-            chunk = self._mend(kind, chunk, index)
+            chunk = self._without_half(kind, chunk, index)
         self.add({"type": kind, "chunk": chunk, "part_index": index, **fields}, metadata)
 
     def notice(self, code: str, message: str) -> None:
         """Add a notice."""
         self.records.append({"type": "notice", "code": code, "message": message})
 
-    def known_end(self, usage: Any, model: str, details: dict[str, Any]) -> dict[str, Any]:
-        """Return what `end` says of the usage and the model, and what is kept beside them: what is known of it."""
-        kept = said_in(details, frozenset())
-        said = {"usage": usage, "model_served": model, "details": {self.issuer: kept} if kept else None}
-        return {name: value for name, value in said.items() if value}
+    def known_end(self, usage: Any, model: str, details: JsonObject) -> JsonObject:
+        """Return the fields of `end` that are known: usage, model_served and details, without empty ones."""
+        filled = other_fields(details)
+        fields = {"usage": usage, "model_served": model, "details": {self.issuer: filled} if filled else None}
+        return {name: value for name, value in fields.items() if value}
 
-    def end_halves(self) -> None:
-        """Say that no other halves come."""
+    def flush_halves(self) -> None:
+        """Add U+FFFD for each half whose other half did not come."""
         for index, (kind, _) in self._halves.items():
             self.add({"type": kind, "chunk": "\ufffd", "part_index": index})
         self._halves = {}
 
-    def _mend(self, kind: str, chunk: str, index: int) -> str:
+    def _without_half(self, kind: str, chunk: str, index: int) -> str:
+        """Return a chunk behind the half that waits for it, without the half that it ends in."""
         chunk = self._halves.pop(index, ("", ""))[1] + chunk
         if "\ud800" <= chunk[-1:] <= "\udbff":
             self._halves[index] = (kind, chunk[-1])
             chunk = chunk[:-1]
-        return _whole(chunk)
+        return join_halves(chunk)

@@ -1,4 +1,4 @@
-"""What is asked of a model beside the conversation, and where the model is."""
+"""A request to a model: what goes beside the conversation, and where the model is."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
     from ..http.endpoint import Endpoint
 
 BUILT_IN = {"echo": "echo", "replay": "replay/FILE"}
-"""What the name of a built-in model begins with, and its whole form. No network is asked for these."""
+"""The beginning of a built-in model's name -> its whole form. These models need no network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `model` is the name that resolves again, `served_name` what the
-    provider calls it; `issuer` keys the provider_metadata that may be sent to it.
+    """What to ask of which model.
 
-    schema: a JSON Schema for the answer; tool_choice: auto, none, required or a tool's
-    name; reasoning: none, minimal, low, medium, high, xhigh or max; cache_prompt: have the
-    provider keep the conversation for the next turn; drop_unsupported: leave out what it does
-    not take; longest: the most tokens that the model writes, where that is known; quirks: what is
-    known of the server and the model, by name.
+    model: the name that resolves to this model again. served_name: the provider's name of the
+    model. issuer: the key of the provider_metadata that may be sent. options: by their common
+    or the vendor's own names. schema: the JSON Schema of the answer. tool_choice: auto, none,
+    required or the name of a tool. reasoning: none, minimal, low, medium, high, xhigh or max.
+    cache_prompt: ask the provider to keep the conversation for the next turn. drop_unsupported:
+    leave out attachments that the provider does not take. longest: the most tokens that the
+    model writes, None if not known. quirks: names of what is known of the server and the model.
 
         request = llmtools.Request("echo", reasoning="low")
         request.record()  # {"reasoning": "low"}
@@ -43,18 +44,18 @@ class Request:
     quirks: frozenset[str] = frozenset()
 
     def record(self) -> dict[str, Any]:
-        """Return what `start` says of the request: the fields that were given."""
+        """Return the field `request` of `start`: options, schema, tool_choice and reasoning, if given."""
         names = ("options", "schema", "tool_choice", "reasoning")
         return {name: value for name in names if (value := getattr(self, name))}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model, ready to be asked.
+    """A model and the server that it is on.
 
-    name: the name that resolves again. served_name: what the provider calls the model.
-    endpoint: None for a built-in model. options: the configured ones. quirks and longest: see
-    `Request`.
+    name: the name that resolves to this model again. served_name: the provider's name of the
+    model. endpoint: None for a built-in model. options: those of the configuration. quirks and
+    longest: see `Request`.
     """
 
     name: str
@@ -65,13 +66,13 @@ class Target:
     longest: int | None = None
 
     def request(self, options: dict[str, Any], **answer: Any) -> Request:
-        """Return the request that asks the model. `options` are laid over the configured ones;
+        """Return a request to the model. `options` are laid over those of the configuration;
         `answer` are other fields of `Request`."""
         issuer = self.endpoint.name if self.endpoint is not None else ""
-        known: dict[str, Any] = {"quirks": self.quirks, "longest": self.longest}
-        return Request(self.name, self.served_name, issuer, {**self.options, **options}, **known, **answer)
+        facts: dict[str, Any] = {"quirks": self.quirks, "longest": self.longest}
+        return Request(self.name, self.served_name, issuer, {**self.options, **options}, **facts, **answer)
 
 
 def is_built_in(model: str) -> bool:
-    """Return whether a model's name means a built-in model."""
+    """Return whether a name is that of a built-in model."""
     return model.partition("/")[0] in BUILT_IN

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def server_tool_record(text: str, spec: Spec | None, issuer: str, quirks: Iterable[str] = ()) -> ToolRecord:
-    """Return the `tool` record that `NAME` or `NAME=JSON` asks for. The fields of the JSON object
-    are laid over the block of that name; for a name without a block they are the block.
+    """Return the `tool` record for `NAME` or `NAME=JSON`.
 
-    spec: None for a model that is not asked over HTTP. Raises UsageError for a name that the
-    protocol does not have, and for JSON that is not an object.
+    The fields of the JSON object are laid over the block of that name. For a name without a block
+    they are the block. spec: None for a model that is not reached over HTTP. Raises UsageError
+    if the protocol does not have the name, or if the JSON is not an object.
     """
     name, has_fields, json = text.partition("=")
     block = spec.server_tool(name, quirks) if spec is not None else None
@@ -33,7 +33,7 @@ def server_tool_record(text: str, spec: Spec | None, issuer: str, quirks: Iterab
     if not isinstance(fields, dict):
         raise UsageError(f"--server-tool {name}: its fields are not a JSON object")
     if not name or (block is None and not fields):
-        known = ", ".join(spec.server_tools) if spec is not None else ""
+        names = ", ".join(spec.server_tools) if spec is not None else ""
         owner = spec.name if spec is not None else "this model"
-        raise UsageError(f"--server-tool {name or text!r}: {owner} has {known or 'none'}")
+        raise UsageError(f"--server-tool {name or text!r}: {owner} has {names or 'none'}")
     return {"type": "tool", "name": name, "provider_metadata": {issuer: {**(block or {}), **fields}}}

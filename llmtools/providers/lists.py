@@ -148,7 +148,7 @@ def fetch_models(name: str, config: Config, deadline: float) -> list[ModelEntry]
         try:
             body = _fetch_json(endpoint, url, deadline)
         except LlmToolsError as error:
-            error.message = endpoint.masked(error.message)
+            error.message = endpoint.mask(error.message)
             raise
         if provider.owner and not any(item.get("owned_by") == provider.owner for item in list_items(body)):
             raise ProtocolError(f"the server at {endpoint.base_url} is not {provider.owner}")

@@ -1,4 +1,4 @@
-"""What a provider says went wrong, in every shape of section 1 of wire-protocols.md."""
+"""Errors of providers as exceptions, in all shapes of their bodies."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from llmtools import errors
 from llmtools.http.failure import (
-    error_of,
-    failure_of,
-    message_of,
+    error_message,
+    failure_from_body,
+    failure_from_response,
     rate_limits,
     request_id,
     retry_after,
@@ -21,7 +21,7 @@ from llmtools.http.failure import (
 
 def error(status: int, body: Any, **headers: str) -> errors.LlmToolsError:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return error_of(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
+    return failure_from_response(status, {name.replace("_", "-"): value for name, value in headers.items()}, data)
 
 
 MESSAGES: list[tuple[Any, str | None]] = [
@@ -48,8 +48,8 @@ MESSAGES: list[tuple[Any, str | None]] = [
 
 @pytest.mark.parametrize(("body", "message"), MESSAGES)
 def test_the_message(body: Any, message: str | None) -> None:
-    assert message_of(body) == message
-    assert failure_of(body, 500).message == (message or "the provider answered with status 500")
+    assert error_message(body) == message
+    assert failure_from_body(body, 500).message == (message or "the provider answered with status 500")
 
 
 CLASSES: list[tuple[int, Any, type[errors.LlmToolsError], int, bool]] = [
@@ -115,7 +115,7 @@ IN_STREAM: list[tuple[Any, type[errors.LlmToolsError], int | None]] = [
 
 @pytest.mark.parametrize(("body", "cls", "status"), IN_STREAM)
 def test_an_error_in_the_stream(body: Any, cls: type[errors.LlmToolsError], status: int | None) -> None:
-    failure = failure_of(body)
+    failure = failure_from_body(body)
     assert type(failure) is cls
     assert failure.details.get("http_status") == status
 
@@ -138,7 +138,7 @@ def test_invalid_json_is_reported_with_its_first_visible_characters() -> None:
 
 
 def test_no_half_a_character_gets_out() -> None:
-    assert failure_of({"error": "a\ud800b"}).message == "a\ufffdb"
+    assert failure_from_body({"error": "a\ud800b"}).message == "a\ufffdb"
 
 
 def test_request_ids() -> None:
@@ -168,7 +168,7 @@ def test_the_server_may_forbid_a_retry() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
-    assert error_of(429, headers, b"{}").details.get("retry_after") == seconds
+    assert failure_from_response(429, headers, b"{}").details.get("retry_after") == seconds
 
 
 def test_rate_limits_in_every_way_of_writing() -> None:

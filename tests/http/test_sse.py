@@ -11,25 +11,25 @@ from hypothesis import strategies as st
 from llmtools.errors import ProtocolError
 from llmtools.http.sse import (
     BODY,
-    MESSAGE,
-    Decoder,
-    Event,
-    Lines,
+    UNNAMED,
+    LineDecoder,
+    SseDecoder,
+    SseEvent,
 )
 from support.strategies import QUICK
 
 
-def decode(*pieces: bytes) -> list[Event]:
-    decoder = Decoder()
+def decode(*pieces: bytes) -> list[SseEvent]:
+    decoder = SseDecoder()
     found = [event for piece in pieces for event in decoder.feed(piece)]
     return found + decoder.eof()
 
 
-def data(*values: str) -> list[Event]:
-    return [(MESSAGE, value.encode()) for value in values]
+def data(*values: str) -> list[SseEvent]:
+    return [(UNNAMED, value.encode()) for value in values]
 
 
-CASES: dict[str, tuple[str, list[Event]]] = {
+CASES: dict[str, tuple[str, list[SseEvent]]] = {
     # The examples of the standard, https://html.spec.whatwg.org/multipage/server-sent-events.html
     "stocks": ("data: YHOO\ndata: +2\ndata: 10\n\n", data("YHOO\n+2\n10")),
     "comment, id, leading space": (
@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, list[Event]]] = {
     "usual": ('data: {"a":1}\n\ndata: {"a":2}\n\ndata: [DONE]\n\n', data('{"a":1}', '{"a":2}', "[DONE]")),
     "no blank line at the end": ('data: {"a":1}\n\ndata: {"a":2}\n', data('{"a":1}', '{"a":2}')),
     "no newline at the end": ("data: [DONE]", data("[DONE]")),
-    "name before data": ("event: error\ndata: {}\n\ndata: x\n\n", [("error", b"{}"), (MESSAGE, b"x")]),
+    "name before data": ("event: error\ndata: {}\n\ndata: x\n\n", [("error", b"{}"), (UNNAMED, b"x")]),
     "name behind data": ("data: {}\nevent: error\n\n", [("error", b"{}")]),
     "a name alone is no event": ("event: ping\n\nevent:\ndata: x\n\n", data("x")),
     "an id does not make events": ("id: 1\n\n\n\nretry: 5\n\n", []),
@@ -60,12 +60,12 @@ CASES: dict[str, tuple[str, list[Event]]] = {
     "a space before a field": (" data: x\n\ndata: y\n\n", data("y")),
     "an error behind the events": (
         'data: {"a":1}\n\n{\n  "error": {\n    "code": 8\n  }\n}\n',
-        [(MESSAGE, b'{"a":1}'), (BODY, b'{\n  "error": {\n    "code": 8\n  }\n}\n')],
+        [(UNNAMED, b'{"a":1}'), (BODY, b'{\n  "error": {\n    "code": 8\n  }\n}\n')],
     ),
     "a body": ('{"choices":[]}', [(BODY, b'{"choices":[]}\n')]),
     "a body behind blank lines": ('\n   \n\n   \n{"choices":[]}\n', [(BODY, b'{"choices":[]}\n')]),
     "a body that is a list": ('[{"error":1}]', [(BODY, b'[{"error":1}]\n')]),
-    "events behind a body": ('{"error":1}\n\ndata: [DONE]\n\n', [(BODY, b'{"error":1}\n'), (MESSAGE, b"[DONE]")]),
+    "events behind a body": ('{"error":1}\n\ndata: [DONE]\n\n', [(BODY, b'{"error":1}\n'), (UNNAMED, b"[DONE]")]),
     "HTML": ("<html>\n<body>data: x</body>\n\n</html>", []),
     "nothing": ("", []),
 }
@@ -85,15 +85,15 @@ def test_every_cut(name: str, end: str) -> None:
 
 
 def test_a_bom_is_dropped_at_the_start_only() -> None:
-    assert decode(b"\xef\xbb\xbfdata: x\n\ndata: \xef\xbb\xbfy\n\n") == [(MESSAGE, b"x"), (MESSAGE, b"\xef\xbb\xbfy")]
+    assert decode(b"\xef\xbb\xbfdata: x\n\ndata: \xef\xbb\xbfy\n\n") == [(UNNAMED, b"x"), (UNNAMED, b"\xef\xbb\xbfy")]
 
 
 def test_an_event_comes_as_soon_as_it_is_whole() -> None:
     for end in (b"\n", b"\r\n", b"\r"):
-        decoder = Decoder()
+        decoder = SseDecoder()
         assert decoder.feed(b"data: x" + end) == []
-        assert decoder.feed(end) == [(MESSAGE, b"x")]
-        assert decoder.feed(b"data: y" + end + end) == [(MESSAGE, b"y")]
+        assert decoder.feed(end) == [(UNNAMED, b"x")]
+        assert decoder.feed(b"data: y" + end + end) == [(UNNAMED, b"y")]
 
 
 def test_mixed_ends_of_lines() -> None:
@@ -114,14 +114,14 @@ def test_cuts_make_no_difference(lines: list[str], draw: st.DataObject) -> None:
 
 
 def test_comments_are_counted() -> None:
-    decoder = Decoder()
+    decoder = SseDecoder()
     decoder.feed(b": one\n\n:two\ndata: x\n\n: thr")
     decoder.eof()
     assert decoder.comments == 3
 
 
 def test_what_is_no_event_is_kept_for_a_message() -> None:
-    decoder = Decoder()
+    decoder = SseDecoder()
     assert decoder.feed(b"<html>\n<title>502</title>\n\n") == []
     assert decoder.feed(b"<p>" + b"x" * 10000) == []
     assert decoder.eof() == []
@@ -131,7 +131,7 @@ def test_what_is_no_event_is_kept_for_a_message() -> None:
 
 def test_the_beginning_of_a_field_is_not_garbage() -> None:
     for cut in (b"d", b"dat", b"ev", b"retr"):
-        decoder = Decoder()
+        decoder = SseDecoder()
         decoder.feed(b"data: x\n\n" + cut)
         assert decoder.eof() == []
         assert decoder.head == b""
@@ -149,7 +149,7 @@ def test_the_beginning_of_a_field_is_not_garbage() -> None:
     ],
 )
 def test_one_event_has_a_limit(pieces: list[bytes]) -> None:
-    decoder = Decoder(limit=100)
+    decoder = SseDecoder(limit=100)
     with pytest.raises(ProtocolError):
         for piece in pieces:
             decoder.feed(piece)
@@ -157,13 +157,13 @@ def test_one_event_has_a_limit(pieces: list[bytes]) -> None:
 
 
 def test_many_events_have_none() -> None:
-    decoder = Decoder(limit=100)
+    decoder = SseDecoder(limit=100)
     assert len(decoder.feed(b"data: xxxxxxxx\n\n" * 100)) == 100
 
 
 def test_a_large_event_is_not_copied_for_each_piece() -> None:
     def seconds(size: int) -> float:
-        decoder, piece, begun = Decoder(), b"x" * 4096, time.process_time()
+        decoder, piece, begun = SseDecoder(), b"x" * 4096, time.process_time()
         decoder.feed(b"data: ")
         for _ in range(size):
             decoder.feed(piece)
@@ -179,13 +179,13 @@ class TestLines:
         text = '{"a":"\u2028"}\n\n{"b":1}\r\n{"c":2}'.encode()
         expected = ['{"a":"\u2028"}'.encode(), b'{"b":1}\r', b'{"c":2}']
         for cut in range(len(text) + 1):
-            lines = Lines()
+            lines = LineDecoder()
             assert lines.feed(text[:cut]) + lines.feed(text[cut:]) + lines.eof() == expected
 
     def test_a_line_has_a_limit(self) -> None:
-        lines = Lines(limit=100)
+        lines = LineDecoder(limit=100)
         with pytest.raises(ProtocolError):
             lines.feed(b"x" * 101)
-        lines = Lines(limit=100)
+        lines = LineDecoder(limit=100)
         with pytest.raises(ProtocolError):
             lines.feed(b"{}\n" + b"x" * 101 + b"\n")

@@ -123,7 +123,7 @@ def test_add_a_provider(copy: Copy) -> None:
 PROTOCOL = {
     "__init__.py": '''"""Acme: the folder of the protocol `acme`. Facts: https://acme.example/docs"""
 
-from ...http.failure import error_of
+from ...http.failure import failure_from_response as error_of
 from .decoder import Decoder
 from .request import encode
 from .spec import SPEC

@@ -15,7 +15,7 @@ from llmtools.errors import InputError, TruncatedError, UsageError
 from llmtools.protocols.anthropic.request import (
     MAX_TOKENS,
     Decoder,
-    closed,
+    close_objects,
     encode,
     error_of,
 )
@@ -312,7 +312,7 @@ class TestThinking:
         assert message["parts"] == [{"type": "reasoning", "text": "Hm"}]
         body = asked(user("q"), message, user("go on"))
         assert [block["text"] for block in body["messages"][0]["content"]] == ["q", "go on"]
-        assert body["notices"] == ["reasoning of a reply was not sent: it has no signature of this provider's"]
+        assert body["notices"] == ["reasoning of a reply was not sent: it has no signature of this provider"]
 
     def test_a_server_that_signs_nothing(self) -> None:
         message = assistant({"type": "reasoning", "text": "Hm"})
@@ -367,6 +367,17 @@ class TestCalls:
         for events in ([begun, stop(0)], [begun]):
             assert parts(*events)[0]["arguments"] == {"x": 2**64}
         assert b"18446744073709551616" in dumps(sent_back(begun, stop(0))[0])
+
+    def test_a_message_that_starts_with_its_blocks(self) -> None:
+        called = {"type": "tool_use", "id": "toolu_1", "name": "roll", "input": {"die": 1}, "caller": {"type": "code"}}
+        said = {"type": "text", "text": "Rolling."}
+        started = begin(content=[said, called], stop_reason="tool_use")
+        for events in ([started], [started, started]):  # some servers send the start twice
+            records = decode(sse(*events, {"type": "message_stop"}))
+            assert [part["type"] for part in whole(records)["parts"]] == ["text", "tool_call"]
+            assert whole(records)["parts"][1]["arguments"] == {"die": 1}
+            assert end(records)["finish_reason"] == "tool_calls"
+            assert end(records)["finish_reason_raw"] == "tool_use"
 
     def test_the_caller_is_kept(self) -> None:
         events = tool_use(0, "f", "a", "{}", caller={"type": "code_execution_20260120", "tool_id": "srvtoolu_1"})
@@ -884,15 +895,15 @@ class TestRequest:
         schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "object"}}}}
         body = asked(user("hi"), schema=schema, reasoning="low", options={"output_config": {"effort": "max"}})
         assert body["output_config"]["effort"] == "max"
-        assert body["output_config"]["format"] == {"type": "json_schema", "schema": closed(schema)}
-        assert closed(schema) == {
+        assert body["output_config"]["format"] == {"type": "json_schema", "schema": close_objects(schema)}
+        assert close_objects(schema) == {
             "type": "object",
             "properties": {
                 "a": {"type": "array", "items": {"type": "object", "additionalProperties": False}},
             },
             "additionalProperties": False,
         }
-        assert closed({"type": "object", "additionalProperties": True})["additionalProperties"] is True
+        assert close_objects({"type": "object", "additionalProperties": True})["additionalProperties"] is True
         body = asked(user("hi"), schema=schema, quirks=frozenset({"no_schema"}))
         assert "output_config" not in body
         assert len(body["notices"]) == 1

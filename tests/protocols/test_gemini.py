@@ -286,6 +286,8 @@ class TestReply:
             ("MAX_TOKENS", "length"),
             ("SAFETY", "content_filter"),
             ("SPII", "content_filter"),
+            ("ESCALATION", "content_filter"),
+            ("PUP_LIMITED_DISABLED", "content_filter"),
             ("CONTINUATION", "pause"),
             ("SOMETHING_NEW", "stop"),
         ],
@@ -309,6 +311,21 @@ class TestReply:
     def test_a_pause_is_continued(self) -> None:
         message = whole(decode(sse(chunk({"text": "a"}, finish="CONTINUATION", continuationToken="T"))))
         assert ask(message)[0]["continuationToken"] == "T"
+        message = whole(decode(sse(chunk({"text": "a"}, finish="CONTINUATION", candidate={"continuationToken": "U"}))))
+        assert ask(message)[0]["continuationToken"] == "U"
+        assert "details" not in message["response"]
+
+    def test_thoughts_alone_are_usage(self) -> None:
+        response = reply(chunk({"text": "a"}, usageMetadata={"thoughtsTokenCount": 7}))["response"]
+        assert response["usage"] == {"input": 0, "output": 7, "details": {"reasoning": 7}}
+
+    def test_an_image_as_a_source(self) -> None:
+        grounding = {
+            "groundingChunks": [{"image": {"sourceUri": "http://page", "imageUri": "http://image", "title": "T"}}],
+            "groundingSupports": [{"segment": {"endIndex": 1, "text": "a"}, "groundingChunkIndices": [0]}],
+        }
+        [part] = reply(chunk({"text": "a"}, candidate={"groundingMetadata": grounding}))["parts"]
+        assert part["annotations"] == [{"kind": "image", "url": "http://page", "title": "T", "start": 0, "end": 1}]
 
     def test_what_every_chunk_tells_of_itself_is_gathered(self) -> None:
         chunks = [

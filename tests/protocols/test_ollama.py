@@ -275,7 +275,7 @@ class TestRequest:
         body, codes = ask(user("look", image, text, url, pdf), drop_unsupported=True)
         assert body["messages"] == [{"role": "user", "content": "look\n\na,b", "images": ["aGk="]}]
         assert codes == ["dropped_attachment"] * 2
-        with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .* no application/pdf"):
+        with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .* not take application/pdf"):
             ask(user("look", pdf))
         with pytest.raises(InputError):
             ask(user({"type": "attachment", "attachment": {"path": "/x", "sha256": "0"}}))

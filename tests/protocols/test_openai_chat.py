@@ -136,6 +136,13 @@ class TestTextAndEnd:
             ("content_filter", "content_filter"),
             ("eos", "stop"),
             ("model_length", "length"),
+            ("repetition", "length"),
+            ("model_context_window_exceeded", "length"),
+            ("MAX_TOKENS", "length"),
+            ("sensitive", "content_filter"),
+            ("SAFETY", "content_filter"),
+            ("RECITATION", "content_filter"),
+            ("PROHIBITED_CONTENT", "content_filter"),
             ("never_seen", "stop"),
         ],
     )
@@ -152,7 +159,13 @@ class TestTextAndEnd:
         assert end(records)["finish_reason"] == "length"
 
     @pytest.mark.parametrize(
-        ("reason", "code"), [("error", "unavailable"), ("insufficient_system_resource", "overloaded")]
+        ("reason", "code"),
+        [
+            ("error", "unavailable"),
+            ("network_error", "unavailable"),
+            ("abort", "unavailable"),
+            ("insufficient_system_resource", "overloaded"),
+        ],
     )
     def test_a_reason_that_is_an_error(self, reason: str, code: str) -> None:
         records = decode(sse(chunk({"content": "a"}), chunk(finish=reason)))
@@ -331,6 +344,17 @@ class TestReasoning:
         found = parts({"content": [block]})
         assert found[0]["text"] == "a"
         assert back(found)["content"] == [block]
+
+    def test_thinking_in_pieces_that_are_strings(self) -> None:
+        found = parts(*({"content": [{"type": "thinking", "thinking": text}]} for text in "abc"))
+        assert found[0]["text"] == "abc"
+        assert back(found)["content"] == [{"type": "thinking", "thinking": "abc"}]
+
+    def test_several_texts_in_the_thinking_of_a_whole_message(self) -> None:
+        content = [{"type": "thinking", "thinking": [{"type": "text", "text": text} for text in "abc"]}]
+        found = whole(Decoder(ISSUER).body(body({"content": content})))["parts"]
+        assert found[0]["text"] == "abc"
+        assert back(found)["content"] == content
 
 
 class TestCalls:
@@ -593,8 +617,27 @@ USAGES: list[tuple[Object, Object]] = [
             "completion_tokens": 14,
             "total_tokens": 54,
             "completion_tokens_details": {"reasoning_tokens": 43},
+            "market_cost": 0.000764,
         },
         {"input": 40, "output": 57, "details": {"reasoning": 43}},
+    ),
+    # Qwen at OpenRouter, DeepSeek at Together: a total without it says that the completion includes it.
+    (
+        {
+            "prompt_tokens": 21,
+            "completion_tokens": 16,
+            "total_tokens": 37,
+            "completion_tokens_details": {"reasoning_tokens": 21},
+        },
+        {"input": 21, "output": 16, "details": {"reasoning": 21}},
+    ),
+    (
+        {"prompt_tokens": 92, "completion_tokens": 16, "total_tokens": 108, "reasoning_tokens": 18},
+        {"input": 92, "output": 16, "details": {"reasoning": 18}},
+    ),
+    (
+        {"prompt_tokens": 9, "completion_tokens": 1, "reasoning_tokens": 2},
+        {"input": 9, "output": 3, "details": {"reasoning": 2}},
     ),
     # Mistral's Voxtral: sound is in the total alone.
     (
@@ -605,6 +648,10 @@ USAGES: list[tuple[Object, Object]] = [
             "prompt_tokens_details": {"audio_tokens": 375},
         },
         {"input": 386, "output": 15, "details": {"audio_input": 375}},
+    ),
+    (
+        {"prompt_audio_seconds": 2, "prompt_tokens": 16, "completion_tokens": 2, "total_tokens": 393},
+        {"input": 391, "output": 2},
     ),
     (
         {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 1},
@@ -693,11 +740,11 @@ class TestErrors:
         [
             (b"<html><body><h1>It works!</h1></body></html>", "It works!"),
             (b"Internal Server Error", "Internal Server Error"),
-            (b"data: {bad}\n\ndata: [DONE]\n\n", "not JSON"),
+            (b"data: {bad}\n\ndata: [DONE]\n\n", "invalid JSON"),
             (b'data: "text"\n\n', "text"),
-            (b"data: [DONE]\n\n", "no reply"),
-            (b'{"foo": 1}', "no reply"),
-            (b'{"choices": []}', "no reply"),
+            (b"data: [DONE]\n\n", "without a reply"),
+            (b'{"foo": 1}', "neither a reply nor an error"),
+            (b'{"choices": []}', "neither a reply nor an error"),
         ],
     )
     def test_garbage(self, data: bytes, said: str) -> None:

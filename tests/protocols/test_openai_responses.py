@@ -298,7 +298,7 @@ class TestTextAndEnd:
     def test_what_the_vendor_left_out_of_the_request_is_told(self) -> None:
         changed = {"type": "reasoning", "action": "removed", "reason": "model_mismatch"}
         records = decode(reply(*text(0, "a"), input_transformations=[changed]))
-        assert records[-2]["message"] == "the provider changed what it was sent: reasoning removed model_mismatch"
+        assert records[-2]["message"] == "the provider changed the input: reasoning removed model_mismatch"
         assert end(records)["details"][ISSUER]["input_transformations"] == [changed]
 
     def test_usage_in_our_words(self) -> None:
@@ -394,7 +394,7 @@ class TestReasoning:
         message = whole(decode(reply(*reasoning(0, "Hm.", cipher=""), *text(1, "a"))))
         body = asked(message, user("q"))
         assert [item["type"] for item in body["input"]] == ["message", "message"]
-        assert body["notices"] == ["reasoning of a reply was not sent: it has no ciphertext of this provider's"]
+        assert body["notices"] == ["reasoning of a reply was not sent: it has no ciphertext of this provider"]
         stored = asked(message, user("q"), options={"store": True})
         assert (stored["input"][0]["id"], stored["notices"]) == ("rs_0", [])
 

@@ -1,7 +1,6 @@
-"""The Anthropic Messages decoder and encoder against recorded traffic, where it lies.
+"""The Anthropic Messages decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
-decides it.
+JUSTIFIED lists where EXPECTED.jsonl differs from us, each difference with its reason.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from support.recorded.anthropic import (
     REQUESTS,
     STREAMS,
     decode,
+    events_of,
     final_blocks,
     less_output_only,
     records_of,
@@ -44,8 +44,8 @@ from support.recordings import (
     whole,
 )
 
-_ITERATIONS = "DESIGN: usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
-_CACHE = "wire-protocols 3: input_tokens excludes cached, total in is input + cache_creation + cache_read"
+_ITERATIONS = "usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
+_CACHE = "input_tokens excludes cached, total in is input + cache_creation + cache_read"
 JUSTIFIED: dict[tuple[str, str], str] = {
     ("anthropic/chatlas__test_anthropic_search_panel--1.sse", "input"): _CACHE,
     ("anthropic/pypi-anthropic-2.10.0__message_delta_omitted_usage_response.sse", "input"): _CACHE,
@@ -66,7 +66,7 @@ pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDIN
 
 
 def reply_of(records: list[Object], heard: Object) -> Object:
-    """What EXPECTED.jsonl tells of a stream; `heard` is what its decoder knows of the usage, be there an end or not."""
+    """The fields of EXPECTED.jsonl that our records give; `heard` is the decoder's known_end."""
     message = whole(records)
     end: Object = next((record for record in records if record["type"] == "end"), {})
     parts = message["parts"]
@@ -74,7 +74,7 @@ def reply_of(records: list[Object], heard: Object) -> Object:
     return {
         "text": (len(text), hashlib.sha256(text.encode()).hexdigest()),
         "reasoning": sum(len(part["text"]) for part in parts if part["type"] == "reasoning"),
-        "calls": [call_of(part) for part in parts if part["type"] == "tool_call"],
+        "calls": [(*call_of(part), "server_executed" in part) for part in parts if part["type"] == "tool_call"],
         "finish": end.get("finish_reason_raw", end.get("finish_reason")),
         "input": heard.get("usage", {}).get("input"),
         "output": heard.get("usage", {}).get("output"),
@@ -85,11 +85,11 @@ def reply_of(records: list[Object], heard: Object) -> Object:
 
 def oracle(name: str) -> Object:
     line = EXPECTED[name]
-    calls = line["tool_calls"]
+    calls = sorted(line["tool_calls"], key=_is_served)  # some lines have them in the order of the stream
     return {
         "text": (line["text_len"], line["text_sha256"]),
         "reasoning": line["reasoning_len"],
-        "calls": [(call["name"], json.loads(call["args"]) if call["args_json"] else call["args"]) for call in calls],
+        "calls": [(call["name"], _arguments(call), _is_served(call)) for call in calls],
         "finish": line["finish"],
         "input": line["input_tokens"],
         "output": line["output_tokens"],
@@ -98,16 +98,31 @@ def oracle(name: str) -> Object:
     }
 
 
+def _is_served(call: Object) -> bool:
+    return "server" in call
+
+
+def _arguments(call: Object) -> Any:
+    return json.loads(call["args"]) if call["args_json"] else call["args"]
+
+
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_says_what_the_oracle_read(name: str) -> None:
     machine = Decoder(ISSUER)
     ours, theirs = reply_of(fed(machine, read(name)), machine.known_end()), oracle(name)
+    ours["calls"].sort(key=lambda call: call[-1])  # the oracle lists the calls that the server ran last
     wrong = {field for field in ours if ours[field] != theirs[field]}
     assert wrong == {field for file, field in JUSTIFIED if file == name}, (ours, theirs)
 
 
 def test_every_justified_difference_is_one() -> None:
     assert {name for name, _ in JUSTIFIED} <= set(STREAMS)
+
+
+def blocks_of(data: bytes) -> list[Object]:
+    """The content of a stream's message: the blocks with which it starts, and those that follow."""
+    starts = [event["message"] for event in events_of(data) if event["type"] == "message_start"]
+    return [*(block for start in starts for block in start.get("content", ())), *final_blocks(data)]
 
 
 def sent_back(records: list[Object]) -> list[Object]:
@@ -126,7 +141,7 @@ _GO_ON = {"type": "text", "text": "go on"}
 @pytest.mark.parametrize("name", STREAMS)
 def test_second_law_of_a_stream(name: str) -> None:
     data = read(name)
-    assert sent_back(decode(data)) == less_output_only(final_blocks(data))
+    assert sent_back(decode(data)) == less_output_only(blocks_of(data))
 
 
 @pytest.mark.parametrize("name", BODIES)
@@ -145,8 +160,8 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
     text = "".join([block["text"] for block in blocks if block["type"] == "text"])
     assert reply["text"] == (len(text), hashlib.sha256(text.encode()).hexdigest())
     assert reply["reasoning"] == sum(len(block["thinking"]) for block in blocks if block["type"] == "thinking")
-    called = [(block["name"], block["input"]) for block in blocks if block["type"].endswith("tool_use")]
-    assert reply["calls"] == called
+    called = [block for block in blocks if block["type"].endswith("tool_use")]
+    assert reply["calls"] == [(block["name"], block["input"], block["type"] != "tool_use") for block in called]
     assert reply["finish"] == body["stop_reason"]
     assert reply["annotations"] == sum(len(block.get("citations") or ()) for block in blocks)
     counted = usage.get("iterations") or [usage]

@@ -1,7 +1,6 @@
-"""The Chat Completions decoder and encoder against recorded traffic, where it lies.
+"""The Chat Completions decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
-decides it.
+JUSTIFIED lists where EXPECTED.jsonl differs from us, each difference with its reason.
 """
 
 from __future__ import annotations
@@ -19,11 +18,14 @@ from support.paths import RECORDINGS
 from support.recorded.chat import BODIES, NO_FINISH, STREAMS, decode, decoder, final_message, less_output_only
 from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, status_of, whole
 
-_XAI = "DESIGN: output is all it wrote; xAI leaves the reasoning out, its total_tokens counts it"
-_NO_FINISH = "wire-protocols 0.8: no finish_reason on some servers; ours is inferred, there is no raw word"
-_REASONING_DETAILS = "wire-protocols 1: reasoning.text items are reasoning; the oracle reads only strings"
-_ARGUMENTS = "DESIGN: arguments that are null are {}"
-_CITATIONS = "wire-protocols 1, delta.annotations and top-level citations: the oracle counts none for Chat"
+_XAI = "output is all it wrote; xAI leaves the reasoning out, its total_tokens counts it"
+_NO_FINISH = "no finish_reason on some servers; ours is inferred, there is no raw word"
+_REASONING_DETAILS = "reasoning.text items are reasoning; the oracle reads only strings"
+_ARGUMENTS = "arguments that are null are {}"
+_SOUND = "input is all it read; the 375 tokens of the sound are in total_tokens only"
+_VOXTRAL = "chat/maruel__mistral-TestClient-Scoreboard-voxtral-small-latest-GenStreamMultiModal-Audio"
+_NO_REPLY = "a text that is no event stream is an error, not an empty reply; the oracle reads no chunk in it"
+_CITATIONS = "delta.annotations and top-level citations: the oracle counts none for Chat"
 JUSTIFIED: dict[tuple[str, str], str] = {
     ("chat/ai__xai-text.chunks.jsonl", "output"): _XAI,
     ("chat/fantasy__TestOpenAICompatObjectGeneration-xai-grok-4-fast-complex_object_streaming.sse", "output"): _XAI,
@@ -35,22 +37,29 @@ JUSTIFIED: dict[tuple[str, str], str] = {
     (
         "chat/fantasy__TestVercelThinking-gemini-3-pro-preview-thinking-streaming--1.sse",
         "output",
-    ): "DESIGN: output is all it wrote; 43 reasoning tokens cannot be among 14",
-    (
-        "chat/rig__mistral-multimodal_content-streaming_agent_sends_audio.sse",
-        "input",
-    ): "DESIGN: input is all it read; 375 tokens of sound are in total_tokens only",
+    ): "output is all it wrote; 43 reasoning tokens cannot be among 14",
+    ("chat/rig__mistral-multimodal_content-streaming_agent_sends_audio.sse", "input"): _SOUND,
+    (f"{_VOXTRAL}-flac-Inline-0.sse", "input"): _SOUND,
+    (f"{_VOXTRAL}-mp3-Inline-0.sse", "input"): _SOUND,
+    (f"{_VOXTRAL}-ogg-Inline-0.sse", "input"): _SOUND,
+    (f"{_VOXTRAL}-wav-Inline-0.sse", "input"): _SOUND,
     ("chat/llm__test_tools_streaming_variant_a.sse", "finish"): _NO_FINISH,
     ("chat/llm__test_tools_streaming_variant_b.sse", "finish"): _NO_FINISH,
+    (
+        "chat/maruel__huggingface-TestClient-Scoreboard-Qwen-Qwen3-4B_thinking-GenStream-Tools-SquareRoot-1-0.sse",
+        "finish",
+    ): _NO_FINISH,
     ("chat/pydantic-ai__test_snowflake_model_streaming.sse", "finish"): _NO_FINISH,
     ("chat/pydantic-ai__test_snowflake_thinking_streaming.sse", "finish"): _NO_FINISH,
     ("chat/pydantic-ai__test_snowflake_thinking_streaming.sse", "reasoning"): _REASONING_DETAILS,
     (
         "chat/pydantic-ai__test_groq_model_web_search_tool_stream.sse",
         "calls",
-    ): "wire-protocols 1, delta.executed_tools: a tool the server ran is a call, marked so",
+    ): "delta.executed_tools: a tool the server ran is a call, marked so",
     ("chat/rig__groq-agent_tool_sessions-parallel_tool_calls_single_turn_streaming.sse", "calls"): _ARGUMENTS,
     ("chat/pydantic-ai__test_openrouter_web_search_annotations_stream.sse", "annotations"): _CITATIONS,
+    ("chat/ai__perplexity-citations-0.sse", "annotations"): _CITATIONS,
+    ("chat/pydantic__test_openai-test_text_response-0.sse", "error"): _NO_REPLY,
     (
         "chat/rig__perplexity-raw_stream_capture_matrix-stream_raw_exposes_terminal_usage_and_object.sse",
         "annotations",
@@ -58,7 +67,7 @@ JUSTIFIED: dict[tuple[str, str], str] = {
     (
         "synthetic/chat__audio_delta.sse",
         "text",
-    ): "wire-protocols 1, delta.audio.transcript: what a sound says is text for people",
+    ): "delta.audio.transcript: what a sound says is text for people",
 }
 
 
@@ -71,7 +80,7 @@ pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDIN
 
 
 def reply_of(records: list[Object]) -> Object:
-    """What EXPECTED.jsonl tells of a stream."""
+    """The fields of EXPECTED.jsonl that our records give."""
     message = whole(records)
     end: Object = next((record for record in records if record["type"] == "end"), {})
     parts = message["parts"]

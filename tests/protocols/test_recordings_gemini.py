@@ -1,8 +1,8 @@
-"""The Gemini decoder and encoder against recorded traffic, where it lies.
+"""The Gemini decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do stands in JUSTIFIED, each with the line that
-decides it; that it counts neither thoughts (wire-protocols 4: NOT in candidates) nor tool-use prompts is so for
-every file, and told by `counts_of`.
+JUSTIFIED lists where EXPECTED.jsonl differs from us, each difference with its reason. In every file
+it leaves out the thoughts (candidatesTokenCount does not include them) and the prompts of tool
+use; `counts_of` adds them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from support.paths import RECORDINGS
 from support.recorded.gemini import BODIES, STREAMS, camel, chunks_of, compared, decode, final_parts, joined
 from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, status_of, whole
 
-_STREAMED = "wire-protocols 4, streamed args: the oracle does not fold partialArgs, and takes the end for a call"
+_STREAMED = "streamed args: the oracle does not fold partialArgs, and takes the end for a call"
 JUSTIFIED: dict[tuple[str, str], str] = {
     ("gemini/ai__google-stream-no-args-tool-call.chunks.jsonl", "calls"): _STREAMED,
     ("gemini/ai__google-stream-tool-call-arguments.chunks.jsonl", "calls"): _STREAMED,
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDIN
 
 
 def reply_of(records: list[Object]) -> Object:
-    """What EXPECTED.jsonl tells of a stream."""
+    """The fields of EXPECTED.jsonl that our records give."""
     parts = whole(records)["parts"]
     end: Object = next((record for record in records if record["type"] == "end"), {})
     text = "".join(part["text"] for part in parts if part["type"] == "text")

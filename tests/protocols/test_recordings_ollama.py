@@ -1,7 +1,6 @@
-"""The Ollama decoder and encoder against recorded traffic, where it lies.
+"""The Ollama decoder and encoder against recorded traffic.
 
-What EXPECTED.jsonl says otherwise than we do would stand in JUSTIFIED; for Ollama it says
-nothing otherwise.
+JUSTIFIED would list where EXPECTED.jsonl differs from us; for Ollama it does not.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.skipif(not STREAMS, reason=f"no recordings in {RECORDIN
 
 
 def reply_of(records: list[Object]) -> Object:
-    """What EXPECTED.jsonl tells of a stream."""
+    """The fields of EXPECTED.jsonl that our records give."""
     parts = whole(records)["parts"]
     end: Object = next((record for record in records if record["type"] == "end"), {})
     text = "".join(part["text"] for part in parts if part["type"] == "text")

@@ -1,4 +1,7 @@
-"""Anthropic Messages: the folder of the protocol `anthropic`."""
+"""The protocol `anthropic`: Anthropic Messages, of Anthropic and of servers that speak it too.
+
+Documentation: https://platform.claude.com/docs/en/api/messages
+"""
 
 from .request import Decoder, encode, error_of
 from .spec import SPEC

@@ -1,11 +1,9 @@
-"""Anthropic Messages, the response: bytes to events.
+"""Anthropic Messages, the response: bytes to records.
 
 Rules:
-* The terminal event is message_stop. A stream that ends before it is cut off, though its
-  stop_reason may have come.
-* `ping` and what is not known say nothing, but they are seen.
-
-Facts: wire-protocols.md sections 3 and 6.
+* The terminal event is message_stop. A stream that ends before it is cut off, even if its
+  stop_reason has come.
+* `ping` and unknown events count as seen, but make no records.
 """
 
 from __future__ import annotations
@@ -14,36 +12,30 @@ from orjson import JSONDecodeError
 from orjson import loads as parse
 
 from ...errors import ProtocolError
-from ...http.failure import failure_of, message_of, visible_text
-from ...http.sse import BODY
+from ...http.failure import failure_from_body
 from ..event_decoder import EventDecoder
 from .reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ...records.types import Record
+    from ..json_fields import JsonObject
 
-_PLAIN = b'{"type":"content_block_delta"'
-"""How the vendor's events of a delta begin: those of a text have a shorter way."""
-
-
-def _is_error(name: str, event: dict[str, Any]) -> bool:
-    return bool(event.get("error")) or "error" in (name, event.get("type"), event.get("object"))
+_DELTA = b'{"type":"content_block_delta"'
+"""The beginning of the vendor's delta events. Those of texts take a shorter way."""
 
 
 class Decoder(EventDecoder):
-    """Turns the bytes of one response into draft records (see `decoder`).
+    """Turns the bytes of one response into records (see `event_decoder`).
 
-    issuer: the key of the provider_metadata that is made; quirks: none is known here.
+    issuer: the key of the provider_metadata; quirks: none has an effect.
     """
 
-    _made = Reply
+    _reply_class = Reply
     _reply: Reply
 
     def _plain(self, payload: bytes) -> list[Record] | None:
-        """Return the chunk of an event that only goes on with a text, None for any other."""
+        """Return the record of an event that only continues a text, None for any other event."""
         try:
             event = parse(payload)
             delta = event["delta"]
@@ -55,22 +47,17 @@ class Decoder(EventDecoder):
             return None
         return [{"type": "text", "chunk": text, "part_index": index}] if text else []
 
-    def _take(self, name: str, payload: bytes) -> list[Record]:
-        if self._reply.plain and payload.startswith(_PLAIN):
+    def _event(self, name: str, payload: bytes) -> list[Record]:
+        if self._reply.plain and payload.startswith(_DELTA):
             plain = self._plain(payload)
             if plain is not None:
                 return plain
-        stripped = payload.strip()
-        if not stripped or stripped == b"[DONE]":  # which some gateways add
-            return []
-        event = self._reply.loads(payload)
-        if name == BODY:
-            return self._body(event)
-        if not isinstance(event, dict):
-            return self._fail(ProtocolError(f"no event of a reply: {visible_text(payload)}"))
-        if _is_error(name, event):
-            return self._fail(failure_of(event))
+        return super()._event(name, payload)
+
+    def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
+        if event.get("error") or "error" in (name, kind, event.get("object")):
+            return self._fail(failure_from_body(event))
         if kind == "message":
             return self._body(event)
         if kind == "message_stop" and self._reply.is_begun:
@@ -80,10 +67,8 @@ class Decoder(EventDecoder):
             return self._fail(ProtocolError("the stream has events of a message that did not start"))
         return self._reply.take(event)
 
-    def _body(self, body: Any) -> list[Record]:
-        if isinstance(body, dict) and isinstance(body.get("content"), list) and not body.get("error"):
-            self._is_over = True
-            return self._reply.take_body(body)
-        if message_of(body) is None:
-            return self._fail(ProtocolError("the body is no reply and no error"))
-        return self._fail(failure_of(body))
+    def _reply_body(self, body: JsonObject) -> list[Record] | None:
+        if not isinstance(body.get("content"), list):
+            return None
+        self._is_over = True
+        return self._reply.take_body(body)

@@ -1,30 +1,27 @@
 """Anthropic Messages, the reply: events and whole bodies to records.
 
 Rules:
-* A block is a part, known by its index while it is open; a block that starts at the index
-  of another is another part. A text or thinking block with nothing in it is none.
-* provider_metadata holds what the neutral fields do not give back: the signature of a
-  thinking block, the data of a redacted one, `caller`, what a citation says beside its
-  url, title and text, the type of a server's call and its result, whole; any block that
-  has no part of its own, whole, under its own type.
-* Output only, so kept in details and never sent back: the usage object, stop_sequence,
-  stop_details, context_management, and every other field of the message.
-* A message that starts again goes on with the first: what came is kept, a notice tells it.
-* An unknown event or delta says nothing.
-
-Facts: wire-protocols.md section 3.
+* A block is a part, known by its index while it is open. A block that starts at the index of
+  an open block is another part. A text or thinking block without content is not a part.
+* provider_metadata holds what the neutral fields do not: the signature of a thinking block,
+  the data of a redacted one, `caller`, the fields of a citation beside its url, title and
+  text, the type of a server's call, and the result of a server's tool whole. A block that is
+  not a part of ours is kept whole, under its own type.
+* The usage object, stop_sequence, stop_details, context_management and all other fields of the
+  message are output only: they are kept in details and never sent back.
+* A message may start with whole blocks and with its stop_reason. It does where code that the
+  server runs calls tools.
+* A message that starts again continues the first: what came is kept, and a notice says so.
+* Unknown events and deltas make no records.
 """
 
 from __future__ import annotations
 
 from ...records.jsonl import dumps
-from ..reply_writer import (
-    Draft,
-    objects_in,
-    said_in,
-    text_in,
-)
-from .results import cited_fields, exception_of, readable
+from ..json_fields import objects_of, other_fields, string_or_empty
+from ..reply_writer import PART_TYPES, ReplyWriter
+from .results import citation_fields, exception_of, readable_content
+from .spec import SPEC
 from .usage import usage_of
 
 TYPE_CHECKING = False
@@ -32,35 +29,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Record
+    from ..json_fields import JsonObject
 
-    Wire = dict[str, Any]
-
-FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "pause_turn": "pause",
-    "compaction": "pause",
-    "refusal": "refusal",
-}
-"""The vendor's words and ours; any other is `stop`."""
-
-OURS = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_result", "attachment", ""))
-"""Types that a block of the vendor's cannot have here without being taken for a part of ours."""
-
-_OF_MESSAGE = frozenset(("id", "type", "role", "model", "content", "usage", "stop_reason", "container"))
-_OF_EVENT = frozenset(("type", "delta", "usage", "message", "index"))
+_MESSAGE_FIELDS = frozenset(("id", "type", "role", "model", "content", "usage", "stop_reason", "container"))
+_KNOWN_EVENT_FIELDS = frozenset(("type", "delta", "usage", "message", "index"))
 
 
-def _index(event: Wire) -> int | None:
+def _block_index(event: JsonObject) -> int | None:
     value = event.get("index")
     return value if isinstance(value, int) else None
 
 
 class _Block:
-    """An open block: its part's place, None while it has none, and what of it waits."""
+    """An open block. `index` is the part_index, None while the block has no part; `raw` is the
+    block itself if it is kept whole."""
 
     __slots__ = ("call_id", "has_arguments", "index", "input", "kind", "raw")
 
@@ -68,83 +50,81 @@ class _Block:
         self.kind = kind
         self.index: int | None = None
         self.call_id = ""
-        self.input: Wire = {}
+        self.input: JsonObject = {}
         self.has_arguments = False
-        self.raw: Wire = {}
+        self.raw: JsonObject = {}
 
 
 class Reply:
-    """Turns the events of one response into draft records. `is_begun` says whether the
-    message has started; `plain` is the place of the text part to which an event that is
-    nothing but its text adds, by the block's index on the wire."""
+    """Turns the events of one response into records.
+
+    is_begun: whether the message has started. plain: index of an open text block on the wire ->
+    its part_index, for events that only continue this text.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
         self.plain: dict[int | None, int] = {}
-        self._draft = Draft(issuer)
+        self._writer = ReplyWriter(issuer)
         self._id = ""
         self._model = ""
         self._finish = ""
         self._open: dict[int | None, _Block] = {}
-        self._names: dict[str, str] = {}
-        self._usage: Wire = {}
-        self._details: Wire = {}
-        self._metadata: Wire = {}
+        self._tool_names: dict[str, str] = {}
+        self._usage: JsonObject = {}
+        self._details: JsonObject = {}
+        self._metadata: JsonObject = {}
         self._has_calls = False
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
-        return self._draft.loads(payload)
+        return self._writer.loads(payload)
 
-    def take(self, event: Wire) -> list[Record]:
+    def take(self, event: JsonObject) -> list[Record]:
         """Return the records of an event."""
-        taking = _TAKEN.get(text_in(event.get("type")))
-        if taking is not None:
-            taking(self, event)
-        self.plain = {} if self._draft.has_half else self.plain
-        return self._draft.taken()
+        handler = _HANDLERS.get(string_or_empty(event.get("type")))
+        if handler is not None:
+            handler(self, event)
+        self.plain = {} if self._writer.has_half else self.plain
+        return self._writer.drain()
 
-    def take_body(self, body: Wire) -> list[Record]:
+    def take_body(self, body: JsonObject) -> list[Record]:
         """Return the records of a whole message."""
         self._start_message({"message": body})
-        for index, block in enumerate(objects_in(body.get("content"))):
-            self._start({"index": index, "content_block": block})
-            self._stop({"index": index})
-        self._take_delta(body)
-        return self._draft.taken() + self.end()
+        return self._writer.drain() + self.end()
 
     # ---- the message
 
-    def _start_message(self, event: Wire) -> None:
+    def _start_message(self, event: JsonObject) -> None:
         message = event.get("message")
         message = message if isinstance(message, dict) else {}
-        identity = text_in(message.get("id"))
-        if self.is_begun and identity != self._id:
-            self._draft.notice("restarted", "the server began its message again in the middle; what came is kept")
+        identity = string_or_empty(message.get("id"))
+        is_repeated = self.is_begun and identity == self._id
+        if self.is_begun and not is_repeated:
+            self._writer.notice("restarted", "the server began its message again in the middle; what came is kept")
             self._open, self.plain = {}, {}
         self.is_begun = True
-        self._id = self._draft.response_id = identity
-        self._model = text_in(message.get("model")) or self._model
+        self._id = self._writer.response_id = identity
+        self._model = string_or_empty(message.get("model")) or self._model
         self._take_usage(message.get("usage"))
-        self._details.update(said_in(message, _OF_MESSAGE))
-        self._take_container(message)
-        self._draft.open()
+        self._writer.start()
+        for index, block in enumerate(() if is_repeated else objects_of(message.get("content"))):
+            self._start_block({"index": index, "content_block": block})
+            self._stop_block({"index": index})
+        self._take_message_fields(message)
 
-    def _end_message(self, event: Wire) -> None:
+    def _change_message(self, event: JsonObject) -> None:
         delta = event.get("delta")
         if isinstance(delta, dict):
-            self._take_delta(delta)
+            self._take_message_fields(delta)
         self._take_usage(event.get("usage"))
-        self._details.update(said_in(event, _OF_EVENT))
+        self._details.update(other_fields(event, _KNOWN_EVENT_FIELDS))
 
-    def _take_delta(self, delta: Wire) -> None:
-        self._finish = text_in(delta.get("stop_reason")) or self._finish
-        self._details.update(said_in(delta, _OF_MESSAGE))
-        self._take_container(delta)
-
-    def _take_container(self, holder: Wire) -> None:
-        if isinstance(holder.get("container"), dict):
-            self._metadata["container"] = holder["container"]
+    def _take_message_fields(self, fields: JsonObject) -> None:
+        self._finish = string_or_empty(fields.get("stop_reason")) or self._finish
+        self._details.update(other_fields(fields, _MESSAGE_FIELDS))
+        if isinstance(fields.get("container"), dict):
+            self._metadata["container"] = fields["container"]
 
     def _take_usage(self, usage: Any) -> None:
         if isinstance(usage, dict):
@@ -152,128 +132,129 @@ class Reply:
 
     # ---- the blocks
 
-    def _start(self, event: Wire) -> None:
-        said = event.get("content_block")
-        said = said if isinstance(said, dict) else {}
-        kind = text_in(said.get("type"))
-        block = self._open[_index(event)] = _Block(kind)
+    def _start_block(self, event: JsonObject) -> None:
+        content = event.get("content_block")
+        content = content if isinstance(content, dict) else {}
+        kind = string_or_empty(content.get("type"))
+        block = self._open[_block_index(event)] = _Block(kind)
         self.plain = {}
         if kind == "text":
-            self._say(block, "text", text_in(said.get("text")), said_in(said, frozenset(("type", "text", "citations"))))
-            for citation in objects_in(said.get("citations")):
-                self._cite(block, citation)
+            metadata = other_fields(content, frozenset(("type", "text", "citations")))
+            self._add_chunk(block, "text", string_or_empty(content.get("text")), metadata)
+            for citation in objects_of(content.get("citations")):
+                self._add_citation(block, citation)
         elif kind == "thinking":
-            self._say(block, "reasoning", text_in(said.get("thinking")), said_in(said, frozenset(("type", "thinking"))))
+            metadata = other_fields(content, frozenset(("type", "thinking")))
+            self._add_chunk(block, "reasoning", string_or_empty(content.get("thinking")), metadata)
         elif kind == "redacted_thinking":
-            rest = {name: value for name, value in said.items() if name != "type"}
-            self._say(block, "reasoning", "", rest or {"data": ""}, redacted=True)
+            metadata = {name: value for name, value in content.items() if name != "type"}
+            self._add_chunk(block, "reasoning", "", metadata or {"data": ""}, redacted=True)
         elif kind.endswith("tool_use"):
-            self._start_call(block, said)
-        elif kind.endswith("_tool_result") and text_in(said.get("tool_use_id")):
-            self._take_result(block, said)
+            self._start_call(block, content)
+        elif kind.endswith("_tool_result") and string_or_empty(content.get("tool_use_id")):
+            self._add_result(block, content)
         else:
-            block.raw = said
-            self._say_raw(block)
+            block.raw = content
+            self._add_raw(block)
 
-    def _say(self, block: _Block, kind: str, chunk: str, metadata: Wire | None = None, **fields: Any) -> None:
+    def _add_chunk(
+        self, block: _Block, kind: str, chunk: str, metadata: JsonObject | None = None, **fields: Any
+    ) -> None:
         if chunk or metadata:
-            self._draft.say(kind, chunk, self._place(block), metadata, **fields)
+            self._writer.add_chunk(kind, chunk, self._index_of(block), metadata, **fields)
 
-    def _place(self, block: _Block) -> int:
+    def _index_of(self, block: _Block) -> int:
         if block.index is None:
-            block.index = self._draft.next()
+            block.index = self._writer.new_index()
         return block.index
 
-    def _start_call(self, block: _Block, said: Wire) -> None:
-        index = self._place(block)
-        identity = text_in(said.get("id"))
-        block.call_id = identity if identity and identity not in self._names else f"~{index}"
-        if isinstance(said.get("input"), dict):
-            block.input = said["input"]
-        name = text_in(said.get("name"))
-        self._names[block.call_id] = name
-        rest = {field: said[field] for field in said if field not in ("type", "id", "name", "input")}
-        rest = {field: value for field, value in rest.items() if value is not None}
+    def _start_call(self, block: _Block, content: JsonObject) -> None:
+        index = self._index_of(block)
+        identity = string_or_empty(content.get("id"))
+        block.call_id = identity if identity and identity not in self._tool_names else f"~{index}"
+        if isinstance(content.get("input"), dict):
+            block.input = content["input"]
+        name = string_or_empty(content.get("name"))
+        self._tool_names[block.call_id] = name
+        others = {field: content[field] for field in content if field not in ("type", "id", "name", "input")}
+        metadata = {field: value for field, value in others.items() if value is not None}
         is_served = block.kind != "tool_use"
         self._has_calls = self._has_calls or not is_served
-        # The type tells whose the call is: a server's call without it would be anyone's.
-        metadata = {"type": block.kind, **rest} if is_served else rest
+        if is_served:  # the type marks the call as this issuer's: to any other it cannot be sent
+            metadata = {"type": block.kind, **metadata}
         served = {"server_executed": True} if is_served else {}
-        self._draft.say("tool_call_name", name, index, metadata, tool_call_id=block.call_id, **served)
+        self._writer.add_chunk("tool_call_name", name, index, metadata, tool_call_id=block.call_id, **served)
 
-    def _take_result(self, block: _Block, said: Wire) -> None:
-        call_id = said["tool_use_id"]
-        name = self._names.get(call_id) or block.kind.removesuffix("_tool_result")
-        exception = exception_of(said)
-        fields = {"exception": exception} if exception else {}
-        metadata = {field: value for field, value in said.items() if field != "tool_use_id"}
-        self._draft.say(
-            "tool_result",
-            readable(said.get("content")),
-            self._place(block),
-            metadata,
-            tool_call_id=call_id,
-            tool_name=name,
-            server_executed=True,
-            **fields,
-        )
+    def _add_result(self, block: _Block, content: JsonObject) -> None:
+        call_id = content["tool_use_id"]
+        exception = exception_of(content)
+        fields = {
+            "tool_call_id": call_id,
+            "tool_name": self._tool_names.get(call_id) or block.kind.removesuffix("_tool_result"),
+            "server_executed": True,
+            **({"exception": exception} if exception else {}),
+        }
+        metadata = {field: value for field, value in content.items() if field != "tool_use_id"}
+        output = readable_content(content.get("content"))
+        self._writer.add_chunk("tool_result", output, self._index_of(block), metadata, **fields)
 
-    def _say_raw(self, block: _Block) -> None:
-        kind = f"{block.kind or 'unknown'}_block" if block.kind in OURS else block.kind
-        part = {"type": kind, "provider_metadata": {self._draft.issuer: dict(block.raw)}}
-        self._draft.add({"type": "part", "part_index": self._place(block), "part": part})
+    def _add_raw(self, block: _Block) -> None:
+        """Add a block that is kept whole, again after each change."""
+        kind = f"{block.kind or 'unknown'}_block" if block.kind in PART_TYPES else block.kind
+        part = {"type": kind, "provider_metadata": {self._writer.issuer: dict(block.raw)}}
+        self._writer.add({"type": "part", "part_index": self._index_of(block), "part": part})
 
-    def _delta(self, event: Wire) -> None:
-        block, delta = self._open.get(_index(event)), event.get("delta")
+    def _change_block(self, event: JsonObject) -> None:
+        block, delta = self._open.get(_block_index(event)), event.get("delta")
         if block is None or not isinstance(delta, dict):
             return
-        kind = text_in(delta.get("type"))
+        kind = string_or_empty(delta.get("type"))
         if block.raw:
             self._change_raw(block, delta)
         elif kind == "text_delta" and block.kind == "text":
-            self._say(block, "text", text_in(delta.get("text")))
-            self.plain = {_index(event): block.index} if block.index is not None else {}
+            self._add_chunk(block, "text", string_or_empty(delta.get("text")))
+            self.plain = {_block_index(event): block.index} if block.index is not None else {}
         elif kind == "thinking_delta" and block.kind == "thinking":
-            self._say(block, "reasoning", text_in(delta.get("thinking")))
+            self._add_chunk(block, "reasoning", string_or_empty(delta.get("thinking")))
         elif kind == "signature_delta" and block.kind == "thinking" and delta.get("signature"):
-            self._say(block, "reasoning", "", {"signature": delta["signature"]})
+            self._add_chunk(block, "reasoning", "", {"signature": delta["signature"]})
         elif kind == "input_json_delta" and block.call_id:
-            self._say_arguments(block, text_in(delta.get("partial_json")))
+            self._add_arguments(block, string_or_empty(delta.get("partial_json")))
         elif kind == "citations_delta" and block.kind == "text" and isinstance(delta.get("citation"), dict):
-            self._cite(block, delta["citation"])
+            self._add_citation(block, delta["citation"])
 
-    def _say_arguments(self, block: _Block, text: str) -> None:
+    def _add_arguments(self, block: _Block, text: str) -> None:
         if text:
             block.has_arguments = True
-            self._draft.say("tool_call_args", text, self._place(block), tool_call_id=block.call_id)
+            self._writer.add_chunk("tool_call_args", text, self._index_of(block), tool_call_id=block.call_id)
 
-    def _change_raw(self, block: _Block, delta: Wire) -> None:
-        """Lay a delta over a block that is kept whole: a text goes on, anything else is replaced."""
+    def _change_raw(self, block: _Block, delta: JsonObject) -> None:
+        """Lay a delta over a block that is kept whole: strings grow, other values are replaced."""
         for name, value in delta.items():
             before = block.raw.get(name)
             if name != "type" and value is not None:
-                is_text = isinstance(before, str) and isinstance(value, str)
-                block.raw = {**block.raw, name: before + value if is_text else value}
-        self._say_raw(block)
+                is_string = isinstance(before, str) and isinstance(value, str)
+                block.raw = {**block.raw, name: before + value if is_string else value}
+        self._add_raw(block)
 
-    def _cite(self, block: _Block, citation: Wire) -> None:
-        kind = text_in(citation.get("type")) or "citation"
-        fields = cited_fields(kind)
-        cited = {ours: citation[theirs] for ours, theirs in fields.items() if text_in(citation.get(theirs))}
-        said = {"type", *(fields[name] for name in cited)}
-        rest = {name: value for name, value in citation.items() if name not in said} or {"type": kind}
-        annotation = {"kind": kind, **cited, "provider_metadata": {self._draft.issuer: rest}}
-        self._draft.add({"type": "annotation", "part_index": self._place(block), "annotation": annotation})
+    def _add_citation(self, block: _Block, citation: JsonObject) -> None:
+        kind = string_or_empty(citation.get("type")) or "citation"
+        names = citation_fields(kind)
+        fields = {ours: citation[theirs] for ours, theirs in names.items() if string_or_empty(citation.get(theirs))}
+        cited = {"type", *(names[ours] for ours in fields)}
+        metadata = {name: value for name, value in citation.items() if name not in cited} or {"type": kind}
+        annotation = {"kind": kind, **fields, "provider_metadata": {self._writer.issuer: metadata}}
+        self._writer.add({"type": "annotation", "part_index": self._index_of(block), "annotation": annotation})
 
-    def _stop(self, event: Wire) -> None:
+    def _stop_block(self, event: JsonObject) -> None:
         self.plain = {}
-        block = self._open.pop(_index(event), None)
+        block = self._open.pop(_block_index(event), None)
         if block is not None:
             self._end_block(block)
 
     def _end_block(self, block: _Block) -> None:
         if block.input and not block.has_arguments:
-            self._say_arguments(block, dumps(block.input).decode())
+            self._add_arguments(block, dumps(block.input).decode())
 
     # ---- the end
 
@@ -281,35 +262,35 @@ class Reply:
         """Return the last records."""
         for block in self._open.values():
             self._end_block(block)
-        self._draft.end_halves()
+        self._writer.flush_halves()
         details = self._details.get("stop_details")
-        if self._finish == "refusal" and isinstance(details, dict) and text_in(details.get("explanation")):
-            self._draft.notice("refusal", details["explanation"])
-        self._draft.records.append(self._end())
-        return self._draft.taken()
+        if self._finish == "refusal" and isinstance(details, dict) and string_or_empty(details.get("explanation")):
+            self._writer.notice("refusal", details["explanation"])
+        self._writer.records.append(self._end())
+        return self._writer.drain()
 
-    def known_end(self) -> Wire:
-        """Return what is known of the usage and the model, be the reply cut off here or not."""
+    def known_end(self) -> JsonObject:
+        """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         usage = usage_of(self._usage) if self._usage else None
-        return self._draft.known_end(usage, self._model, {**self._details, "usage": self._usage})
+        return self._writer.known_end(usage, self._model, {**self._details, "usage": self._usage})
 
     def _end(self) -> Record:
-        reason = FINISH_REASONS.get(self._finish, "stop")
+        reason = SPEC.finish_reason(self._finish)
         if reason == "stop" and self._has_calls and self._finish in ("", "end_turn"):
-            reason = "tool_calls"  # some servers end a turn with calls like any other
+            reason = "tool_calls"  # some servers send end_turn even if there are calls
         end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if self._finish and self._finish != reason:
             end["finish_reason_raw"] = self._finish
         if self._metadata:
-            end["provider_metadata"] = {self._draft.issuer: self._metadata}
+            end["provider_metadata"] = {self._writer.issuer: self._metadata}
         return end
 
 
-_TAKEN = {
+_HANDLERS = {
     "message_start": Reply._start_message,
-    "content_block_start": Reply._start,
-    "content_block_delta": Reply._delta,
-    "content_block_stop": Reply._stop,
-    "message_delta": Reply._end_message,
+    "content_block_start": Reply._start_block,
+    "content_block_delta": Reply._change_block,
+    "content_block_stop": Reply._stop_block,
+    "message_delta": Reply._change_message,
 }
-"""What takes an event, by its type."""
+"""The type of an event -> the method that takes it."""

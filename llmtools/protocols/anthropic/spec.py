@@ -11,12 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VERSION = "2026-10-21"
-OLD_VERSION = "2023-06-01"
+API_VERSION = "2026-10-21"
+OLD_API_VERSION = "2023-06-01"
 
 
 def _next_page(body: dict[str, Any]) -> dict[str, str]:
-    """https://platform.claude.com/docs/en/api/models/list"""
+    """Return the query of the page behind `body`: https://platform.claude.com/docs/en/api/models/list"""
     last = body.get("last_id")
     return {"after_id": last} if body.get("has_more") is True and isinstance(last, str) else {}
 
@@ -35,6 +35,16 @@ SPEC = Spec(
         },
     ),
     key_header=("x-api-key", ""),
+    finish_reasons={
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "max_tokens": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_calls",
+        "pause_turn": "pause",
+        "compaction": "pause",
+        "refusal": "refusal",
+    },
     server_tools={
         "web_search": {"type": "web_search_20250305", "name": "web_search"},
         "url_fetch": {"type": "web_fetch_20250910", "name": "web_fetch"},
@@ -42,7 +52,7 @@ SPEC = Spec(
         "tool_search": {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
     },
     url_types=("image/", "application/pdf"),
-    list_headers={"anthropic-version": OLD_VERSION},
+    list_headers={"anthropic-version": OLD_API_VERSION},
     next_page=_next_page,
     rate_limits=re.compile(r"anthropic-ratelimit-(?P<what>[a-z-]+)-(?P<kind>limit|remaining|reset)"),
 )

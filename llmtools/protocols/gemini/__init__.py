@@ -1,4 +1,7 @@
-"""Gemini generateContent: the folder of the protocol `gemini`."""
+"""The protocol `gemini`: generateContent, of the Gemini API and of Gemini on Vertex AI.
+
+Documentation: https://ai.google.dev/api/generate-content
+"""
 
 from .request import Decoder, encode, error_of
 from .spec import SPEC

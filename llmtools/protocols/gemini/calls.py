@@ -1,15 +1,13 @@
-"""Gemini generateContent, the calls of a reply: whole ones, and those whose arguments are streamed.
+"""Gemini, the calls of a reply: whole ones, and those whose arguments are streamed.
 
 Rules:
-* A call comes whole, or begins with a name and `willContinue`; then come pieces of its
-  arguments, each at a JSON path, until a piece without `willContinue`, an empty call,
-  another part, or the end of the reply.
-* The pieces are no text of JSON, so the arguments are told once they are whole. Where the
-  reply is cut in the middle of a call, they are told as text that does not parse: such a
-  call must not run.
-* An id is the vendor's or none is told; two calls never have one id.
-
-Facts: wire-protocols.md section 4.
+* A call comes whole, or begins with a name and `willContinue`. Then pieces of its arguments
+  follow, each at a JSON path, until a piece without `willContinue`, an empty call, another
+  part, or the end of the reply.
+* The pieces are not JSON text, so the arguments are added once they are whole. If the reply is
+  cut off in the middle of a call, its arguments become text that does not parse: such a call
+  must not run.
+* A call gets an id only from the vendor. Two calls never have the same id.
 """
 
 from __future__ import annotations
@@ -19,29 +17,31 @@ from itertools import pairwise
 
 from ...errors import InputError, ProtocolError
 from ...records.jsonl import dumps
-from ..reply_writer import objects_in, said_in, text_in
+from ..json_fields import objects_of, other_fields, string_or_empty
+from ..reply_writer import UNWRITABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..reply_writer import Draft
+    from ..json_fields import JsonObject
+    from ..reply_writer import ReplyWriter
 
-_OF_CALL = frozenset(("id", "name", "args", "willContinue", "partialArgs"))
+_CALL_FIELDS = frozenset(("id", "name", "args", "willContinue", "partialArgs"))
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\]")
 _LONGEST_GAP = 1000
 _VALUES = ("stringValue", "numberValue", "boolValue", "structValue", "listValue")
 
 
 def steps_of(path: str) -> list[str | int]:
-    """Return the names and places of a JSON path. Raises ProtocolError for what is none."""
+    """Return the names and indices of a JSON path. Raises ProtocolError if it is not one."""
     steps: list[str | int] = []
     at = 1 if path.startswith("$") else 0
     text = path if at or path.startswith(("[", ".")) else "." + path
     while at < len(text):
         match = _STEP.match(text, at)
         if match is None:
-            raise ProtocolError(f"the provider sent a part of arguments at no path: {path[:80]}")
+            raise ProtocolError(f"the provider sent a piece of arguments with an invalid path: {path[:80]}")
         quoted = match[3] if match[3] is not None else match[4]
         if match[2] is not None:
             steps.append(int(match[2]))
@@ -51,47 +51,50 @@ def steps_of(path: str) -> list[str | int]:
     return steps
 
 
-def _hold(holder: Any, step: str | int) -> None:
-    """Make room for `step` in an object or a list. Raises ProtocolError where it fits not."""
+def _make_room(holder: Any, step: str | int) -> None:
+    """Make `step` a valid key of an object or index of a list. Raises ProtocolError if it cannot be."""
     if isinstance(step, str) and isinstance(holder, dict):
         holder.setdefault(step, None)
     elif isinstance(step, int) and isinstance(holder, list) and step < len(holder) + _LONGEST_GAP:
         holder.extend([None] * (step + 1 - len(holder)))
     else:
-        raise ProtocolError("the provider sent parts of arguments that do not fit together")
+        raise ProtocolError("the provider sent pieces of arguments that do not fit together")
 
 
-def put(arguments: dict[str, Any], steps: list[str | int], value: Any, is_more: bool = False) -> None:
-    """Put a value at its path; `is_more` joins a text to the one that stands there."""
+def put_at_path(arguments: JsonObject, steps: list[str | int], value: Any, is_more: bool = False) -> None:
+    """Put a value at a path. With `is_more` a string continues the one that is there.
+
+    Raises ProtocolError if the path is empty, or does not fit the values that are there.
+    """
     holder: Any = arguments
     for step, following in pairwise(steps):
-        _hold(holder, step)
+        _make_room(holder, step)
         if holder[step] is None:
             holder[step] = [] if isinstance(following, int) else {}
         holder = holder[step]
     if not steps:
-        raise ProtocolError("the provider sent a part of arguments with no path")
-    _hold(holder, steps[-1])
+        raise ProtocolError("the provider sent a piece of arguments without a path")
+    _make_room(holder, steps[-1])
     before = holder[steps[-1]]
     is_joined = is_more and isinstance(before, str) and isinstance(value, str)
     holder[steps[-1]] = before + value if is_joined else value
 
 
-class Calls:
-    """Writes the function calls of one reply into its draft. `count` is how many there are."""
+class FunctionCalls:
+    """Writes the function calls of one reply. `count` is their number."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, writer: ReplyWriter) -> None:
         self.count = 0
-        self._draft = draft
+        self._writer = writer
         self._ids: set[str] = set()
         self._index = -1
-        self._named: dict[str, str] = {}
-        self._arguments: dict[str, Any] | None = None
+        self._id_field: dict[str, str] = {}
+        self._arguments: JsonObject | None = None
         self._growing = ""
 
-    def take(self, call: dict[str, Any], rest: dict[str, Any]) -> None:
-        """Take a functionCall; `rest` are the other fields of its part."""
-        name = text_in(call.get("name"))
+    def take(self, call: JsonObject, rest: JsonObject) -> None:
+        """Take a functionCall; `rest` are the other fields of its part. Raises ProtocolError."""
+        name = string_or_empty(call.get("name"))
         is_more = self._arguments is not None and (not name or ("partialArgs" in call and not call.get("id")))
         if not is_more:
             if not name and not call.get("args") and not call.get("partialArgs") and not rest:
@@ -100,40 +103,40 @@ class Calls:
             self._begin(call, name, rest)
         elif rest:
             record = {"type": "tool_call_name", "chunk": "", "part_index": self._index}
-            self._draft.add(record, rest)
-        for piece in objects_in(call.get("partialArgs")):
+            self._writer.add(record, rest)
+        for piece in objects_of(call.get("partialArgs")):
             self._take_piece(piece)
         if not call.get("willContinue"):
             self.end()
 
     def end(self, is_cut: bool = False) -> None:
-        """Tell the arguments of the call that is open; `is_cut`: it was, in the middle."""
+        """Add the arguments of the open call, if there is one; `is_cut`: it was cut off."""
         if self._arguments is None:
             return
         try:
             text = dumps(self._arguments).decode()
-        except InputError:  # nested deeper than can be written: text that the fold refuses
-            text = "[" * 1000
+        except InputError:
+            text = UNWRITABLE
         self._arguments = None
         self._growing = ""
-        self._draft.say("tool_call_args", text[:-1] if is_cut else text, self._index, None, **self._named)
+        self._writer.add_chunk("tool_call_args", text[:-1] if is_cut else text, self._index, None, **self._id_field)
 
-    def _begin(self, call: dict[str, Any], name: str, rest: dict[str, Any]) -> None:
-        call_id = text_in(call.get("id"))
-        self._named = {"tool_call_id": call_id} if call_id and call_id not in self._ids else {}
+    def _begin(self, call: JsonObject, name: str, rest: JsonObject) -> None:
+        call_id = string_or_empty(call.get("id"))
+        self._id_field = {"tool_call_id": call_id} if call_id and call_id not in self._ids else {}
         self._ids.add(call_id)
         self.count += 1
-        self._index = self._draft.next()
-        inner = said_in(call, _OF_CALL)
+        self._index = self._writer.new_index()
+        inner = other_fields(call, _CALL_FIELDS)
         metadata = {**rest, "functionCall": inner} if inner else rest
-        self._draft.say("tool_call_name", name, self._index, metadata, **self._named)
+        self._writer.add_chunk("tool_call_name", name, self._index, metadata, **self._id_field)
         arguments = call.get("args")
         self._arguments = arguments if isinstance(arguments, dict) else {}
 
-    def _take_piece(self, piece: dict[str, Any]) -> None:
-        path = text_in(piece.get("jsonPath"))
+    def _take_piece(self, piece: JsonObject) -> None:
+        path = string_or_empty(piece.get("jsonPath"))
         value = next((piece[name] for name in _VALUES if name in piece), None)
         if self._arguments is None or (value is None and "nullValue" not in piece):
             return
-        put(self._arguments, steps_of(path), value, is_more=self._growing == path)
+        put_at_path(self._arguments, steps_of(path), value, is_more=self._growing == path)
         self._growing = path if piece.get("willContinue") else ""

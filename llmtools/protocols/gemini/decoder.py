@@ -1,15 +1,13 @@
-"""Gemini generateContent, the response: bytes to events.
+"""Gemini, the response: bytes to records.
 
 Rules:
-* The terminal event is a finishReason, or a blockReason for the whole prompt. What stands
-  behind it still counts (there are streams with two), so `end` comes at the end of the body.
-* An error in mid-stream is no event but a bare JSON object behind them; it ends the stream,
-  also behind the terminal event.
-* A body of JSON in the place of events (the array of a request without alt=sse, too) is
-  read the same way.
-* The delay that an error asks for stands in its body (RetryInfo), in no header.
-
-Facts: wire-protocols.md sections 0, 4 and 6.
+* The terminal event has a finishReason, or a blockReason for the whole prompt. Events behind it
+  still count (some streams have two), so `end` comes at the end of the stream.
+* An error in mid-stream is not an event but a bare JSON object behind the events. It ends the
+  stream, even behind the terminal event.
+* A JSON body in the place of events is read the same way, also as the array that comes without
+  alt=sse.
+* The delay before the next try is in the error's body (RetryInfo), not in a header.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ from ...errors import (
 from ...http import failure
 from ...http.sse import BODY
 from ...records.jsonl import loads
-from ..event_decoder import NO_USAGE, EventDecoder
-from ..reply_writer import objects_in, text_in
+from ..event_decoder import DONE, NO_USAGE, EventDecoder
+from ..json_fields import objects_of, string_or_empty
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -36,23 +34,23 @@ if TYPE_CHECKING:
 
     from ...records.types import Record
 
-_OF_REPLY = frozenset(("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"))
+_REPLY_FIELDS = frozenset(("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"))
 
 
 def _with_delay(error: LlmToolsError, body: Any) -> LlmToolsError:
-    """Return the failure with the delay that its body asks for."""
+    """Return the failure with the delay that its body asks for, in seconds."""
     holder = body[0] if isinstance(body, list) and body else body
-    said = holder.get("error") if isinstance(holder, dict) else None
-    for detail in objects_in(said.get("details")) if isinstance(said, dict) else ():
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)s", text_in(detail.get("retryDelay")))
+    description = holder.get("error") if isinstance(holder, dict) else None
+    for detail in objects_of(description.get("details")) if isinstance(description, dict) else ():
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)s", string_or_empty(detail.get("retryDelay")))
         if match and "retry_after" not in error.details:
             error.details["retry_after"] = float(match[1])
     return error
 
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
-    """Return the failure that a response with an error status tells."""
-    error = failure.error_of(status, headers, body)
+    """Return the failure that an error response describes. Names of headers are in lower case."""
+    error = failure.failure_from_response(status, headers, body)
     try:
         return _with_delay(error, loads(body))
     except InputError:
@@ -60,22 +58,22 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsEr
 
 
 class Decoder(EventDecoder):
-    """Turns the bytes of one response into draft records (see `decoder`).
+    """Turns the bytes of one response into records (see `event_decoder`).
 
-    issuer: the key of the provider_metadata that is made; quirks: none.
+    issuer: the key of the provider_metadata; quirks: none has an effect.
     """
 
-    _made = Reply
+    _reply_class = Reply
     _reply: Reply
 
-    def _last(self) -> list[Record] | None:
+    def _end_of_stream(self) -> list[Record] | None:
         if not self._reply.finish:
             return None
         return [*([] if self._reply.has_usage() else [dict(NO_USAGE)]), *self._reply.end()]
 
-    def _take(self, name: str, payload: bytes) -> list[Record]:
-        stripped = payload.strip()
-        if not stripped or stripped.startswith(b"[DONE]"):  # which Gemini does not send, but proxies do
+    def _event(self, name: str, payload: bytes) -> list[Record]:
+        payload = payload.strip()
+        if not payload or payload.startswith(DONE):
             return []
         chunk = self._reply.loads(payload)
         if name == BODY:
@@ -86,18 +84,18 @@ class Decoder(EventDecoder):
 
     def _chunk(self, chunk: Any) -> list[Record]:
         if isinstance(chunk, dict) and chunk.get("error"):
-            return self._fail(_with_delay(failure.failure_of(chunk), chunk))
-        if not isinstance(chunk, dict) or chunk.keys().isdisjoint(_OF_REPLY):
-            if failure.message_of(chunk) is not None:
-                return self._fail(failure.failure_of(chunk))
-            return self._fail(ProtocolError("what the server sent is no chunk of a reply and no error"))
+            return self._fail(_with_delay(failure.failure_from_body(chunk), chunk))
+        if not isinstance(chunk, dict) or chunk.keys().isdisjoint(_REPLY_FIELDS):
+            if failure.error_message(chunk) is not None:
+                return self._fail(failure.failure_from_body(chunk))
+            return self._fail(ProtocolError("the provider sent a chunk that is neither of a reply nor an error"))
         try:
             return self._reply.take(chunk)
-        except InputError as error:  # nested deeper than can be written
-            return self._fail(ProtocolError(f"the provider sent what is {error.message}"))
+        except InputError as error:  # nests too deep to be written
+            return self._fail(ProtocolError(f"the provider sent JSON that cannot be written again: {error.message}"))
 
     def _body(self, body: Any) -> list[Record]:
-        """Return the records of a body that stands alone, or of an error behind events."""
+        """Return the records of a body that comes alone, or of an error behind events."""
         records: list[Record] = []
         for chunk in body if isinstance(body, list) and body else [body]:
             records += self._chunk(chunk)

@@ -1,32 +1,27 @@
-"""Gemini generateContent, the sources of a reply: grounding supports to annotations.
+"""Gemini, the sources of a reply: grounding supports to annotations.
 
 Rules:
-* A segment is a stretch of bytes of one part's text; we count code points. Which part is
-  meant is proved by the segment's own text, as the place that a server names is not always
-  that of our part. A segment that stands nowhere annotates nothing.
-* Each source of a segment is an annotation. The whole metadata is kept in details; nothing
-  of it is sent back.
-
-Facts: wire-protocols.md section 4.
+* A segment is a range of bytes of one part's text; our places are code points. The place that
+  a server names is not always that of our part, so the segment's own text decides which part
+  it belongs to. A segment that is found in no part makes no annotation.
+* Each source of a segment is an annotation. The whole metadata is kept in details and never
+  sent back.
 """
 
 from __future__ import annotations
 
-from ..reply_writer import objects_in, text_in
+from ..json_fields import count_of, objects_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from ..json_fields import JsonObject
 
-_FIELDS = (("uri", "url"), ("title", "title"), ("text", "cited_text"))
-
-
-def _count(value: Any) -> int:
-    return value if type(value) is int and value >= 0 else 0
+_SOURCE_KINDS = ("web", "retrievedContext", "maps", "image")
+_SOURCE_FIELDS = (("uri", "url"), ("sourceUri", "url"), ("title", "title"), ("text", "cited_text"))
 
 
-def _span(text: str, start: int, end: int, said: str) -> tuple[int, int] | None:
-    """Return a stretch of bytes as one of code points, None where `said` does not stand there."""
+def _span(text: str, start: int, end: int, segment_text: str) -> tuple[int, int] | None:
+    """Return a range of bytes as one of code points, None if the text there is not `segment_text`."""
     data = text.encode("utf-8", "surrogatepass")
     if start >= end or end > len(data):
         return None
@@ -34,38 +29,39 @@ def _span(text: str, start: int, end: int, said: str) -> tuple[int, int] | None:
         before, inside = data[:start].decode(), data[start:end].decode()
     except UnicodeDecodeError:
         return None
-    return (len(before), len(before) + len(inside)) if not said or inside == said else None
+    return (len(before), len(before) + len(inside)) if not segment_text or inside == segment_text else None
 
 
-def _place(segment: dict[str, Any], texts: dict[int, str]) -> tuple[int, int, int] | None:
-    """Return the part and the code points that a segment means."""
-    start, end = _count(segment.get("startIndex")), _count(segment.get("endIndex"))
-    said = text_in(segment.get("text"))
+def _place(segment: JsonObject, texts: dict[int, str]) -> tuple[int, int, int] | None:
+    """Return (part_index, start, end) of a segment, in code points; None if no text has it."""
+    start, end = count_of(segment, "startIndex"), count_of(segment, "endIndex")
+    segment_text = string_or_empty(segment.get("text"))
     for index, text in texts.items():
-        span = _span(text, start, end, said)
+        span = _span(text, start, end, segment_text)
         if span is not None:
             return index, *span
     for index, text in texts.items():
-        if said and text.count(said) == 1:
-            at = text.find(said)
-            return index, at, at + len(said)
+        if segment_text and text.count(segment_text) == 1:
+            at = text.find(segment_text)
+            return index, at, at + len(segment_text)
     return None
 
 
-def _source(chunk: dict[str, Any]) -> dict[str, str]:
-    kind = next(
-        (name for name in ("web", "retrievedContext", "maps", "image") if isinstance(chunk.get(name), dict)), ""
-    )
-    said = chunk.get(kind, {})
-    return {"kind": kind or "grounding", **{ours: said[name] for name, ours in _FIELDS if text_in(said.get(name))}}
+def _source(chunk: JsonObject) -> dict[str, str]:
+    kind = next((name for name in _SOURCE_KINDS if isinstance(chunk.get(name), dict)), "")
+    source = chunk.get(kind, {})
+    fields = {ours: source[name] for name, ours in _SOURCE_FIELDS if string_or_empty(source.get(name))}
+    return {"kind": kind or "grounding", **fields}
 
 
-def annotations_of(grounding: dict[str, Any], texts: dict[int, str]) -> list[tuple[int, dict[str, Any]]]:
-    """Return the annotations that grounding metadata makes, each with the place of its part;
-    `texts` are the texts of the reply by place."""
-    sources = [_source(chunk) for chunk in objects_in(grounding.get("groundingChunks"))]
-    found: list[tuple[int, dict[str, Any]]] = []
-    for support in objects_in(grounding.get("groundingSupports")):
+def annotations_of(grounding: JsonObject, texts: dict[int, str]) -> list[tuple[int, JsonObject]]:
+    """Return (part_index, annotation) for each source that grounding metadata gives for a text.
+
+    texts: part_index -> text of the reply.
+    """
+    sources = [_source(chunk) for chunk in objects_of(grounding.get("groundingChunks"))]
+    annotations: list[tuple[int, JsonObject]] = []
+    for support in objects_of(grounding.get("groundingSupports")):
         segment = support.get("segment")
         place = _place(segment, texts) if isinstance(segment, dict) else None
         indices = support.get("groundingChunkIndices")
@@ -74,5 +70,5 @@ def annotations_of(grounding: dict[str, Any], texts: dict[int, str]) -> list[tup
         index, start, end = place
         for number in indices:
             if type(number) is int and 0 <= number < len(sources):
-                found.append((index, {**sources[number], "start": start, "end": end}))
-    return found
+                annotations.append((index, {**sources[number], "start": start, "end": end}))
+    return annotations

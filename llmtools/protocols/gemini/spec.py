@@ -1,4 +1,4 @@
-"""Gemini generateContent: its data."""
+"""Gemini: its data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ if TYPE_CHECKING:
 
 
 def _next_page(body: dict[str, Any]) -> dict[str, str]:
-    """https://ai.google.dev/api/models#method:-models.list"""
+    """Return the query of the page behind `body`: https://ai.google.dev/api/models#method:-models.list"""
     token = body.get("nextPageToken")
     return {"pageToken": token} if isinstance(token, str) and token else {}
 
+
+_FILTERED = (
+    *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
+    *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "ESCALATION", "PUP_LIMITED_DISABLED"),
+)
+_FAILED = (
+    *("OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"),
+    *("MISSING_THOUGHT_SIGNATURE", "IMAGE_OTHER", "NO_IMAGE"),
+)
 
 SPEC = Spec(
     name="gemini",
@@ -40,9 +49,21 @@ SPEC = Spec(
             "labels",
             "toolConfig",
             "tools",
+            "modelArmorConfig",
+            "continuationToken",
+            "systemInstruction",
+            "outputConfig",
+            "modelConfig",
         ),
     ),
     key_header=("x-goog-api-key", ""),
+    finish_reasons={
+        "STOP": "stop",
+        "MAX_TOKENS": "length",
+        "CONTINUATION": "pause",
+        **dict.fromkeys(_FILTERED, "content_filter"),
+        **dict.fromkeys(_FAILED, "error"),
+    },
     server_tools={
         "web_search": {"googleSearch": {}},
         "url_fetch": {"urlContext": {}},

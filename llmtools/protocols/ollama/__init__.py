@@ -1,4 +1,7 @@
-"""Ollama native: the folder of the protocol `ollama`."""
+"""The protocol `ollama`: /api/chat of an Ollama server, as NDJSON.
+
+Documentation: https://github.com/ollama/ollama/blob/main/docs/api.md
+"""
 
 from .request import Decoder, encode, error_of
 from .spec import SPEC

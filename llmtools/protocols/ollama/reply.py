@@ -1,240 +1,135 @@
-"""Ollama native, the response: bytes to events.
+"""Ollama, the reply: lines and whole bodies to records.
 
 Rules:
-* Each line is one JSON object. The terminal event is `done: true`; a stream that ends
-  before it is cut off, whatever it has said.
-* A reply has one text and one reasoning part, as on the wire each is one string; every
-  call comes whole, and has the id that the server gave it or none.
-* `done_reason` is `stop` also where the reply ends for its calls.
-* Some that stand in for Ollama say `reasoning_content` for `thinking`.
-* A line with `error` ends the stream, whatever the status was.
-* provider_metadata: `field` of the thinking (which marks it as this issuer's), the index
+* A reply has one text and one reasoning part, because each is one string on the wire. Every
+  call comes whole. Its id is the server's, if the server gave it one.
+* `done_reason` is `stop` even if the reply ends with calls.
+* Some servers that stand in for Ollama send `reasoning_content` in the place of `thinking`.
+* provider_metadata holds `field` of the thinking, which marks it as this issuer's, and the index
   of a call. Counts, durations and log-probabilities are kept in details.
-
-Facts: wire-protocols.md section 5.
 """
 
 from __future__ import annotations
 
-from ...errors import (
-    InputError,
-    LlmToolsError,
-    ProtocolError,
-    TruncatedError,
-)
-from ...http.failure import failure_of, visible_text
-from ...http.sse import Lines
+from ...errors import InputError
 from ...records.jsonl import dumps
-from ..reply_writer import (
-    Draft,
-    objects_in,
-    said_in,
-    text_in,
-)
+from ..json_fields import objects_of, other_fields, string_or_empty
+from ..media_types import bytes_of_base64, image_type
+from ..reply_writer import UNWRITABLE, ReplyWriter
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Record
-
-FINISH_REASONS = {"stop": "stop", "length": "length"}
-"""Ollama's words and ours; any other (load, unload) is `stop`."""
+    from ..json_fields import JsonObject
 
 _USAGE = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
-_OF_LINE = frozenset(("model", "created_at", "message", "done", "done_reason", "logprobs", "error", *_USAGE))
-_OF_CALL = frozenset(("id", "type", "function"))
-_OF_FUNCTION = frozenset(("name", "arguments"))
+_LINE_FIELDS = frozenset(("model", "created_at", "message", "done", "done_reason", "logprobs", "error", *_USAGE))
+_CALL_FIELDS = frozenset(("id", "type", "function"))
+_FUNCTION_FIELDS = frozenset(("name", "arguments"))
 
 
-def _count(line: dict[str, Any], name: str) -> int | None:
+def _count_or_none(line: JsonObject, name: str) -> int | None:
     value = line.get(name)
     return value if type(value) is int and value >= 0 else None
 
 
-def _argument_text(arguments: Any) -> str:
-    """Return arguments as the text that the fold reads; what nests too deep to be written
-    again is told as it is, for the fold to refuse."""
+def _arguments_text(arguments: Any) -> str:
+    """Return arguments as JSON text, which is not valid if they nest too deep to be written."""
     if arguments is None or isinstance(arguments, str):
         return arguments or ""
     try:
         return dumps(arguments).decode()
     except InputError:
-        return "[" * 1000
+        return UNWRITABLE
 
 
 class Reply:
-    """Turns the lines of one response into draft records."""
+    """Turns the lines of one response into records.
+
+    is_begun: whether a line of a reply has come. is_done: whether the last one has.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
         self.is_done = False
-        self._draft = Draft(issuer)
+        self._writer = ReplyWriter(issuer)
         self._model = ""
-        self._calls: set[str] = set()
+        self._call_ids: set[str] = set()
         self._has_calls = False
-        self._details: dict[str, Any] = {}
-        self._usage: dict[str, Any] = {}
+        self._details: JsonObject = {}
+        self._usage: JsonObject = {}
         self._logprobs: list[Any] = []
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a line, read leniently. Raises ProtocolError."""
-        return self._draft.loads(payload)
+        return self._writer.loads(payload)
 
-    def take(self, line: dict[str, Any]) -> list[Record]:
-        """Return the records of a line, or of a whole body; after the last one `end` is among them."""
+    def take(self, line: JsonObject) -> list[Record]:
+        """Return the records of a line or of a whole body; those of the last line end with `end`."""
         message = line.get("message")
-        self._model = self._model or text_in(line.get("model"))
+        self._model = self._model or string_or_empty(line.get("model"))
         if isinstance(message, dict) or line.get("done") is True:
             self.is_begun = True
-            self._draft.open()
+            self._writer.start()
         if isinstance(message, dict):
             self._take_message(message)
         if isinstance(line.get("logprobs"), list):
             self._logprobs += line["logprobs"]
         self._usage.update({name: line[name] for name in _USAGE if name in line})
-        self._details.update(said_in(line, _OF_LINE))
+        self._details.update(other_fields(line, _LINE_FIELDS))
         if line.get("done") is True:
-            self._end(text_in(line.get("done_reason")))
-        return self._draft.taken()
+            self._end(string_or_empty(line.get("done_reason")))
+        return self._writer.drain()
 
-    def _take_message(self, message: dict[str, Any]) -> None:
-        draft = self._draft
-        thought = text_in(message.get("thinking")) or text_in(message.get("reasoning_content"))
+    def _take_message(self, message: JsonObject) -> None:
+        writer = self._writer
+        thought = string_or_empty(message.get("thinking")) or string_or_empty(message.get("reasoning_content"))
         if thought:
-            first = None if "thinking" in draft.places else {"field": "thinking"}
-            draft.say("reasoning", thought, draft.place("thinking"), first)
-        if text_in(message.get("content")):
-            draft.say("text", message["content"], draft.place("content"))
+            metadata = None if "thinking" in writer.indices else {"field": "thinking"}
+            writer.add_chunk("reasoning", thought, writer.index_of("thinking"), metadata)
+        if string_or_empty(message.get("content")):
+            writer.add_chunk("text", message["content"], writer.index_of("content"))
         images = message.get("images")
         for image in images if isinstance(images, list) else ():
-            if text_in(image):
-                attachment = {"type": _image_type(image), "content": image}
-                draft.add({"type": "attachment", "part_index": draft.next(), "attachment": attachment})
-        for call in objects_in(message.get("tool_calls")):
+            if string_or_empty(image):
+                attachment = {"type": image_type(bytes_of_base64(image[:16])), "content": image}
+                writer.add({"type": "attachment", "part_index": writer.new_index(), "attachment": attachment})
+        for call in objects_of(message.get("tool_calls")):
             self._take_call(call)
 
-    def _take_call(self, call: dict[str, Any]) -> None:
-        said = call.get("function")
-        function = said if isinstance(said, dict) else {}
-        call_id = text_in(call.get("id"))
-        named = {"tool_call_id": call_id} if call_id and call_id not in self._calls else {}
-        self._calls.add(call_id)
+    def _take_call(self, call: JsonObject) -> None:
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        call_id = string_or_empty(call.get("id"))
+        identity = {"tool_call_id": call_id} if call_id and call_id not in self._call_ids else {}
+        self._call_ids.add(call_id)
         self._has_calls = True
-        metadata = said_in(call, _OF_CALL)
-        if inner := said_in(function, _OF_FUNCTION):
+        metadata = other_fields(call, _CALL_FIELDS)
+        if inner := other_fields(function, _FUNCTION_FIELDS):
             metadata["function"] = inner
-        draft = self._draft
-        index = draft.next()
-        draft.say("tool_call_name", text_in(function.get("name")), index, metadata, **named)
-        if text := _argument_text(function.get("arguments")):
-            draft.say("tool_call_args", text, index, None, **named)
+        writer = self._writer
+        index = writer.new_index()
+        writer.add_chunk("tool_call_name", string_or_empty(function.get("name")), index, metadata, **identity)
+        if text := _arguments_text(function.get("arguments")):
+            writer.add_chunk("tool_call_args", text, index, None, **identity)
 
-    def known_end(self) -> dict[str, Any]:
-        """Return what is known of the usage and the model, be the reply cut off here or not."""
+    def known_end(self) -> JsonObject:
+        """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
-        usage = {ours: count for ours, name in counts if (count := _count(self._usage, name)) is not None}
-        return self._draft.known_end(
-            usage, self._model, {**self._details, "usage": self._usage, "logprobs": self._logprobs}
-        )
+        usage = {ours: count for ours, name in counts if (count := _count_or_none(self._usage, name)) is not None}
+        details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
+        return self._writer.known_end(usage, self._model, details)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, word: str) -> None:
         self.is_done = True
-        self._draft.end_halves()
-        finish = FINISH_REASONS.get(reason, "stop")
-        if finish == "stop" and self._has_calls:
-            finish = "tool_calls"
-        end: Record = {"type": "end", "status": "ok", "finish_reason": finish, **self.known_end()}
-        if reason and reason != finish:
-            end["finish_reason_raw"] = reason
-        self._draft.records.append(end)
-
-
-def _image_type(content: str) -> str:
-    """Return the type of an image by the first characters of its base64."""
-    starts = (("iVBOR", "image/png"), ("/9j/", "image/jpeg"), ("UklGR", "image/webp"), ("R0lGOD", "image/gif"))
-    return next((kind for start, kind in starts if content.startswith(start)), "image/png")
-
-
-class Decoder:
-    """Turns the bytes of one response, cut anywhere, into draft records: `start`, part
-    events, notices, `end`, or an `error` as the last.
-
-    issuer: the key of the provider_metadata that is made; quirks: none. `seen` counts the
-    lines of the wire, those too that hold nothing.
-    """
-
-    def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
-        self.seen = 0
-        self._lines = Lines()
-        self._reply = Reply(issuer)
-        self._is_over = False
-
-    def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete.
-
-        After an `error` or the end nothing more comes.
-        """
-        records: list[Record] = []
-        try:
-            for line in () if self._is_over else self._lines.feed(data):
-                self.seen += 1
-                records += self._take(line)
-        except ProtocolError as error:
-            records += self._fail(error)
-        return records
-
-    def eof(self) -> list[Record]:
-        """Say that no more bytes come; return the last records.
-
-        Raises TruncatedError where the stream ended before its terminal event; where
-        records were still to come, they come with that error as the last one.
-        """
-        if self._is_over:
-            return []
-        records: list[Record] = []
-        missing: LlmToolsError = TruncatedError("the stream ended before the reply did")
-        try:
-            for line in self._lines.eof():
-                if not line.lstrip().startswith(b"{"):
-                    missing = ProtocolError(f"the answer is no line of a reply: {visible_text(line)}")
-                records += self._take(line)
-        except ProtocolError:  # the last line was cut
-            pass
-        if self._is_over:
-            return records
-        self._is_over = True
-        if not records:
-            raise missing
-        return [*records, dict(missing.to_record())]
-
-    def body(self, data: bytes) -> list[Record]:
-        """Return the records of a whole body: the response to a request for no stream."""
-        try:
-            records = self._take(data)
-        except ProtocolError as error:
-            records = self._fail(error)
-        if not self._is_over:
-            records += self._fail(TruncatedError("the reply is not done"))
-        return records
-
-    def known_end(self) -> dict[str, Any]:
-        """Return what is known of the usage and the model, as `end` says it: also of a reply that has none."""
-        return self._reply.known_end()
-
-    def _take(self, payload: bytes) -> list[Record]:
-        """Return the records of a line; nothing of what follows the end is read."""
-        if self._is_over:
-            return []
-        line = self._reply.loads(payload)
-        if isinstance(line, dict) and line.get("error"):
-            return [*self._reply.take(line | {"done": False}), *self._fail(failure_of(line))]
-        if not isinstance(line, dict) or line.keys().isdisjoint(("message", "done")):
-            return self._fail(ProtocolError(f"no line of a reply: {visible_text(payload)}"))
-        records = self._reply.take(line)
-        self._is_over = self._reply.is_done
-        return records
-
-    def _fail(self, error: LlmToolsError) -> list[Record]:
-        self._is_over = True
-        return [dict(error.to_record())]
+        self._writer.flush_halves()
+        reason = SPEC.finish_reason(word)
+        if reason == "stop" and self._has_calls:
+            reason = "tool_calls"
+        end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
+        if word and word != reason:
+            end["finish_reason_raw"] = word
+        self._writer.records.append(end)

@@ -1,4 +1,4 @@
-"""Ollama native: its data."""
+"""Ollama: its data."""
 
 from __future__ import annotations
 
@@ -21,4 +21,5 @@ SPEC = Spec(
         root="options",
         beside=("options", "keep_alive", "think", "format", "logprobs", "top_logprobs", "truncate", "shift"),
     ),
+    finish_reasons={"stop": "stop", "length": "length"},
 )

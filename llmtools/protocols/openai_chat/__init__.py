@@ -1,4 +1,7 @@
-"""OpenAI Chat Completions: the folder of the protocol `openai-chat`."""
+"""The protocol `openai-chat`: OpenAI Chat Completions, of OpenAI and of most other servers.
+
+Documentation: https://platform.openai.com/docs/api-reference/chat
+"""
 
 from .request import Decoder, encode, error_of
 from .spec import SPEC

@@ -1,72 +1,72 @@
-"""OpenAI Chat Completions, the request's messages.
+"""OpenAI Chat Completions, the messages of a request.
 
 Rules:
-* A block is built from the neutral fields, and the issuer's own metadata is laid over it;
-  the metadata of others is never sent.
-* Reasoning goes back in the field it came in, to the issuer it came from, to no other.
-* Calls that the server ran itself, annotations and sounds are not sent back to it: there
-  is no field for them. To another provider they are lost, which a notice tells, as it
-  tells of every part that cannot be said here.
-* Ids of calls are kept where the target takes them, and made anew where it does not, or
-  where one came twice: they are unique in a request. The same conversation gets the same.
+* A block is built from the neutral fields, and the issuer's own metadata is laid over it. The
+  metadata of others is never sent.
+* Reasoning goes back in the field in which it came, to the issuer that it came from, to no other.
+* Calls that the server ran, annotations and sounds are not sent back to it: there is no field
+  for them. A notice reports them if they go to another provider, as it reports every part that
+  cannot be sent.
+* An id of a call that the server does not take, or that came twice, is replaced. The same
+  conversation always gets the same ids.
 
-Quirks: `developer`, `short_ids` (nine letters and digits), `reasoning_with_calls` (a turn
-with calls needs reasoning_content, be it empty), `tool_images`, `file_urls`, `video`,
-`document_url` (how it takes a PDF), `audio_string`, `prefix` (marks a message of the model that is to be continued).
-
-Facts: wire-protocols.md sections 0.10 and 1.
+Quirks: `developer`, `short_ids` (nine letters and digits), `reasoning_with_calls` (a turn with
+calls needs reasoning_content, even if empty), `tool_images`, `file_urls`, `video`, `document_url`
+(the form of a PDF), `audio_string`, `prefix` (marks a message of the model to be continued).
 """
 
 from __future__ import annotations
 
 import re
 
-from ...errors import InputError
 from ...records.fold import arguments_of
-from ..builder import Builder, overlay, text_in_base64
-from .spec import SPEC
+from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from .spec import REASONING_FIELDS, SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Attachment, Message, Part
+    from ..json_fields import JsonObject
     from ..request import Request
 
-    Wire = dict[str, Any]
-
-_ANY_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+_VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
-_SOUNDS = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav"}
-_REASONING = ("reasoning_content", "reasoning")
-_READABLE = ("text/", "application/json", "application/xml", "application/yaml", "application/x-ndjson")
+_SOUND_FORMATS = {
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/vnd.wave": "wav",
+}
 
 
-def _text_of(blocks: list[Wire]) -> str | None:
-    """Return the text of blocks that say nothing but text."""
+def _text_of(blocks: list[JsonObject]) -> str | None:
+    """Return the text of blocks, None if they have anything but text."""
     if any(block.keys() != {"type", "text"} or block["type"] != "text" for block in blocks):
         return None
     return "".join([block["text"] for block in blocks])
 
 
-def _has_sound(own: dict[str, Any]) -> bool:
-    """Return whether the issuer knows the part as sound, by an id."""
+def _has_sound_id(own: JsonObject) -> bool:
+    """Return whether a part is a sound or its transcript, which the issuer knows by an id."""
     return isinstance(own.get("audio"), dict) and "id" in own["audio"]
 
 
 class _Turn:
-    """One message of the model as it is put together."""
+    """One message of the model that is being built. is_own: whether this issuer sent it."""
 
     def __init__(self, is_own: bool) -> None:
         self.is_own = is_own
-        self.blocks: list[Wire] = []
-        self.fields: Wire = {}
-        self.calls: list[Wire] = []
+        self.blocks: list[JsonObject] = []
+        self.fields: JsonObject = {}
+        self.calls: list[JsonObject] = []
 
     def append(self, field: str, item: Any) -> None:
         self.fields.setdefault(field, []).append(item)
 
-    def message(self) -> Wire:
+    def message(self) -> JsonObject:
         content: Any = _text_of(self.blocks)
         if content is None:
             content = self.blocks
@@ -81,49 +81,45 @@ class Messages(Builder):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
-        self._ids: dict[str, str] = {}
-        self._used: set[str] = set()
-        self._behind: list[Wire] = []
+        self._result_blocks: list[JsonObject] = []
 
-    def encode(self, messages: list[Message]) -> list[Wire]:
-        """Return the messages on the wire. Raises InputError for an attachment whose bytes
-        were not read."""
-        wire: list[Wire] = []
-        for message in self.counted(messages):
+    def encode(self, messages: list[Message]) -> list[JsonObject]:
+        """Return the messages on the wire. Raises InputError for an attachment whose bytes were not read."""
+        encoded: list[JsonObject] = []
+        for message in self.non_empty(messages):
             if message["role"] != "tool":
-                wire += self._moved()
-            wire += [said for said in self._encode(message) if said.get("content") or len(said) > 2]
-        wire += self._moved()
-        if "prefix" in self._quirks and wire and wire[-1]["role"] == "assistant":
-            wire[-1]["prefix"] = True
-        return wire
+                encoded += self._attachments_of_results()
+            encoded += [item for item in self._encode(message) if item.get("content") or len(item) > 2]
+        encoded += self._attachments_of_results()
+        if "prefix" in self._quirks and encoded and encoded[-1]["role"] == "assistant":
+            encoded[-1]["prefix"] = True
+        return encoded
 
-    def _moved(self) -> list[Wire]:
-        """Return the message with what the results before could not hold."""
-        blocks, self._behind = self._behind, []
+    def _attachments_of_results(self) -> list[JsonObject]:
+        """Return a message of the user with the blocks that the last results could not hold, if there are any."""
+        blocks, self._result_blocks = self._result_blocks, []
         return [{"role": "user", "content": blocks}] if blocks else []
 
-    def _encode(self, message: Message) -> list[Wire]:
-        own = self.own(message)
+    def _encode(self, message: Message) -> list[JsonObject]:
+        own = self.own_metadata(message)
         if message["role"] == "assistant":
             return [overlay(self._assistant(message), own)]
-        results = [part for part in message["parts"] if part["type"] == "tool_result"]
-        wire = [self._result(part) for part in results]
+        encoded = [self._result(part) for part in message["parts"] if part["type"] == "tool_result"]
         rest = [part for part in message["parts"] if part["type"] != "tool_result"]
         if rest:
             role = "developer" if message["role"] == "system" and "developer" in self._quirks else message["role"]
-            wire.append(overlay({"role": "user" if role == "tool" else role, "content": self._content(rest)}, own))
-        return wire
+            encoded.append(overlay({"role": "user" if role == "tool" else role, "content": self._content(rest)}, own))
+        return encoded
 
     # ---- the user's side
 
-    def _content(self, parts: list[Part]) -> str | list[Wire]:
+    def _content(self, parts: list[Part]) -> str | list[JsonObject]:
         blocks = [block for part in parts for block in self._blocks(part)]
         text = _text_of(blocks)
         return text if text is not None and len(blocks) <= 1 else blocks
 
-    def _blocks(self, part: Part) -> list[Wire]:
-        own = self.own(part)
+    def _blocks(self, part: Part) -> list[JsonObject]:
+        own = self.own_metadata(part)
         if part["type"] == "text":
             return [overlay({"type": "text", "text": part["text"]}, own)]
         if part["type"] == "attachment":
@@ -131,19 +127,25 @@ class Messages(Builder):
             return [overlay(block, own)] if block is not None else []
         if own:
             return [own]
-        self.drop("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
+        self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
-    def _attachment(self, attachment: Attachment, own: dict[str, Any]) -> Wire | None:
-        """Return the block of an attachment, None where this protocol has none for it."""
+    def _attachment(self, attachment: Attachment, own: JsonObject) -> JsonObject | None:
+        """Return the block of an attachment, None if it cannot be sent."""
+        self.check_bytes(attachment)
+        if "content" in attachment or "url" in attachment:
+            block = self._sendable(attachment)
+            if block is None:
+                self.refuse_type(attachment)
+            return block
+        if own:
+            return {"type": "file"} if "file" in own else {}
+        self.notice_foreign_file()
+        return None
+
+    def _sendable(self, attachment: Attachment) -> JsonObject | None:
+        """Return the block of an attachment that has bytes or a URL, None for a type that is not taken."""
         kind, name = attachment.get("type", ""), attachment.get("name", "")
-        if "content" not in attachment and "url" not in attachment:
-            if "path" in attachment:
-                raise InputError(f"attachment {name or attachment['path']}: its bytes were not read")
-            if own:
-                return {"type": "file"} if "file" in own else {}
-            self.drop("dropped_attachment", "an attachment was not sent: its file is kept by another provider")
-            return None
         is_inline = "content" in attachment
         uri = f"data:{kind};base64,{attachment['content']}" if is_inline else attachment["url"]
         if kind.startswith("image/") or (not kind and "url" in attachment):
@@ -152,44 +154,39 @@ class Messages(Builder):
             return self._sound(kind, attachment["content"])
         if kind.startswith("video/") and "video" in self._quirks:
             return {"type": "video_url", "video_url": {"url": uri}}
-        if kind.startswith(_READABLE) and is_inline:
+        if kind.startswith(TEXT_TYPES) and is_inline:
             return {"type": "text", "text": text_in_base64(attachment["content"])}
         if kind == "application/pdf" and "document_url" in self._quirks:
             return {"type": "document_url", "document_url": uri, **({"document_name": name} if name else {})}
         if kind == "application/pdf" and (is_inline or "file_urls" in self._quirks):
             return {"type": "file", "file": {"filename": name or "document.pdf", "file_data": uri}}
-        how = f"{kind or 'unknown type'}{'' if is_inline else ', by URL'}"
-        self.refuse(attachment, f"this protocol takes no {how}")
         return None
 
-    def _sound(self, kind: str, content: str) -> Wire:
+    def _sound(self, kind: str, content: str) -> JsonObject:
         if "audio_string" in self._quirks:
             return {"type": "input_audio", "input_audio": content}
-        form = _SOUNDS.get(kind, kind.removeprefix("audio/"))
-        return {"type": "input_audio", "input_audio": {"data": content, "format": form}}
+        sound_format = _SOUND_FORMATS.get(kind, kind.removeprefix("audio/"))
+        return {"type": "input_audio", "input_audio": {"data": content, "format": sound_format}}
 
-    def _result(self, part: Part) -> Wire:
-        text = part["output"]
-        if "exception" in part and part["exception"] not in text:
-            text = f"Error: {part['exception']}\n{text}".rstrip("\n")
-        given = part.get("tool_call_id", "")
-        call_id = self._ids.get(given) or self._wire_id(given, is_own=False)
-        content: str | list[Wire] = text
-        attachments = [{"type": "attachment", "attachment": item} for item in part.get("attachments", ())]
-        blocks = [block for item in attachments for block in self._blocks(item)]
+    def _result(self, part: Part) -> JsonObject:
+        text = result_text(part)
+        call_id = part.get("tool_call_id", "")
+        wire_id = self._call_ids.get(call_id) or self._new_id(call_id, is_own=False)
+        content: str | list[JsonObject] = text
+        blocks = [block for item in attachment_parts(part) for block in self._blocks(item)]
         if blocks and "tool_images" in self._quirks:
             content = [*([{"type": "text", "text": text}] if text else []), *blocks]
         elif blocks:
-            note = f"Attached to the result of {part['name']} ({call_id}):"
-            self._behind += [{"type": "text", "text": note}, *blocks]
-        return overlay({"role": "tool", "tool_call_id": call_id, "content": content}, self.own(part))
+            note = f"Attached to the result of {part['name']} ({wire_id}):"
+            self._result_blocks += [{"type": "text", "text": note}, *blocks]
+        return overlay({"role": "tool", "tool_call_id": wire_id, "content": content}, self.own_metadata(part))
 
     # ---- the model's side
 
-    def _assistant(self, message: Message) -> Wire:
+    def _assistant(self, message: Message) -> JsonObject:
         turn = _Turn(message.get("response", {}).get("provider") == self._issuer)
         for place, part in enumerate(message["parts"]):
-            kind, own = part["type"], self.own(part)
+            kind, own = part["type"], self.own_metadata(part)
             if kind == "text":
                 self._add_text(turn, part, own)
             elif kind == "reasoning":
@@ -203,35 +200,39 @@ class Messages(Builder):
             elif own and kind not in ("tool_call", "tool_result"):
                 turn.blocks.append(own)
             elif not turn.is_own:
-                self.drop("dropped_part", f"a {kind} part of a reply was not sent: it belongs to another provider")
-        wire = turn.message()
+                self.notice("dropped_part", f"a {kind} part of a reply was not sent: it belongs to another provider")
+        encoded = turn.message()
         if turn.calls and "reasoning_with_calls" in self._quirks:
-            wire.setdefault("reasoning_content", "")
-        return wire
+            encoded.setdefault("reasoning_content", "")
+        return encoded
 
-    def _add_text(self, turn: _Turn, part: Part, own: dict[str, Any]) -> None:
-        if _has_sound(own):
+    def _add_text(self, turn: _Turn, part: Part, own: JsonObject) -> None:
+        if _has_sound_id(own):
             turn.fields["audio"] = {"id": own["audio"]["id"]}
         elif part["text"] or own:
             turn.blocks.append(overlay({"type": "text", "text": part["text"]}, own))
         for annotation in part.get("annotations", ()):
-            block = self.own(annotation)
-            if block.get("type") == "file":  # a file the server has read need not be read again
+            block = self.own_metadata(annotation)
+            if block.get("type") == "file":  # the server need not read a file again
                 turn.append("annotations", block)
             elif not turn.is_own:
-                self.drop("dropped_annotation", "sources of a text were not sent: this protocol has no place for them")
+                self.notice(
+                    "dropped_annotation", "sources of a text were not sent: this protocol has no place for them"
+                )
 
-    def _add_reasoning(self, turn: _Turn, part: Part, own: dict[str, Any]) -> None:
+    def _add_reasoning(self, turn: _Turn, part: Part, own: JsonObject) -> None:
         text, kind = part["text"], own.get("type")
         if not own:
-            self.drop("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
+            self.notice("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
+        elif kind == "thinking" and isinstance(own.get("thinking"), str):
+            turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":
             turn.blocks.append(overlay({"thinking": [{"type": "text", "text": text}]}, own))
         elif isinstance(kind, str):
-            said = {"reasoning.text": {"text": text}, "reasoning.summary": {"summary": text}}.get(kind, {})
-            turn.append("reasoning_details", overlay(said, own))
+            fields = {"reasoning.text": {"text": text}, "reasoning.summary": {"summary": text}}.get(kind, {})
+            turn.append("reasoning_details", overlay(fields, own))
         else:
-            field = own["field"] if own.get("field") in _REASONING else _REASONING[0]
+            field = own["field"] if own.get("field") in REASONING_FIELDS else REASONING_FIELDS[0]
             turn.fields[field] = turn.fields.get(field, "") + text
 
     def _add_refusal(self, turn: _Turn, part: Part) -> None:
@@ -240,8 +241,8 @@ class Messages(Builder):
         else:
             turn.blocks.append({"type": "text", "text": part["text"]})
 
-    def _add_attachment(self, turn: _Turn, part: Part, own: dict[str, Any]) -> None:
-        if _has_sound(own):
+    def _add_attachment(self, turn: _Turn, part: Part, own: JsonObject) -> None:
+        if _has_sound_id(own):
             turn.fields["audio"] = {"id": own["audio"]["id"]}
         elif own.get("field") in ("images", "content"):
             block = self._attachment(part.get("attachment", {}), own) or {}
@@ -251,25 +252,21 @@ class Messages(Builder):
             else:
                 turn.blocks.append(block)
         elif "of" not in own:
-            self.drop("dropped_attachment", "a file made by a model was not sent: a reply holds none here")
+            self.notice(
+                "dropped_attachment", "a file that a model made was not sent: a reply cannot hold one in this protocol"
+            )
 
-    def _call(self, part: Part, place: int, is_own: bool, own: dict[str, Any]) -> Wire:
-        given = part.get("tool_call_id") or f"~{place}"
-        call_id = self._ids[given] = self._wire_id(given, is_own)
+    def _call(self, part: Part, place: int, is_own: bool, own: JsonObject) -> JsonObject:
+        call_id = part.get("tool_call_id") or f"~{place}"
+        wire_id = self._call_ids[call_id] = self._new_id(call_id, is_own)
         if own.get("type") == "custom":
             custom = {"name": part["name"], "input": part["arguments"].get("input", "")}
-            return overlay({"id": call_id, "type": "custom", "custom": custom}, own)
+            return overlay({"id": wire_id, "type": "custom", "custom": custom}, own)
         function = {"name": part["name"], "arguments": arguments_of(part)}
-        return overlay({"id": call_id, "type": "function", "function": function}, own)
+        return overlay({"id": wire_id, "type": "function", "function": function}, own)
 
-    def _wire_id(self, given: str, is_own: bool) -> str:
-        """Return the id of a call in this request: the given one where the target takes it."""
-        pattern = _SHORT_ID if "short_ids" in self._quirks else _ANY_ID
-        is_fit = bool(pattern.fullmatch(given)) or (is_own and bool(given) and "short_ids" not in self._quirks)
-        call_id = given
-        number = len(self._used)
-        while call_id in self._used or not is_fit or call_id.startswith("~"):
-            call_id, is_fit = f"call{number:05d}", True
-            number += 1
-        self._used.add(call_id)
-        return call_id
+    def _new_id(self, call_id: str, is_own: bool) -> str:
+        is_short = "short_ids" in self._quirks
+        is_valid = bool((_SHORT_ID if is_short else _VALID_ID).fullmatch(call_id))
+        is_valid = is_valid or (is_own and bool(call_id) and not is_short)
+        return self.unique_id(call_id, is_valid and not call_id.startswith("~"), "call")

@@ -1,31 +1,27 @@
-"""OpenAI Chat Completions, the reply: chunks and whole bodies to events, in all dialects.
+"""OpenAI Chat Completions, the reply: chunks and whole bodies to records, in all dialects.
 
 Rules:
-* A reply has one text, one refusal and one reasoning part, whatever stands between their
-  deltas: on the wire each is one string. Only where the vendor makes a list of blocks
-  (Mistral's content, reasoning_details) each block is a part.
-* provider_metadata holds what the neutral fields do not give back: the `field` in which a
-  reasoning string came, the rest of a block, `extra_content`, `custom` for free text.
-  Output only, so kept in details and never sent back: logprobs, the usage object, and
-  every field of a chunk that has no place of its own.
-* Of reasoning that comes in several fields at once only one counts: they say the same.
-* An empty string is no value. Usage overwrites usage. Choices beyond the first are dropped.
-* A reply with calls has ended for them, one with a refusal for that, whatever `stop` says.
-
-Facts: wire-protocols.md section 1.
+* A reply has one text, one refusal and one reasoning part, whatever comes between their deltas,
+  because each is one string on the wire. If the vendor sends a list of blocks (Mistral's
+  content, reasoning_details), each block is a part.
+* provider_metadata holds what the neutral fields do not: the `field` in which a reasoning
+  string came, the other fields of a block, `extra_content`, `custom` for free text. Fields that
+  are output only are kept in details and never sent back: logprobs, the usage object, and all
+  fields of a chunk that have no place of their own.
+* If reasoning comes in several fields at once, only one counts: they have the same text.
+* An empty string counts as absent. A later usage replaces an earlier one. Choices beyond the
+  first are dropped.
+* A reply with calls ends for them, one with a refusal for that, even if the vendor says `stop`.
 """
 
 from __future__ import annotations
 
 from ...errors import OverloadedError, UnavailableError
-from ..reply_writer import (
-    Draft,
-    objects_in,
-    said_in,
-    text_in,
-)
-from .calls import Calls
+from ..json_fields import objects_of, other_fields, string_or_empty
+from ..reply_writer import ReplyWriter
+from .calls import ToolCalls
 from .media import Media
+from .spec import REASONING_FIELDS, SPEC
 from .usage import usage_of
 
 TYPE_CHECKING = False
@@ -33,199 +29,183 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Record
-
-FINISH_REASONS = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-    "function_call": "tool_calls",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "model_length": "length",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "refusal",
-    "error": "error",
-    "insufficient_system_resource": "error",
-}
-"""The vendors' words and ours; any other is `stop`."""
-
-_REASONING = ("reasoning_content", "reasoning")
+    from ..json_fields import JsonObject
 
 # Fields with a place of their own, and those that repeat the text or the request.
-_OF_CHUNK = frozenset(
+_KNOWN_CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "error", "obfuscation", "p", "content", "lastOne")
 ) | {"prompt", "prompt_text", "prompt_token_ids"}
-_OF_CHOICE = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "text", "token_ids", "seed"))
-_OF_DELTA = frozenset(
+_CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "text", "token_ids", "seed"))
+_DELTA_FIELDS = frozenset(
     ("role", "name", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "token_id")
 ) | {"tool_calls", "function_call", "audio", "images", "annotations", "executed_tools", "extra_content"}
 
 
 class Reply:
-    """Turns the chunks of one response into draft records.
+    """Turns the chunks of one response into records.
 
-    `finish` is the vendor's word once it came, `usage` its usage object; `is_begun` says
-    whether a chunk of a reply came.
+    finish: the vendor's word for why the reply ended, "" until it comes. usage: its usage object,
+    None until it comes. is_begun: whether a chunk of a reply has come.
     """
 
     def __init__(self, issuer: str) -> None:
         self.finish = ""
-        self.usage: dict[str, Any] | None = None
+        self.usage: JsonObject | None = None
         self.is_begun = False
-        self._draft = Draft(issuer)
-        self._calls = Calls(self._draft)
-        self._media = Media(self._draft)
+        self._writer = ReplyWriter(issuer)
+        self._calls = ToolCalls(self._writer)
+        self._media = Media(self._writer)
         self._model = ""
-        self._details: dict[str, Any] = {}
+        self._details: JsonObject = {}
         self._logprobs: dict[str, list[Any]] = {}
-        self._metadata: dict[str, Any] = {}
+        self._metadata: JsonObject = {}
         self._block = ""
-        self._reasoning: dict[tuple[int | None, str], tuple[int, dict[str, Any]]] = {}
+        self._reasoning_items: dict[tuple[int | None, str], tuple[int, JsonObject]] = {}
         self._has_others = False
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
-        return self._draft.loads(payload)
+        return self._writer.loads(payload)
 
-    def take(self, chunk: dict[str, Any], is_whole: bool = False) -> list[Record]:
+    def take(self, chunk: JsonObject, is_whole: bool = False) -> list[Record]:
         """Return the records of a chunk, or of a whole body."""
         choices = chunk.get("choices")
-        draft = self._draft
-        draft.response_id = draft.response_id or text_in(chunk.get("id"))
-        self._model = self._model or text_in(chunk.get("model"))
-        self._details.update(said_in(chunk, _OF_CHUNK))
+        writer = self._writer
+        writer.response_id = writer.response_id or string_or_empty(chunk.get("id"))
+        self._model = self._model or string_or_empty(chunk.get("model"))
+        self._details.update(other_fields(chunk, _KNOWN_CHUNK_FIELDS))
         self._take_usage(chunk)
         if isinstance(choices, list):
             self.is_begun = True
-            if draft.response_id:  # Azure's first chunk has none; the next one has
-                draft.open()
-        for choice in objects_in(choices):
+            if writer.response_id:  # Azure's first chunk has none; the next one has
+                writer.start()
+        for choice in objects_of(choices):
             if choice.get("index") in (0, None):
                 self._take_choice(choice, is_whole)
             elif not self._has_others:
                 self._has_others = True
-                draft.notice("choices", "the server gave several answers; the first is kept")
-        return draft.taken()
+                writer.notice("choices", "the server gave several answers; the first is kept")
+        return writer.drain()
 
-    def is_plain(self, choice: dict[str, Any]) -> bool:
-        """Return whether the last chunk's choice, with another text, would say that text and
-        change nothing else."""
-        return not (choice.get("finish_reason") or choice.get("logprobs") or self._draft.has_half)
+    def is_plain(self, choice: JsonObject) -> bool:
+        """Return whether the last chunk's choice, with another text, would only continue that text."""
+        return not (choice.get("finish_reason") or choice.get("logprobs") or self._writer.has_half)
 
     def end(self) -> list[Record]:
-        """Return the last records: `end`, and an `error` where the vendor's word is one."""
-        self._draft.end_halves()
+        """Return the last records: `end`, and `error` if the vendor's word for the end is one."""
+        self._writer.flush_halves()
         self._calls.end()
         self._media.add_sources(self._details)
         end = self._end()
-        self._draft.records.append(end)
+        self._writer.records.append(end)
         if end["finish_reason"] == "error":
             cls = OverloadedError if "resource" in self.finish else UnavailableError
-            self._draft.records.append(dict(cls(f"the provider ended the reply: {self.finish}").to_record()))
-        return self._draft.taken()
+            self._writer.records.append(dict(cls(f"the provider ended the reply: {self.finish}").to_record()))
+        return self._writer.drain()
 
-    def known_end(self) -> dict[str, Any]:
-        """Return what is known of the usage and the model, be the reply cut off here or not."""
+    def known_end(self) -> JsonObject:
+        """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         details = {**self._details, "usage": self.usage, "logprobs": self._logprobs}
-        return self._draft.known_end(usage_of(self.usage) if self.usage else None, self._model, details)
+        return self._writer.known_end(usage_of(self.usage) if self.usage else None, self._model, details)
 
     def _end(self) -> Record:
         end: Record = {"type": "end", "status": "ok", "finish_reason": self._finish_reason(), **self.known_end()}
         if self.finish and self.finish != end["finish_reason"]:
             end["finish_reason_raw"] = self.finish
         if self._metadata:
-            end["provider_metadata"] = {self._draft.issuer: self._metadata}
+            end["provider_metadata"] = {self._writer.issuer: self._metadata}
         return end
 
     def _finish_reason(self) -> str:
-        reason = FINISH_REASONS.get(self.finish, "stop")
+        reason = SPEC.finish_reason(self.finish)
         if reason not in ("stop", "tool_calls"):
             return reason
         if self._calls:
             return "tool_calls"
-        return "refusal" if "refusal" in self._draft.places else "stop"
+        return "refusal" if "refusal" in self._writer.indices else "stop"
 
-    def _take_usage(self, chunk: dict[str, Any]) -> None:
+    def _take_usage(self, chunk: JsonObject) -> None:
         usage = chunk.get("usage")
         if not usage and isinstance(chunk.get("x_groq"), dict):
             usage = chunk["x_groq"].get("usage")
         if usage and isinstance(usage, dict):
             self.usage = usage
 
-    def _take_choice(self, choice: dict[str, Any], is_whole: bool) -> None:
-        self.finish = text_in(choice.get("finish_reason")) or self.finish
-        self._details.update(said_in(choice, _OF_CHOICE))
+    def _take_choice(self, choice: JsonObject, is_whole: bool) -> None:
+        self.finish = string_or_empty(choice.get("finish_reason")) or self.finish
+        self._details.update(other_fields(choice, _CHOICE_FIELDS))
         self._take_logprobs(choice.get("logprobs"))
         names = ("message", "delta") if is_whole else ("delta", "message")  # Perplexity sends both
-        said = next((choice[name] for name in names if isinstance(choice.get(name), dict)), None)
-        if said is not None:
-            self._take_delta(said, is_whole)
+        delta = next((choice[name] for name in names if isinstance(choice.get(name), dict)), None)
+        if delta is not None:
+            self._take_delta(delta, is_whole)
 
     def _take_logprobs(self, logprobs: Any) -> None:
         for name, values in logprobs.items() if isinstance(logprobs, dict) else ():
             if isinstance(values, list):
                 self._logprobs.setdefault(name, []).extend(values)
 
-    def _take_delta(self, delta: dict[str, Any], is_whole: bool) -> None:
-        draft = self._draft
+    def _take_delta(self, delta: JsonObject, is_whole: bool) -> None:
+        writer = self._writer
         self._take_reasoning(delta, is_whole)
-        for tool in objects_in(delta.get("executed_tools")):
+        for tool in objects_of(delta.get("executed_tools")):
             self._calls.take_executed(tool)
         self._take_content(delta.get("content"), is_whole)
-        if text_in(delta.get("refusal")):
-            draft.say("refusal", delta["refusal"], draft.place("refusal"))
+        if string_or_empty(delta.get("refusal")):
+            writer.add_chunk("refusal", delta["refusal"], writer.index_of("refusal"))
         if isinstance(delta.get("audio"), dict):
             self._media.take_audio(delta["audio"])
-        for image in objects_in(delta.get("images")):
+        for image in objects_of(delta.get("images")):
             self._media.take_image(image, "images")
-        for annotation in objects_in(delta.get("annotations")):
+        for annotation in objects_of(delta.get("annotations")):
             self._media.take_annotation(annotation)
         self._calls.take(delta, is_whole)
         if isinstance(delta.get("extra_content"), dict) and delta["extra_content"]:
             self._metadata["extra_content"] = delta["extra_content"]
-        self._details.update(said_in(delta, _OF_DELTA))
+        self._details.update(other_fields(delta, _DELTA_FIELDS))
 
-    def _take_reasoning(self, delta: dict[str, Any], is_whole: bool) -> None:
-        is_said = False
-        for item in objects_in(delta.get("reasoning_details")):
-            is_said |= self._take_detail(item, is_whole)
-        field = next((field for field in _REASONING if text_in(delta.get(field))), None)
-        if field and not is_said:
-            first = None if "reasoning" in self._draft.places else {"field": field}
-            self._draft.say("reasoning", delta[field], self._draft.place("reasoning"), first)
+    # ---- reasoning
 
-    def _take_detail(self, item: dict[str, Any], is_whole: bool) -> bool:
+    def _take_reasoning(self, delta: JsonObject, is_whole: bool) -> None:
+        has_text = False
+        for item in objects_of(delta.get("reasoning_details")):
+            has_text |= self._take_reasoning_item(item, is_whole)
+        field = next((field for field in REASONING_FIELDS if string_or_empty(delta.get(field))), None)
+        if field and not has_text:
+            metadata = None if "reasoning" in self._writer.indices else {"field": field}
+            self._writer.add_chunk("reasoning", delta[field], self._writer.index_of("reasoning"), metadata)
+
+    def _take_reasoning_item(self, item: JsonObject, is_whole: bool) -> bool:
         """Take an item of reasoning_details; return whether it had text.
 
-        Pieces of one item have its index and type, and its id if they have any; encrypted
-        data come whole.
+        Pieces of one item have the same index and type, and the same id if they have any.
+        Encrypted data comes whole.
         """
-        kind = text_in(item.get("type"))
+        kind = string_or_empty(item.get("type"))
         field = {"reasoning.text": "text", "reasoning.summary": "summary"}.get(kind, "")
-        text = text_in(item.get(field))
+        text = string_or_empty(item.get(field))
         rest = {name: value for name, value in item.items() if name != field and (is_whole or value is not None)}
         place = item.get("index")
         key = (place if isinstance(place, int) else None, kind)
-        index, known = self._reasoning.get(key, (-1, {}))
-        is_other = item.get("id") is not None and known.get("id", item["id"]) != item["id"]
-        if index < 0 or is_whole or is_other or "data" in known:
-            index, known = self._draft.next(), {}
-            self._reasoning[key] = (index, known)
-        new = {name: value for name, value in rest.items() if name not in known or known[name] != value}
-        known.update(new)
+        index, earlier = self._reasoning_items.get(key, (-1, {}))
+        is_other = item.get("id") is not None and earlier.get("id", item["id"]) != item["id"]
+        if index < 0 or is_whole or is_other or "data" in earlier:
+            index, earlier = self._writer.new_index(), {}
+            self._reasoning_items[key] = (index, earlier)
+        new = {name: value for name, value in rest.items() if name not in earlier or earlier[name] != value}
+        earlier.update(new)
         if text or new:
             redacted = {"redacted": True} if "data" in new else {}
-            self._draft.say("reasoning", text, index, new, **redacted)
+            self._writer.add_chunk("reasoning", text, index, new, **redacted)
         return bool(text)
+
+    # ---- content
 
     def _take_content(self, content: Any, is_whole: bool) -> None:
         if isinstance(content, str) and content:
-            self._draft.say("text", content, self._draft.place("text"))
-        for block in objects_in(content):
-            kind = text_in(block.get("type"))
+            self._writer.add_chunk("text", content, self._writer.index_of("text"))
+        for block in objects_of(content):
+            kind = string_or_empty(block.get("type"))
             if kind == "text":
                 self._take_text(block, is_whole)
             elif kind == "thinking":
@@ -234,31 +214,35 @@ class Reply:
                 self._media.take_image(block, "content")
             else:
                 self._block = kind
-                part = {"type": kind or "unknown", "provider_metadata": {self._draft.issuer: block}}
-                self._draft.add({"type": "part", "part_index": self._draft.next(), "part": part})
+                part = {"type": kind or "unknown", "provider_metadata": {self._writer.issuer: block}}
+                self._writer.add({"type": "part", "part_index": self._writer.new_index(), "part": part})
 
-    def _take_text(self, block: dict[str, Any], is_whole: bool) -> None:
+    def _take_text(self, block: JsonObject, is_whole: bool) -> None:
         self._begin_block("text", is_whole)
-        text = text_in(block.get("text"))
-        rest = said_in(block, frozenset(("type", "text")))
-        if text or rest:
-            self._draft.say("text", text, self._draft.place("text"), rest)
+        text = string_or_empty(block.get("text"))
+        metadata = other_fields(block, frozenset(("type", "text")))
+        if text or metadata:
+            self._writer.add_chunk("text", text, self._writer.index_of("text"), metadata)
 
-    def _take_thinking(self, block: dict[str, Any], is_whole: bool) -> None:
-        said = block.get("thinking")
-        pieces = [{"type": "text", "text": said}] if isinstance(said, str) else objects_in(said)
+    def _take_thinking(self, block: JsonObject, is_whole: bool) -> None:
+        """Take a block of thinking. Its text is a string, or a list of blocks of text and others."""
+        thinking = block.get("thinking")
+        is_string = isinstance(thinking, str)
+        pieces = [{"type": "text", "text": thinking}] if is_string else objects_of(thinking)
         self._begin_block("thinking", is_whole)
-        is_new = "thinking" not in self._draft.places
-        rest = {name: value for name, value in block.items() if name not in ("type", "thinking") and value is not None}
-        if isinstance(said, str) or any(piece.get("type") != "text" for piece in pieces):
-            rest["thinking"] = said
-        text = "".join([text_in(piece.get("text")) for piece in pieces])
-        self._draft.say(
-            "reasoning", text, self._draft.place("thinking"), {"type": "thinking"} | rest if is_new else rest
-        )
+        is_new = "thinking" not in self._writer.indices
+        metadata = {field: block[field] for field in block if field != "thinking" and block[field] is not None}
+        if not is_new:
+            del metadata["type"]
+        if is_string:
+            metadata["thinking"] = ""  # `messages` fills in the text
+        elif any(piece.get("type") != "text" for piece in pieces) or (is_whole and len(pieces) > 1):
+            metadata["thinking"] = thinking
+        text = "".join([string_or_empty(piece.get("text")) for piece in pieces])
+        self._writer.add_chunk("reasoning", text, self._writer.index_of("thinking"), metadata)
 
     def _begin_block(self, kind: str, is_whole: bool) -> None:
-        """Let the next chunk of `kind` begin a part of its own where another block came between."""
+        """Make the next chunk of `kind` begin a new part if another block came in between."""
         if self._block and (is_whole or self._block != kind):
-            self._draft.places.pop(kind, None)
+            self._writer.indices.pop(kind, None)
         self._block = kind

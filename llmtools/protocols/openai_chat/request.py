@@ -1,64 +1,53 @@
-"""OpenAI Chat Completions: the protocol of OpenAI and of most other servers.
+"""OpenAI Chat Completions, the request.
 
-`encode` makes the request; `Decoder` makes events of the response; `error_of` makes an
-exception of an error response.
+Rules:
+* What differs between servers is a quirk. Without quirks a request is as most servers take it.
+* Options go to their places (see `options`). An option with the vendor's own name wins over the
+  rest of the body.
 
-Rules of the request:
-* What is said of a server by name is a quirk; without one it is asked as most are.
-* Options are placed by `options`; one of the vendor's own name wins over what stands here.
-
-Quirks of the request: those of `options` and `server_tools`, `no_stream_options`,
-`prompt_cache_key`, `tool_choice_any`, `json_object` (no JSON Schema), `no_schema`; for the reasoning:
-`reasoning_object` ({"reasoning": {"effort"}}), `thinking` ({"thinking": {"type"}}),
-`enable_thinking`, `chat_template_kwargs`. Those of the messages stand in
-`openai_chat_messages`, `no_finish` in `openai_chat_decode`.
-
-Facts: wire-protocols.md section 1.
+Quirks: those of `options`, `spec` and `messages`; `no_finish` of `decoder`; `no_stream_options`,
+`prompt_cache_key`, `tool_choice_any`, `json_object` (no JSON Schema), `no_schema`; for the
+reasoning `reasoning_object` ({"reasoning": {"effort"}}), `thinking` ({"thinking": {"type"}}),
+`enable_thinking`, `chat_template_kwargs`.
 """
 
 from __future__ import annotations
 
-import re
-
-from ...http.failure import error_of
-from ...http.request import HttpRequest
-from ...records.jsonl import dumps
+from ...http.failure import failure_from_response as error_of
 from ...schema import is_strict
-from ..builder import overlay
+from ..builder import function_tool, overlay, schema_name
 from .decoder import Decoder
 from .messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from ...http.request import HttpRequest
     from ...records.conversation import Conversation
-    from ...records.types import Record, ToolRecord
+    from ...records.types import Record
+    from ..json_fields import JsonObject
     from ..request import Request
-
-    Wire = dict[str, Any]
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/chat/completions"
+_PATH = "/chat/completions"
 
 
 def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
-    """Return the request that asks for an answer, and a notice for what it cannot say.
+    """Return the HTTP request, and a notice for each thing that cannot be sent.
 
-    Raises UsageError for more than one answer, InputError for an attachment whose bytes
-    were not read and for what nests too deep to be written.
+    Raises UsageError if more than one answer is asked for. Raises InputError for an attachment
+    whose bytes were not read, and for values that nest too deep to be written.
     """
     messages = Messages(request)
     options = messages.options()
-    body: Wire = {"model": request.served_name, "messages": messages.encode(conversation.messages)}
-    offered = messages.offered(conversation.tools.values(), _function)
-    tools = [block for block in offered if "type" in block]
+    body: JsonObject = {"model": request.served_name, "messages": messages.encode(conversation.messages)}
+    blocks = messages.tool_blocks(conversation.tools.values(), function_tool)
+    tools = [block for block in blocks if "type" in block]
     if tools:
         body["tools"] = tools
-    for block in offered:
+    for block in blocks:
         body.update({} if "type" in block else block)
-    if choice := messages.choice(tools):
+    if choice := messages.tool_choice(tools):
         body["tool_choice"] = _tool_choice(choice, request.quirks, tools)
     if request.schema is not None:
         body.update(_response_format(request.schema, request.quirks, messages))
@@ -67,27 +56,17 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     if request.cache_prompt and "prompt_cache_key" in request.quirks:
         body["prompt_cache_key"] = messages.cache_key()
     else:
-        messages.cannot_cache()
+        messages.notice_no_cache()
     body = overlay(body, options)
     if request.stream:
         body["stream"] = True
-        asked = body.get("stream_options")
+        option = body.get("stream_options")
         if "no_stream_options" not in request.quirks:
-            body["stream_options"] = {"include_usage": True, **(asked if isinstance(asked, dict) else {})}
-    accept = "text/event-stream" if request.stream else "application/json"
-    headers = {"content-type": "application/json", "accept": accept}
-    return HttpRequest(PATH, dumps(body), headers), list(messages.notices.values())
+            body["stream_options"] = {"include_usage": True, **(option if isinstance(option, dict) else {})}
+    return messages.http_request(_PATH, body)
 
 
-def _function(tool: ToolRecord) -> Wire:
-    function: Wire = {"name": tool["name"]}
-    if "description" in tool:
-        function["description"] = tool["description"]
-    function["parameters"] = tool.get("input_schema", {"type": "object", "properties": {}})
-    return {"type": "function", "function": function}
-
-
-def _tool_choice(choice: str, quirks: frozenset[str], tools: list[Wire]) -> str | Wire:
+def _tool_choice(choice: str, quirks: frozenset[str], tools: list[JsonObject]) -> str | JsonObject:
     if choice == "required" and "tool_choice_any" in quirks:
         return "any"
     if choice in ("auto", "none", "required"):
@@ -97,21 +76,20 @@ def _tool_choice(choice: str, quirks: frozenset[str], tools: list[Wire]) -> str 
     return {"type": kind, kind: {"name": choice}}
 
 
-def _response_format(schema: Wire, quirks: frozenset[str], messages: Messages) -> Wire:
+def _response_format(schema: JsonObject, quirks: frozenset[str], messages: Messages) -> JsonObject:
     if "no_schema" in quirks:
-        messages.drop("dropped_schema", "the schema was not sent: this provider takes none")
+        messages.notice_no_schema()
         return {}
     if "json_object" in quirks:
-        messages.drop("dropped_schema", "the schema was not sent: this provider is only told to answer in JSON")
+        messages.notice("dropped_schema", "the schema was not sent: this provider is only asked to answer in JSON")
         return {"response_format": {"type": "json_object"}}
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(schema.get("title", ""))).strip("_")[:64]
-    named: Wire = {"name": name or "answer", "schema": schema}
+    json_schema: JsonObject = {"name": schema_name(schema), "schema": schema}
     if is_strict(schema):
-        named["strict"] = True
-    return {"response_format": {"type": "json_schema", "json_schema": named}}
+        json_schema["strict"] = True
+    return {"response_format": {"type": "json_schema", "json_schema": json_schema}}
 
 
-def _reasoning(effort: str, quirks: frozenset[str]) -> Wire:
+def _reasoning(effort: str, quirks: frozenset[str]) -> JsonObject:
     is_on = effort != "none"
     if "reasoning_object" in quirks:
         return {"reasoning": {"effort": effort}}

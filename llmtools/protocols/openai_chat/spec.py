@@ -5,6 +5,9 @@ from __future__ import annotations
 from ..options import Places
 from ..spec import Spec
 
+REASONING_FIELDS = ("reasoning_content", "reasoning")
+"""The fields in which servers send reasoning as a string."""
+
 SPEC = Spec(
     name="openai-chat",
     options=Places(
@@ -26,6 +29,31 @@ SPEC = Spec(
             "random_seed": {"seed": "random_seed"},
         },
     ),
+    finish_reasons={
+        "stop": "stop",
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "content_filter": "content_filter",
+        "function_call": "tool_calls",
+        "eos": "stop",
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "model_length": "length",
+        "max_tokens": "length",
+        "tool_use": "tool_calls",
+        "refusal": "refusal",
+        "error": "error",
+        "insufficient_system_resource": "error",
+        "sensitive": "content_filter",
+        "network_error": "error",
+        "abort": "error",
+        "repetition": "length",
+        "SAFETY": "content_filter",
+        "RECITATION": "content_filter",
+        "PROHIBITED_CONTENT": "content_filter",
+        "MAX_TOKENS": "length",
+        "model_context_window_exceeded": "length",
+    },
     server_tools={"web_search": {"web_search_options": {}}},
     server_tools_by_quirk={"openrouter_tools": {"web_search": {"type": "openrouter:web_search"}}},
     url_types=("image/",),

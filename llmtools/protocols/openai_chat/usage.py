@@ -1,26 +1,33 @@
-"""OpenAI Chat Completions, the usage: the vendors' counts in ours.
+"""OpenAI Chat Completions, the usage: the vendors' counts as ours.
 
 Rules:
-* input is all the model read, cached or not; output all it wrote, reasoning included.
-* Some vendors leave the reasoning out of completion_tokens (xAI, Gemini behind this
-  protocol): their total tells, or a count of reasoning beyond that of the completion.
-* Some leave the sound out of prompt_tokens (Mistral's Voxtral): the total tells.
-* details: cached, cache_write, reasoning, and audio where they are not 0.
+* Our input is all tokens that the model read, cached or not. Our output is all that it wrote,
+  reasoning included.
+* Some vendors leave the reasoning out of completion_tokens (xAI, Gemini behind this protocol);
+  their total includes it. If the total is the sum of the two counts, the completion includes
+  the reasoning, even if the count of the reasoning is the larger one (Qwen at OpenRouter,
+  DeepSeek at Together). The Vercel gateway is the exception: its total leaves the reasoning of
+  Gemini out, its cost does not.
+* Some leave the sound out of prompt_tokens (Mistral's Voxtral); the total includes it.
+* details: cached, cache_write, reasoning and audio, if they are not 0.
 
-Recorded: xAI `68 + 185 reasoning, 470 in, total 723`; Gemini `12 out, 35 in, total 109`.
+Recorded: xAI `68 + 185 reasoning, 470 in, total 723`; Gemini `12 out, 35 in, total 109`;
+Qwen `16 out, of these 21 reasoning, 21 in, total 37`; Vercel `14 out, 43 reasoning, 40 in,
+total 54`, charged for 57 out; Voxtral `2 out, 16 in, total 393`.
 """
 
 from __future__ import annotations
 
+from ..json_fields import count_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ...records.types import Usage
+    from ..json_fields import JsonObject
 
 _IN = "prompt_tokens_details"
 _OUT = "completion_tokens_details"
-_DETAILS: dict[str, tuple[tuple[str, str], ...]] = {
+_DETAIL_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "cached": (
         (_IN, "cached_tokens"),
         ("", "prompt_cache_hit_tokens"),
@@ -32,29 +39,24 @@ _DETAILS: dict[str, tuple[tuple[str, str], ...]] = {
     "audio_input": ((_IN, "audio_tokens"),),
     "audio_output": ((_OUT, "audio_tokens"),),
 }
+"""Our detail -> the places where vendors count it: an object inside the usage, or "", and a field."""
 
 
-def _count(usage: dict[str, Any], group: str, name: str) -> int:
-    """Return a count of the usage object, 0 where it has none."""
-    inside = usage.get(group) if group else usage
-    value = inside.get(name) if isinstance(inside, dict) else None
-    return value if type(value) is int and value > 0 else 0
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
+def usage_of(usage: JsonObject) -> Usage:
     """Return the vendor's usage object as ours."""
-    read, wrote, total = (_count(usage, "", name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    tokens_in, tokens_out = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
+    total = count_of(usage, "total_tokens")
     details = {}
-    for name, places in _DETAILS.items():
-        count = next((count for group, field in places if (count := _count(usage, group, field))), 0)
-        if count:
-            details[name] = count
+    for detail, places in _DETAIL_FIELDS.items():
+        counts = (count_of(usage.get(group) if group else usage, field) for group, field in places)
+        if count := next((count for count in counts if count), 0):
+            details[detail] = count
     reasoning = details.get("reasoning", 0)
-    missing = total - read - wrote
-    if missing > 0 and details.get("audio_input") == missing:
-        read += missing
+    missing = total - tokens_in - tokens_out
+    if missing > 0 and ("prompt_audio_seconds" in usage or details.get("audio_input") == missing):
+        tokens_in += missing
     elif missing > 0 and reasoning in (0, missing):
-        wrote += missing
-    elif reasoning > wrote:
-        wrote += reasoning
-    return {"input": read, "output": wrote, "details": details} if details else {"input": read, "output": wrote}
+        tokens_out += missing
+    elif reasoning > tokens_out and (not total or "market_cost" in usage):  # only Vercel has a market_cost
+        tokens_out += reasoning
+    return {"input": tokens_in, "output": tokens_out, **({"details": details} if details else {})}

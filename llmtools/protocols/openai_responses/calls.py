@@ -1,36 +1,33 @@
-"""OpenAI Responses, the items of calls: what of an item is a call here, and the item of a call.
+"""OpenAI Responses, the items of calls: items to our fields and back.
 
 Rules:
-* A call has its arguments in one field: as JSON text, as an object, or as a bare value,
-  which is an argument by the name of the field (`input`, `code`, `queries`). Where a
-  server uses another field than OpenAI, the metadata names it, as `field`.
-* The id of a call is its call_id; what a server's own tool did has none, and the item's
-  own id is taken.
-* What the server ran itself is marked so; a shell, a patch or a click that is ours to run
-  is a call like any other, and its result goes back in an item of its own type.
-* The text of a server's result is for reading only, but for that of an MCP call.
-
-Facts: wire-protocols.md section 2.
+* The arguments of a call are in one field: as JSON text, as an object, or as a bare value, which
+  becomes the argument with the name of the field (`input`, `code`, `queries`). If a server uses
+  another field than OpenAI, `field` in the metadata names it.
+* The id of a call is its call_id. Calls of the server's own tools have none; theirs is the
+  item's id.
+* Calls that the server ran are marked. A shell, a patch or a click that is ours to run is a call
+  like any other, and its result goes back in an item of its own type.
+* The text of a server's result is only for people to read, except that of an MCP call.
 """
 
 from __future__ import annotations
 
 from ...records.fold import arguments_of
 from ...records.jsonl import dumps
-from ..reply_writer import objects_in, text_in
+from ..json_fields import objects_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Part
+    from ..json_fields import JsonObject
 
-    Wire = dict[str, Any]
+PHASE_NAMES = {"commentary": "commentary", "final_answer": "answer"}
+"""The vendor's phase of a text -> ours."""
 
-PHASES = {"commentary": "commentary", "final_answer": "answer"}
-"""The vendor's phases of a text and ours."""
-
-FIELDS: dict[str, tuple[str, ...]] = {
+ARGUMENT_FIELDS: dict[str, tuple[str, ...]] = {
     "function_call": ("arguments",),
     "custom_tool_call": ("input",),
     "mcp_call": ("arguments",),
@@ -43,32 +40,32 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "apply_patch_call": ("operation",),
     "computer_call": ("action", "actions"),
 }
-"""The types of items that are calls, and where their arguments may stand, OpenAI's own field first."""
+"""Type of an item that is a call -> the fields that may have its arguments, OpenAI's first."""
 
-OUTPUTS = {"shell_call_output": "shell", "tool_search_output": "tool_search", "program_output": "program"}
-"""The types of items that are results of a call the server ran, and the names of their tools."""
+OUTPUT_TOOLS = {"shell_call_output": "shell", "tool_search_output": "tool_search", "program_output": "program"}
+"""Type of an item that is the result of a call that the server ran -> the name of the tool."""
 
-BARE = frozenset(("input", "code", "queries", "actions"))
-"""Fields whose value is no object: it is the argument of that name."""
+BARE_FIELDS = frozenset(("input", "code", "queries", "actions"))
+"""Fields whose value is not an object. It becomes the argument of that name."""
 
-_NAMED = ("function_call", "custom_tool_call", "mcp_call")
+_NAMED_CALLS = ("function_call", "custom_tool_call", "mcp_call")
 _WITHOUT_CALL_ID = ("mcp_call", "web_search_call", "file_search_call", "code_interpreter_call")
-_SAID = ("stdout", "stderr", "logs", "result", "title", "filename", "url", "text", "name")
+_READABLE_FIELDS = ("stdout", "stderr", "logs", "result", "title", "filename", "url", "text", "name")
 
 
-def name_of(item: Wire) -> str:
+def name_of(item: JsonObject) -> str:
     """Return the name of the tool that is called."""
-    kind = text_in(item.get("type"))
-    return text_in(item.get("name")) if kind in _NAMED else kind.removesuffix("_call")
+    kind = string_or_empty(item.get("type"))
+    return string_or_empty(item.get("name")) if kind in _NAMED_CALLS else kind.removesuffix("_call")
 
 
-def id_of(item: Wire) -> str:
-    """Return the id of a call, "" where it has none."""
-    return text_in(item.get("id" if item.get("type") in _WITHOUT_CALL_ID else "call_id"))
+def id_of(item: JsonObject) -> str:
+    """Return the id of a call, "" if it has none."""
+    return string_or_empty(item.get("id" if item.get("type") in _WITHOUT_CALL_ID else "call_id"))
 
 
-def is_served(item: Wire) -> bool:
-    """Return whether the server runs the call itself."""
+def is_served(item: JsonObject) -> bool:
+    """Return whether the server runs the call."""
     kind = item.get("type")
     if kind == "shell_call":
         environment = item.get("environment")
@@ -78,57 +75,57 @@ def is_served(item: Wire) -> bool:
     return kind not in ("function_call", "custom_tool_call", "local_shell_call", "apply_patch_call", "computer_call")
 
 
-def field_of(item: Wire) -> str:
-    """Return the field in which the arguments stand."""
-    fields = FIELDS[item["type"]]
+def field_of(item: JsonObject) -> str:
+    """Return the name of the field that has the arguments."""
+    fields = ARGUMENT_FIELDS[item["type"]]
     return next((name for name in fields if item.get(name) not in (None, "")), fields[0])
 
 
-def arguments_in(item: Wire) -> str:
-    """Return the arguments of a call as JSON text, "" where it has none."""
+def arguments_in(item: JsonObject) -> str:
+    """Return the arguments of a call as JSON text, "" if it has none."""
     field = field_of(item)
     value = item.get(field)
     if value in (None, ""):
         return ""
-    if field in BARE:
+    if field in BARE_FIELDS:
         return dumps({field: value}).decode()
     if isinstance(value, dict):
-        value = {name: inner for name, inner in value.items() if name != "sources"}  # which are a result
-        return dumps(value).decode()
-    return text_in(value)
+        return dumps({name: inner for name, inner in value.items() if name != "sources"}).decode()
+    return string_or_empty(value)
 
 
-def rest_of(item: Wire, call_id: str) -> Wire:
-    """Return what of a call's item the name, arguments and id of the part do not give back."""
+def call_metadata(item: JsonObject, call_id: str) -> JsonObject:
+    """Return the fields of a call's item that the name, arguments and id of our part do not hold."""
     kind, field = item["type"], field_of(item)
-    rest = {name: value for name, value in item.items() if value not in (None, "", [], {}) and name != field}
+    metadata = {name: value for name, value in item.items() if value not in (None, "", [], {}) and name != field}
     if kind == "function_call":
-        rest.pop("type")
-    if kind in _NAMED:
-        rest.pop("name", None)
+        metadata.pop("type")
+    if kind in _NAMED_CALLS:
+        metadata.pop("name", None)
     if kind == "mcp_call" and isinstance(item.get("output"), str):
-        rest.pop("output", None)
-    rest.pop("call_id" if kind not in _WITHOUT_CALL_ID else "id" if item.get("id") == call_id else "", None)
-    if field != FIELDS[kind][0]:
-        rest["field"] = field
+        metadata.pop("output", None)
+    id_field = "call_id" if kind not in _WITHOUT_CALL_ID else "id" if item.get("id") == call_id else ""
+    metadata.pop(id_field, None)
+    if field != ARGUMENT_FIELDS[kind][0]:
+        metadata["field"] = field
     value = item.get(field)
-    if isinstance(value, dict) and "sources" in value:
-        rest[field] = {"sources": value["sources"]}
-    return rest
+    if isinstance(value, dict) and "sources" in value:  # these are a result, not an argument
+        metadata[field] = {"sources": value["sources"]}
+    return metadata
 
 
-def item_of(part: Part, own: dict[str, Any], call_id: str) -> Wire:
-    """Return the item of a call, less what the issuer's metadata lays over it."""
-    kind = text_in(own.get("type"))
-    kind = kind if kind in FIELDS else "function_call"
-    item: Wire = {"type": kind}
+def item_of(part: Part, own: JsonObject, call_id: str) -> JsonObject:
+    """Return the item of a call, without the fields that the issuer's metadata adds."""
+    kind = string_or_empty(own.get("type"))
+    kind = kind if kind in ARGUMENT_FIELDS else "function_call"
+    item: JsonObject = {"type": kind}
     if call_id and not call_id.startswith("~"):
         item["id" if kind in _WITHOUT_CALL_ID else "call_id"] = call_id
-    if kind in _NAMED:
+    if kind in _NAMED_CALLS:
         item["name"] = part["name"]
-    field = own["field"] if own.get("field") in FIELDS[kind] else FIELDS[kind][0]
+    field = own["field"] if own.get("field") in ARGUMENT_FIELDS[kind] else ARGUMENT_FIELDS[kind][0]
     arguments = part["arguments"]
-    if field in BARE:
+    if field in BARE_FIELDS:
         item.update({field: arguments[field]} if field in arguments else {field: ""} if field == "input" else {})
     elif field == "arguments" and kind != "tool_search_call":
         item[field] = arguments_of(part)
@@ -137,46 +134,50 @@ def item_of(part: Part, own: dict[str, Any], call_id: str) -> Wire:
     return item
 
 
-def result_of(kind: str, call_id: str, output: str | list[Wire], text: str, *, is_failed: bool) -> Wire:
-    """Return the item that answers a call whose item had the type `kind`."""
-    item: Wire = {"type": f"{kind}_output", "call_id": call_id}
+def result_item(kind: str, call_id: str, output: str | list[JsonObject], text: str, *, is_failed: bool) -> JsonObject:
+    """Return the item that answers a call.
+
+    kind: the type of the call's item. output: the text, or blocks if there are attachments.
+    """
+    item: JsonObject = {"type": f"{kind}_output", "call_id": call_id}
     if kind == "local_shell_call":
         return {"type": item["type"], "id": call_id, "output": text}
     if kind == "shell_call":
-        said = {"stdout": "" if is_failed else text, "stderr": text if is_failed else ""}
-        return {**item, "output": [{**said, "outcome": {"type": "exit", "exit_code": int(is_failed)}}]}
+        streams = {"stdout": "" if is_failed else text, "stderr": text if is_failed else ""}
+        return {**item, "output": [{**streams, "outcome": {"type": "exit", "exit_code": int(is_failed)}}]}
     if kind == "apply_patch_call":
         return {**item, "status": "failed" if is_failed else "completed", "output": text}
     if kind == "computer_call":
         images = [block for block in output if isinstance(block, dict) and block.get("type") == "input_image"]
-        shown = {"image_url": images[0].get("image_url")} if images else {}
-        return {**item, "output": {"type": "computer_screenshot", **shown}}
+        screenshot = {"image_url": images[0].get("image_url")} if images else {}
+        return {**item, "output": {"type": "computer_screenshot", **screenshot}}
     if kind not in ("function_call", "custom_tool_call"):
         item["type"] = "function_call_output"
     return {**item, "output": output}
 
 
-def readable(value: Any) -> str:
-    """Return what a person would read of a result."""
+def readable_result(value: Any) -> str:
+    """Return the text that a person would read in a result."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "\n".join([text for item in value if (text := readable(item))])
+        return "\n".join([text for item in value if (text := readable_result(item))])
     if not isinstance(value, dict):
         return ""
-    return "\n".join([text for name in _SAID if (text := text_in(value.get(name)).rstrip("\n"))])
+    return "\n".join([text for name in _READABLE_FIELDS if (text := string_or_empty(value.get(name)).rstrip("\n"))])
 
 
-def output_in(item: Wire) -> str:
-    """Return what a person would read of what a tool of the server's gave back."""
+def output_in(item: JsonObject) -> str:
+    """Return the text that a person would read in the result of a server's tool."""
     action = item.get("action")
-    found: list[Any] = [objects_in(action.get("sources"))] if isinstance(action, dict) else []
-    found += [item.get(name) for name in ("outputs", "results", "output", "result", "tools")]
-    return readable(found)
+    results: list[Any] = [objects_of(action.get("sources"))] if isinstance(action, dict) else []
+    results += [item.get(name) for name in ("outputs", "results", "output", "result", "tools")]
+    return readable_result(results)
 
 
-def exception_in(item: Wire) -> str:
-    """Return what went wrong with what the server ran, "" where nothing did."""
+def exception_in(item: JsonObject) -> str:
+    """Return the error of a call that the server ran, "" if it succeeded."""
     error = item.get("error")
-    said = text_in(error.get("message")) or text_in(error.get("type")) if isinstance(error, dict) else text_in(error)
-    return said or ("failed" if item.get("status") == "failed" else "")
+    if isinstance(error, dict):
+        error = string_or_empty(error.get("message")) or error.get("type")
+    return string_or_empty(error) or ("failed" if item.get("status") == "failed" else "")

@@ -1,12 +1,10 @@
-"""OpenAI Responses, the response: bytes to events.
+"""OpenAI Responses, the response: bytes to records.
 
 Rules:
-* The terminal event is response.completed or response.incomplete; response.failed and
-  `error`, flat or with an object in it, are failures, of which the first is told.
-* `keepalive`, `[DONE]` and what is not known say nothing, but they are seen.
-* A response that is queued or in progress in a body is not there yet: nobody waits for it.
-
-Facts: wire-protocols.md sections 0.4, 2 and 6.
+* The terminal event is response.completed or response.incomplete. response.failed and `error`,
+  which may be flat or hold an object, are failures; the first is reported.
+* `keepalive`, `[DONE]` and unknown events count as seen, but make no records.
+* A body whose response is queued or in progress is not a reply yet, and is not waited for.
 """
 
 from __future__ import annotations
@@ -14,9 +12,8 @@ from __future__ import annotations
 from orjson import JSONDecodeError
 from orjson import loads as parse
 
-from ...errors import ProtocolError, TruncatedError
-from ...http.failure import failure_of, message_of, visible_text
-from ...http.sse import BODY
+from ...errors import TruncatedError
+from ...http.failure import failure_from_body
 from ..event_decoder import EventDecoder
 from .reply import Reply
 
@@ -26,62 +23,58 @@ if TYPE_CHECKING:
 
     from ...errors import LlmToolsError
     from ...records.types import Record
+    from ..json_fields import JsonObject
 
-_PLAIN = "response.output_text.delta"
-_ENDS = ("response.completed", "response.incomplete", "response.done")
-_FAILURES = ("response.failed", "response.cancelled", "error")
-_UNFINISHED = ("queued", "in_progress", "cancelled")
+_TEXT_DELTA = "response.output_text.delta"
+_END_TYPES = ("response.completed", "response.incomplete", "response.done")
+_FAILURE_TYPES = ("response.failed", "response.cancelled", "error")
+_UNFINISHED_STATUSES = ("queued", "in_progress", "cancelled")
 
 
-def _failure_of(event: Any) -> LlmToolsError:
-    """Return the failure of an event or a response."""
-    told = event.get("response", event) if isinstance(event, dict) else event
-    error = told.get("error") if isinstance(told, dict) else None
-    return failure_of({"error": error} if error else told)
+def _event_failure(event: Any) -> LlmToolsError:
+    """Return the failure in an event or a response."""
+    holder = event.get("response", event) if isinstance(event, dict) else event
+    error = holder.get("error") if isinstance(holder, dict) else None
+    return failure_from_body({"error": error} if error else holder)
 
 
 class Decoder(EventDecoder):
-    """Turns the bytes of one response into draft records (see `decoder`).
+    """Turns the bytes of one response into records (see `event_decoder`).
 
-    issuer: the key of the provider_metadata that is made; quirks: none is known here.
+    issuer: the key of the provider_metadata; quirks: none has an effect.
     """
 
-    _made = Reply
+    _reply_class = Reply
     _reply: Reply
 
     def _plain(self, payload: bytes) -> list[Record] | None:
-        """Return the chunk of an event that only goes on with a text, None for any other."""
+        """Return the records of an event that only continues a text, None for any other event."""
         try:
             event = parse(payload)
             chunk = event["delta"]
             text = self._reply.plain[event.get("output_index", event.get("item_id")), event.get("content_index")]
         except (JSONDecodeError, LookupError, TypeError, AttributeError):
             return None
-        if chunk.__class__ is not str or event.get("type") != _PLAIN:
+        if chunk.__class__ is not str or event.get("type") != _TEXT_DELTA:
             return None
         if not chunk:
             return []
         text.chunks.append(chunk)
         return [{"type": "text", "chunk": chunk, "part_index": text.index}]
 
-    def _take(self, name: str, payload: bytes) -> list[Record]:
-        if self._reply.plain and name in (_PLAIN, "message"):
+    def _event(self, name: str, payload: bytes) -> list[Record]:
+        if self._reply.plain and name in (_TEXT_DELTA, "message"):
             plain = self._plain(payload)
             if plain is not None:
                 return plain
-        stripped = payload.strip()
-        if not stripped or stripped == b"[DONE]":  # which some servers add
-            return []
-        event = self._reply.loads(payload)
-        if name == BODY:
-            return self._body(event)
-        if not isinstance(event, dict):
-            return self._fail(ProtocolError(f"no event of a reply: {visible_text(payload)}"))
+        return super()._event(name, payload)
+
+    def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
-        if name == "error" or kind in _FAILURES or (event.get("error") and not kind):
-            self._reply.hear(event)
-            return self._fail(_failure_of(event))
-        if kind in _ENDS:
+        if name == "error" or kind in _FAILURE_TYPES or (event.get("error") and not kind):
+            self._reply.note_response(event)
+            return self._fail(_event_failure(event))
+        if kind in _END_TYPES:
             self._is_over = True
             return self._reply.end(event)
         if event.get("object") == "response":
@@ -89,13 +82,15 @@ class Decoder(EventDecoder):
         return self._reply.take(event)
 
     def _body(self, body: Any) -> list[Record]:
-        if not isinstance(body, dict) or not isinstance(body.get("output"), list) or body.get("error"):
-            if message_of(body) is None:
-                return self._fail(ProtocolError("the body is no reply and no error"))
-            if isinstance(body, dict):
-                self._reply.hear({"response": body})
-            return self._fail(_failure_of(body))
-        if body.get("status") in _UNFINISHED:
-            return self._fail(TruncatedError(f"the reply is not there: its status is {body['status']}"))
+        if isinstance(body, dict) and body.get("error"):
+            self._reply.note_response({"response": body})
+            return self._fail(_event_failure(body))
+        return super()._body(body)
+
+    def _reply_body(self, body: JsonObject) -> list[Record] | None:
+        if not isinstance(body.get("output"), list):
+            return None
+        if body.get("status") in _UNFINISHED_STATUSES:
+            return self._fail(TruncatedError(f"the reply is not ready: its status is {body['status']}"))
         self._is_over = True
         return self._reply.end({"response": body})

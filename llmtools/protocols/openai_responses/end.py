@@ -1,31 +1,24 @@
-"""OpenAI Responses, the end: why a response ended, its counts, and what else it told, in ours.
+"""OpenAI Responses, the end of a reply: its finish_reason, usage and details.
 
 Rules:
-* A reply with calls that are ours to run has ended for them, one with a refusal for that,
-  whatever the status says; an incomplete one for the reason it gives.
-* input_tokens counts what was cached too, output_tokens the reasoning: both are ours.
-* Where a total says that the reasoning was left out of the output, it is added.
-* What a response repeats of its request says nothing of it; all else is kept in details.
-
-Facts: wire-protocols.md section 2.
+* A completed reply with calls that are ours to run has finish_reason `tool_calls`, one with a
+  refusal `refusal`. An incomplete reply has the reason that it gives.
+* input_tokens includes what was cached, output_tokens the reasoning, as ours do. If the total
+  shows that the reasoning was left out of output_tokens, it is added.
+* The fields of a response that repeat its request are skipped. All others are kept in details.
 """
 
 from __future__ import annotations
 
-from ..reply_writer import said_in, text_in
+from ..json_fields import count_of, other_fields, string_or_empty
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from ...records.types import Usage
+    from ..json_fields import JsonObject
 
-    Wire = dict[str, Any]
-
-FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
-"""Why a response is incomplete, in ours; any other is `length`."""
-
-_ECHOED = frozenset(
+_REPEATED_FIELDS = frozenset(
     (
         *("id", "object", "model", "status", "created_at", "completed_at", "output", "output_text", "error", "usage"),
         *("background", "conversation", "frequency_penalty", "include", "instructions", "max_output_tokens"),
@@ -35,42 +28,39 @@ _ECHOED = frozenset(
         *("context_management", "stream", "stream_options"),
     )
 )
-"""Fields of a response that tell what was asked, or what stands elsewhere here."""
+"""Fields of a response that repeat the request, or have a place of their own here."""
 
-_DETAILS = (
+_TOKEN_DETAILS = (
     ("cached", "input_tokens_details", "cached_tokens"),
     ("cache_write", "input_tokens_details", "cache_write_tokens"),
     ("reasoning", "output_tokens_details", "reasoning_tokens"),
 )
 
 
-def _count(usage: Any, name: str) -> int:
-    value = usage.get(name) if isinstance(usage, dict) else None
-    return value if type(value) is int and value > 0 else 0
-
-
-def usage_of(usage: dict[str, Any]) -> Usage:
+def usage_of(usage: JsonObject) -> Usage:
     """Return the vendor's usage object as ours."""
-    read, wrote, total = (_count(usage, name) for name in ("input_tokens", "output_tokens", "total_tokens"))
-    details = {ours: count for ours, group, name in _DETAILS if (count := _count(usage.get(group), name))}
-    if total - read - wrote == details.get("reasoning", 0):
-        wrote = total - read
-    return {"input": read, "output": wrote, "details": details} if details else {"input": read, "output": wrote}
+    tokens_in, tokens_out = count_of(usage, "input_tokens"), count_of(usage, "output_tokens")
+    details = {ours: count for ours, group, name in _TOKEN_DETAILS if (count := count_of(usage.get(group), name))}
+    total = count_of(usage, "total_tokens")
+    if total - tokens_in - tokens_out == details.get("reasoning", 0):
+        tokens_out = total - tokens_in
+    return {"input": tokens_in, "output": tokens_out, **({"details": details} if details else {})}
 
 
-def outcome_of(response: Wire, reason: str) -> Wire:
-    """Return what `end` says of why it ended; `reason` is that of a complete one."""
+def outcome_of(response: JsonObject, reason: str) -> JsonObject:
+    """Return finish_reason, and finish_reason_raw if it differs; `reason` is that of a completed response."""
     why = response.get("incomplete_details")
-    raw = status = text_in(response.get("status"))
+    raw = status = string_or_empty(response.get("status"))
     if status == "incomplete":
-        raw = text_in(why.get("reason")) if isinstance(why, dict) else ""
-        reason, raw = FINISH_REASONS.get(raw, "length"), raw or status
-    outcome: Wire = {"finish_reason": reason}
+        raw = string_or_empty(why.get("reason")) if isinstance(why, dict) else ""
+        reason, raw = SPEC.finish_reasons.get(raw, "length"), raw or status
+    outcome: JsonObject = {"finish_reason": reason}
     if raw and raw != reason:
         outcome["finish_reason_raw"] = raw
     return outcome
 
 
-def details_of(event: Wire, response: Wire) -> Wire:
-    """Return what is kept of a response, beside its usage, and never sent back."""
-    return said_in(event, frozenset(("type", "sequence_number", "response"))) | said_in(response, _ECHOED)
+def details_of(event: JsonObject, response: JsonObject) -> JsonObject:
+    """Return the fields of a response, and of its last event, that are kept in details."""
+    event_fields = other_fields(event, frozenset(("type", "sequence_number", "response")))
+    return event_fields | other_fields(response, _REPEATED_FIELDS)

@@ -1,44 +1,38 @@
 """OpenAI Responses, the reply: events and whole bodies to records.
 
 Rules:
-* An item is known by its output_index, or by its id where a server leaves that out; ids
-  that change between events say nothing. Its contents are its parts; a call is one part,
-  and one more for what the server's own tool gave back.
-* The item that is done is the truth: what the chunks lack is said then, what they have
-  otherwise is replaced, and the ciphertext of a reasoning comes from there. What is not
-  there is taken from the response that ends the stream; an item that is nowhere done is
-  taken as it began, without its early ciphertext.
-* provider_metadata comes when the item is done: what the neutral fields do not give back
-  of it, on its first part, and {"of": ID} on its others. What a content says beside its
-  text is its `block`. Items that have no part here are kept whole, under their own type.
-* Output only, so never sent back: fields that are null or empty, log-probabilities, the
-  usage object and every other field of the response, which are kept in details.
-* An unknown event says nothing.
-
-Facts: wire-protocols.md section 2.
+* An item is known by its output_index, or by its id if a server leaves that out. Ids that change
+  between events have no meaning. The contents of an item are parts. A call is one part, and the
+  result of the server's own tool is another.
+* The done item is the truth: what the chunks lack is added, what differs is replaced, and the
+  ciphertext of reasoning is taken from there. An item that is not done is taken from the
+  response that ends the stream; if that has none either, from its beginning, without the early
+  ciphertext.
+* provider_metadata comes with the done item: on the first part the fields that the neutral ones
+  do not hold, on the others {"of": ID}. `block` holds the fields of a content beside its text.
+  Items that are not parts of ours are kept whole, under their own type.
+* Fields that are null or empty, log-probabilities, the usage object and all other fields of the
+  response are output only: they are kept in details and never sent back.
+* Unknown events make no records.
 """
 
 from __future__ import annotations
 
-from ..reply_writer import (
-    Draft,
-    objects_in,
-    said_in,
-    text_in,
-)
+from ..json_fields import objects_of, other_fields, string_or_empty
+from ..media_types import bytes_of_base64, sound_type
+from ..reply_writer import PART_TYPES, ReplyWriter
 from .calls import (
-    FIELDS,
-    OUTPUTS,
-    PHASES,
+    ARGUMENT_FIELDS,
+    OUTPUT_TOOLS,
+    PHASE_NAMES,
     output_in,
 )
 from .end import details_of, outcome_of, usage_of
 from .parts import (
-    Call,
+    CallPart,
     Slot,
     Text,
     image_of,
-    sound_type,
 )
 
 TYPE_CHECKING = False
@@ -46,342 +40,358 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ...records.types import Record
+    from ..json_fields import JsonObject
 
-    Wire = dict[str, Any]
+_CONTENT_KINDS = {
+    "output_text": "text",
+    "refusal": "refusal",
+    "reasoning_text": "reasoning",
+    "summary_text": "reasoning",
+}
+"""Type of a content -> type of our part."""
 
-OURS = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_result", "attachment", ""))
-"""Types that an item of the vendor's cannot have here without being taken for a part of ours."""
-
-_CONTENTS = {"output_text": "text", "refusal": "refusal", "reasoning_text": "reasoning", "summary_text": "reasoning"}
-_TEXTS = {
-    # Events of a text: where in the item it stands, its kind, and what of its done event tells it.
+_TEXT_EVENTS = {
     "response.output_text": ("content", "text", "text"),
     "response.refusal": ("content", "refusal", "refusal"),
     "response.reasoning_text": ("content", "reasoning", "text"),
     "response.reasoning_summary_text": ("summary", "reasoning", "text"),
 }
-_ARGUMENTS = {
-    # Events of the arguments of a call: the type of its item, and the field.
+"""Event of a text -> the list of the item that has it, the type of our part, the field of the
+done event that has the whole text."""
+
+_ARGUMENT_EVENTS = {
     "response.function_call_arguments": ("function_call", "arguments"),
     "response.mcp_call_arguments": ("mcp_call", "arguments"),
     "response.custom_tool_call_input": ("custom_tool_call", "input"),
     "response.code_interpreter_call_code": ("code_interpreter_call", "code"),
 }
-_UNFINISHED = ("encrypted_content", "status")
-"""What an item that has only begun says and does not mean."""
+"""Event of arguments -> the type of the call's item, and its field that has them."""
 
-_INDEX = (int, type(None))
-_OF_MESSAGE = frozenset(("type", "role", "content", "phase"))
-_OF_REASONING = frozenset(("type", "summary", "content"))
-_OF_IMAGE = frozenset(("result",))
-_OF_TEXT = frozenset(("type", "text", "refusal", "annotations", "logprobs"))
+_PRELIMINARY_FIELDS = ("encrypted_content", "status")
+"""Fields of an item that are not final when it begins."""
+
+_INDEX_TYPES = (int, type(None))
+_MESSAGE_FIELDS = frozenset(("type", "role", "content", "phase"))
+_REASONING_FIELDS = frozenset(("type", "summary", "content"))
+_IMAGE_FIELDS = frozenset(("result",))
+_TEXT_FIELDS = frozenset(("type", "text", "refusal", "annotations", "logprobs"))
 
 
 class _Item:
-    """An item of the output as it comes."""
+    """An item of the output that is coming in. `raw` is the item as it began."""
 
     __slots__ = ("call", "has_cipher", "is_done", "kind", "raw", "slot", "texts")
 
-    def __init__(self, raw: Wire) -> None:
-        self.kind = text_in(raw.get("type"))
+    def __init__(self, raw: JsonObject) -> None:
+        self.kind = string_or_empty(raw.get("type"))
         self.raw = raw
         self.slot = Slot()
         self.texts: dict[tuple[str, int], Text] = {}
-        self.call: Call | None = None
+        self.call: CallPart | None = None
         self.is_done = False
         self.has_cipher = self.kind != "reasoning"
 
 
 class Reply:
-    """Turns the events of one response into draft records. `is_begun` says whether the
-    response has; `plain` are the texts to which an event that is nothing but a chunk may
-    add, by the output_index or id of the item and the index of the content."""
+    """Turns the events of one response into records.
+
+    is_begun: whether the response has begun. plain: (output_index or id of an item, index of the
+    content) -> text, for events that only continue this text.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
         self.plain: dict[tuple[Any, Any], Text] = {}
-        self._draft = Draft(issuer)
+        self._writer = ReplyWriter(issuer)
         self._items: dict[Any, _Item] = {}
         self._last: _Item | None = None
-        self._ids: set[str] = set()
+        self._call_ids: set[str] = set()
         self._model = ""
-        self._usage: Wire = {}
-        self._details: Wire = {}
+        self._usage: JsonObject = {}
+        self._details: JsonObject = {}
         self._logprobs: list[Any] = []
         self._has_calls = False
         self._has_refusal = False
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
-        return self._draft.loads(payload)
+        return self._writer.loads(payload)
 
-    def take(self, event: Wire) -> list[Record]:
+    def take(self, event: JsonObject) -> list[Record]:
         """Return the records of an event."""
-        kind = text_in(event.get("type"))
+        kind = string_or_empty(event.get("type"))
         name, _, step = kind.rpartition(".")
-        if name in _TEXTS and step in ("delta", "done"):
+        if name in _TEXT_EVENTS and step in ("delta", "done"):
             self._take_text(event, name, step)
-        elif name in _ARGUMENTS and step in ("delta", "done"):
+        elif name in _ARGUMENT_EVENTS and step in ("delta", "done"):
             self._take_arguments(event, name, step)
-        elif kind in _TAKEN:
-            _TAKEN[kind](self, event)
-        self.plain = {} if self._draft.has_half else self.plain
-        return self._draft.taken()
+        elif kind in _HANDLERS:
+            _HANDLERS[kind](self, event)
+        self.plain = {} if self._writer.has_half else self.plain
+        return self._writer.drain()
 
     # ---- the response
 
-    def begin(self, event: Wire) -> None:
-        """Take what the response says of itself."""
-        response = self.hear(event)
+    def begin(self, event: JsonObject) -> None:
+        """Take the response in an event, and add `start` if it is not there yet."""
+        response = self.note_response(event)
         self.is_begun = True
-        self._draft.response_id = self._draft.response_id or text_in(response.get("id"))
-        self._draft.open()
+        self._writer.response_id = self._writer.response_id or string_or_empty(response.get("id"))
+        self._writer.start()
 
-    def hear(self, event: Wire) -> Wire:
-        """Return the response in an event, be it one that failed; keep its usage and the model."""
-        said = event.get("response")
-        response = said if isinstance(said, dict) else {}
-        self._model = text_in(response.get("model")) or self._model
+    def note_response(self, event: JsonObject) -> JsonObject:
+        """Keep the usage and the model of the response in an event, even of a failed one; return the response."""
+        response = event.get("response")
+        response = response if isinstance(response, dict) else {}
+        self._model = string_or_empty(response.get("model")) or self._model
         self._usage = response["usage"] if isinstance(response.get("usage"), dict) else self._usage
         return response
 
-    def known_end(self) -> Wire:
-        """Return what is known of the usage and the model, be the reply cut off here or not."""
+    def known_end(self) -> JsonObject:
+        """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         usage = usage_of(self._usage) if self._usage else None
         details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
-        return self._draft.known_end(usage, self._model, details)
+        return self._writer.known_end(usage, self._model, details)
 
-    def end(self, event: Wire) -> list[Record]:
+    def end(self, event: JsonObject) -> list[Record]:
         """Return the last records: those of the event that ends the response."""
         self.begin(event)
-        response = self.hear(event)
-        self._end_items(objects_in(response.get("output")))
-        self._draft.end_halves()
-        for changed in objects_in(response.get("input_transformations")):
-            said = " ".join([text for name in ("type", "action", "reason") if (text := text_in(changed.get(name)))])
-            self._draft.notice("changed_input", f"the provider changed what it was sent: {said}")
-        self._draft.records.append(self._end(event, response))
-        return self._draft.taken()
+        response = self.note_response(event)
+        self._end_items(objects_of(response.get("output")))
+        self._writer.flush_halves()
+        for change in objects_of(response.get("input_transformations")):
+            words = [string_or_empty(change.get(name)) for name in ("type", "action", "reason")]
+            description = " ".join([word for word in words if word])
+            self._writer.notice("changed_input", f"the provider changed the input: {description}")
+        self._writer.records.append(self._end(event, response))
+        return self._writer.drain()
 
-    def _end(self, event: Wire, response: Wire) -> Record:
+    def _end(self, event: JsonObject, response: JsonObject) -> Record:
         reason = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop"
         self._details = details_of(event, response)
         return {"type": "end", "status": "ok", **outcome_of(response, reason), **self.known_end()}
 
-    def _end_items(self, output: list[Wire]) -> None:
-        """Take the items that are not done from the whole output, or as they began."""
-        by_id = {text_in(said.get("id")): said for said in output}
+    def _end_items(self, output: list[JsonObject]) -> None:
+        """End the items that are not done: from the whole output, or from their beginnings."""
+        by_id = {string_or_empty(content.get("id")): content for content in output}
         for key, item in self._items.items():
-            is_placed = isinstance(key, int) and 0 <= key < len(output) and output[key].get("type") == item.kind
-            told = output[key] if is_placed else by_id.get(text_in(item.raw.get("id")), {})
+            is_at_index = isinstance(key, int) and 0 <= key < len(output) and output[key].get("type") == item.kind
+            final = output[key] if is_at_index else by_id.get(string_or_empty(item.raw.get("id")), {})
             if not item.is_done:
-                begun = {name: value for name, value in item.raw.items() if name not in _UNFINISHED}
-                self._end_item(item, told or begun)
-            elif not item.has_cipher and text_in(told.get("encrypted_content")) and item.texts:
-                next(iter(item.texts.values())).end({"encrypted_content": told["encrypted_content"]})
+                begun = {name: value for name, value in item.raw.items() if name not in _PRELIMINARY_FIELDS}
+                self._end_item(item, final or begun)
+            elif not item.has_cipher and string_or_empty(final.get("encrypted_content")) and item.texts:
+                next(iter(item.texts.values())).end({"encrypted_content": final["encrypted_content"]})
         if len(output) > len(self._items) and all(isinstance(key, int) for key in self._items):
-            for place, said in enumerate(output):
+            for place, content in enumerate(output):
                 if place not in self._items:
-                    self._end_item(self._add(place, said), said)
+                    self._end_item(self._add(place, content), content)
 
     # ---- the items
 
-    def _key(self, event: Wire, item: Wire | None = None) -> Any:
+    def _key(self, event: JsonObject, content: JsonObject | None = None) -> Any:
+        """Return the output_index of an event, or the id of its item, "" if it has neither."""
         index = event.get("output_index")
-        return index if isinstance(index, int) else text_in((item or {}).get("id")) or text_in(event.get("item_id"))
+        if isinstance(index, int):
+            return index
+        return string_or_empty((content or {}).get("id")) or string_or_empty(event.get("item_id"))
 
-    def _add_item(self, event: Wire) -> None:
-        said = event.get("item")
-        if isinstance(said, dict):
-            self._add(self._key(event, said), said)
+    def _add_item(self, event: JsonObject) -> None:
+        content = event.get("item")
+        if isinstance(content, dict):
+            self._add(self._key(event, content), content)
 
-    def _add(self, key: Any, said: Wire) -> _Item:
-        item = self._items[f"~{len(self._items)}" if key == "" else key] = self._last = _Item(said)
-        if item.kind in FIELDS:
-            item.call = Call(self._draft, said, self._ids)
-        elif item.kind == "reasoning" and said.get("id"):
-            item.slot.index = self._draft.next()  # its place, though its text may come late or never
-            self._draft.say("reasoning", "", item.slot.index, {"id": said["id"]})
+    def _add(self, key: Any, content: JsonObject) -> _Item:
+        item = self._items[f"~{len(self._items)}" if key == "" else key] = self._last = _Item(content)
+        if item.kind in ARGUMENT_FIELDS:
+            item.call = CallPart(self._writer, content, self._call_ids)
+        elif item.kind == "reasoning" and content.get("id"):
+            item.slot.index = self._writer.new_index()  # its text may come late or never
+            self._writer.add_chunk("reasoning", "", item.slot.index, {"id": content["id"]})
         return item
 
-    def _done_item(self, event: Wire) -> None:
-        said = event.get("item")
-        if not isinstance(said, dict):
+    def _finish_item(self, event: JsonObject) -> None:
+        content = event.get("item")
+        if not isinstance(content, dict):
             return
-        key = self._key(event, said)
+        key = self._key(event, content)
         item = self._items.get(key) if key != "" else self._last
         if item is None or (key == "" and item.is_done):
-            item = self._add(key, said)
+            item = self._add(key, content)
         if not item.is_done:
-            self._end_item(item, said)
+            self._end_item(item, content)
 
-    def _item(self, event: Wire, kind: str) -> _Item:
-        """Return the item of an event, a new one if none is known."""
+    def _item(self, event: JsonObject, kind: str) -> _Item:
+        """Return the item of an event, a new one of type `kind` if it is not known."""
         key = self._key(event)
         item = self._items.get(key) if key != "" else self._last
         return item or self._add(key, {"type": kind, "id": event.get("item_id")})
 
-    def _end_item(self, item: _Item, said: Wire) -> None:
+    def _end_item(self, item: _Item, content: JsonObject) -> None:
         item.is_done = True
         self.plain = {}
-        said = {**said, "type": item.kind}
+        content = {**content, "type": item.kind}
         if item.call is not None:
-            item.call.end(said)
+            item.call.end(content)
             self._has_calls = self._has_calls or not item.call.is_served
         elif item.kind == "message":
-            self._end_message(item, said)
+            self._end_message(item, content)
         elif item.kind == "reasoning":
-            self._end_reasoning(item, said)
+            self._end_reasoning(item, content)
         elif item.kind == "image_generation_call":
-            self._end_image(item, said)
-        elif item.kind in OUTPUTS:
-            self._end_output(said)
+            self._end_image(item, content)
+        elif item.kind in OUTPUT_TOOLS:
+            self._end_output(content)
         else:
-            self._say_raw(said, item.kind)
+            self._add_raw(content, item.kind)
 
     # ---- texts
 
-    def _text(self, item: _Item, where: str, place: Any, kind: str) -> Text:
-        key = (where, place if isinstance(place, int) else 0)
+    def _text(self, item: _Item, field: str, place: Any, kind: str) -> Text:
+        """Return the text at a place of the item's `content` or `summary`."""
+        key = (field, place if isinstance(place, int) else 0)
         if key not in item.texts:
-            phase = PHASES.get(text_in(item.raw.get("phase")), "") if kind == "text" else ""
-            slot = item.slot if kind == item.kind else Slot()  # announced for a reasoning, not for what else comes
-            item.texts[key] = Text(self._draft, kind, slot, phase)
+            phase = PHASE_NAMES.get(string_or_empty(item.raw.get("phase")), "") if kind == "text" else ""
+            slot = item.slot if kind == item.kind else Slot()  # the slot is for reasoning, not for other contents
+            item.texts[key] = Text(self._writer, kind, slot, phase)
         return item.texts[key]
 
-    def _take_text(self, event: Wire, name: str, step: str) -> None:
-        where, kind, field = _TEXTS[name]
+    def _take_text(self, event: JsonObject, name: str, step: str) -> None:
+        holder, kind, field = _TEXT_EVENTS[name]
         item = self._item(event, "reasoning" if kind == "reasoning" else "message")
-        place = event.get(f"{where}_index")
-        text = self._text(item, where, place, kind)
+        place = event.get(f"{holder}_index")
+        text = self._text(item, holder, place, kind)
         if item.is_done:
             return
         if step == "done":
-            text.settle(text_in(event.get(field)))
+            text.complete(string_or_empty(event.get(field)))
             return
-        text.say(text_in(event.get("delta")))
+        text.add(string_or_empty(event.get("delta")))
         key = event.get("output_index", event.get("item_id"))
-        if kind == "text" and text.index is not None and isinstance(key, (int, str)) and isinstance(place, _INDEX):
+        is_plain = kind == "text" and text.index is not None
+        if is_plain and isinstance(key, (int, str)) and isinstance(place, _INDEX_TYPES):
             self.plain[key, place] = text
 
-    def _annotate(self, event: Wire) -> None:
+    def _annotate(self, event: JsonObject) -> None:
         if isinstance(event.get("annotation"), dict):
             item = self._item(event, "message")
             self._text(item, "content", event.get("content_index"), "text").cite(event["annotation"])
 
-    def _end_message(self, item: _Item, said: Wire) -> None:
-        metadata = said_in(said, _OF_MESSAGE)
-        if said.get("phase") and said["phase"] not in PHASES:
-            metadata["phase"] = said["phase"]
-        phase = PHASES.get(text_in(said.get("phase")), "")
-        contents = objects_in(said.get("content"))
+    def _end_message(self, item: _Item, message: JsonObject) -> None:
+        metadata = other_fields(message, _MESSAGE_FIELDS)
+        if message.get("phase") and message["phase"] not in PHASE_NAMES:
+            metadata["phase"] = message["phase"]
+        phase = PHASE_NAMES.get(string_or_empty(message.get("phase")), "")
+        contents = objects_of(message.get("content"))
         if not contents and not item.texts:
-            self._say_raw(said, item.kind)
+            self._add_raw(message, item.kind)
         for place, content in enumerate(contents):
-            kind = _CONTENTS.get(text_in(content.get("type")), "")
-            if not kind:
-                self._say_content(content, metadata)
-            else:
+            kind = _CONTENT_KINDS.get(string_or_empty(content.get("type")), "")
+            if kind:
                 text = self._text(item, "content", place, kind)
-                text.settle(text_in(content.get("refusal" if kind == "refusal" else "text")))
-                text.settle_sources(objects_in(content.get("annotations")))
-                self._has_refusal = self._has_refusal or kind == "refusal"
-                block = said_in(content, _OF_TEXT)
-                text.end({**metadata, **({"block": block} if block else {})}, phase if kind == "text" else "")
-                self._logprobs += objects_in(content.get("logprobs"))
-            metadata = {"of": text_in(said.get("id"))}
+                self._end_content(text, kind, content, metadata, phase if kind == "text" else "")
+            else:
+                self._add_raw({**metadata, "block": content}, string_or_empty(content.get("type")))
+            metadata = {"of": string_or_empty(message.get("id"))}
 
-    def _say_content(self, content: Wire, metadata: Wire) -> None:
-        """Add a content that has no part here."""
-        self._say_raw({**metadata, "block": content}, text_in(content.get("type")))
+    def _end_content(self, text: Text, kind: str, content: JsonObject, metadata: JsonObject, phase: str) -> None:
+        """Take a whole content of a message."""
+        text.complete(string_or_empty(content.get("refusal" if kind == "refusal" else "text")))
+        text.complete_sources(objects_of(content.get("annotations")))
+        self._has_refusal = self._has_refusal or kind == "refusal"
+        block = other_fields(content, _TEXT_FIELDS)
+        text.end({**metadata, **({"block": block} if block else {})}, phase)
+        self._logprobs += objects_of(content.get("logprobs"))
 
-    def _end_reasoning(self, item: _Item, said: Wire) -> None:
-        metadata = said_in(said, _OF_REASONING)
+    def _end_reasoning(self, item: _Item, reasoning: JsonObject) -> None:
+        metadata = other_fields(reasoning, _REASONING_FIELDS)
         item.has_cipher = "encrypted_content" in metadata
-        contents = [("summary", content) for content in objects_in(said.get("summary"))]
-        contents += [("content", content) for content in objects_in(said.get("content"))]
-        if not contents and not item.texts:
+        lists = {field: objects_of(reasoning.get(field)) for field in ("summary", "content")}
+        if not any(lists.values()) and not item.texts:
             self._text(item, "summary", 0, "reasoning").end(metadata)
-        for place, (where, content) in enumerate(contents):
-            place -= len(objects_in(said.get("summary"))) if where == "content" else 0
-            text = self._text(item, where, place, "reasoning")
-            text.settle(text_in(content.get("text")))
-            block = said_in(content, _OF_TEXT)
-            if where == "content" or not text.chunks:
-                block["type"] = content.get("type")
-            text.end({**metadata, **({"block": block} if block else {})})
-            metadata = {"of": text_in(said.get("id"))}
+        for field, contents in lists.items():
+            for place, content in enumerate(contents):
+                text = self._text(item, field, place, "reasoning")
+                text.complete(string_or_empty(content.get("text")))
+                block = other_fields(content, _TEXT_FIELDS)
+                if field == "content" or not text.chunks:
+                    block["type"] = content.get("type")
+                text.end({**metadata, **({"block": block} if block else {})})
+                metadata = {"of": string_or_empty(reasoning.get("id"))}
 
     # ---- calls and all others
 
-    def _take_arguments(self, event: Wire, name: str, step: str) -> None:
-        kind, field = _ARGUMENTS[name]
+    def _take_arguments(self, event: JsonObject, name: str, step: str) -> None:
+        kind, field = _ARGUMENT_EVENTS[name]
         call = self._item(event, kind).call
         if call is None:
             return
         if step == "delta":
-            call.say(field, text_in(event.get("delta")))
+            call.add(field, string_or_empty(event.get("delta")))
         else:
-            call.settle(field, text_in(event.get(field)))
+            call.complete(field, string_or_empty(event.get(field)))
 
-    def _take_image(self, event: Wire) -> None:
-        """Take a first sight of an image, which the image replaces."""
+    def _take_image(self, event: JsonObject) -> None:
+        """Take a preview of an image, which the image replaces."""
         item = self._item(event, "image_generation_call")
         if item.kind == "image_generation_call" and not item.is_done:
-            self._show(item, event, "partial_image_b64")
+            self._add_image(item, event, "partial_image_b64")
 
-    def _show(self, item: _Item, said: Wire, field: str, metadata: Wire | None = None) -> bool:
-        attachment = image_of(said, text_in(said.get(field)))
+    def _add_image(self, item: _Item, holder: JsonObject, field: str, metadata: JsonObject | None = None) -> bool:
+        """Add the image in a field; return whether there is one."""
+        attachment = image_of(holder, string_or_empty(holder.get(field)))
         if attachment is None:
             return False
         if item.slot.index is None:
-            item.slot.index = self._draft.next()
-        self._draft.add({"type": "attachment", "part_index": item.slot.index, "attachment": attachment}, metadata)
+            item.slot.index = self._writer.new_index()
+        self._writer.add({"type": "attachment", "part_index": item.slot.index, "attachment": attachment}, metadata)
         return True
 
-    def _end_image(self, item: _Item, said: Wire) -> None:
-        if not self._show(item, said, "result", said_in(said, _OF_IMAGE)):
-            self._say_raw(said, item.kind)
+    def _end_image(self, item: _Item, image: JsonObject) -> None:
+        if not self._add_image(item, image, "result", other_fields(image, _IMAGE_FIELDS)):
+            self._add_raw(image, item.kind)
 
-    def _end_output(self, said: Wire) -> None:
-        kind, index = said["type"], self._draft.next()
-        call_id = text_in(said.get("call_id")) or f"~{max(index - 1, 0)}"
-        named = {"tool_call_id": call_id, "tool_name": OUTPUTS[kind], "server_executed": True}
-        metadata = {name: value for name, value in said.items() if name != "call_id" and value is not None}
-        self._draft.say("tool_result", output_in(said), index, metadata, **named)
+    def _end_output(self, output: JsonObject) -> None:
+        """Add the result of a call that the server ran."""
+        kind, index = output["type"], self._writer.new_index()
+        call_id = string_or_empty(output.get("call_id")) or f"~{max(index - 1, 0)}"
+        fields = {"tool_call_id": call_id, "tool_name": OUTPUT_TOOLS[kind], "server_executed": True}
+        metadata = {name: value for name, value in output.items() if name != "call_id" and value is not None}
+        self._writer.add_chunk("tool_result", output_in(output), index, metadata, **fields)
 
-    def _say_raw(self, said: Wire, kind: str) -> None:
-        kind = f"{kind or 'unknown'}_item" if kind in OURS else kind
-        part = {"type": kind, "provider_metadata": {self._draft.issuer: said}}
-        self._draft.add({"type": "part", "part_index": self._draft.next(), "part": part})
+    def _add_raw(self, content: JsonObject, kind: str) -> None:
+        """Add an item or a content that is kept whole."""
+        kind = f"{kind or 'unknown'}_item" if kind in PART_TYPES else kind
+        part = {"type": kind, "provider_metadata": {self._writer.issuer: content}}
+        self._writer.add({"type": "part", "part_index": self._writer.new_index(), "part": part})
 
     # ---- sound
 
-    def _take_sound(self, event: Wire) -> None:
-        chunk = text_in(event.get("delta"))
-        kind = sound_type(chunk)
-        if not kind:
-            self._draft.notice("dropped_sound", "the provider sent a piece of sound that is no base64")
+    def _take_sound(self, event: JsonObject) -> None:
+        chunk = string_or_empty(event.get("delta"))
+        sound = bytes_of_base64(chunk)
+        if not sound:
+            self._writer.notice("dropped_sound", "the provider sent a piece of sound that is not base64")
             return
-        if "sound" not in self._draft.places:
-            index = self._draft.place("sound")
-            self._draft.add({"type": "attachment", "part_index": index, "attachment": {"type": kind}})
-        self._draft.add({"type": "attachment", "part_index": self._draft.places["sound"], "chunk": chunk})
+        if "sound" not in self._writer.indices:
+            index = self._writer.index_of("sound")
+            self._writer.add({"type": "attachment", "part_index": index, "attachment": {"type": sound_type(sound)}})
+        self._writer.add({"type": "attachment", "part_index": self._writer.indices["sound"], "chunk": chunk})
 
-    def _take_transcript(self, event: Wire) -> None:
-        if text_in(event.get("delta")):
-            self._draft.say("text", event["delta"], self._draft.place("transcript"))
+    def _take_transcript(self, event: JsonObject) -> None:
+        if string_or_empty(event.get("delta")):
+            self._writer.add_chunk("text", event["delta"], self._writer.index_of("transcript"))
 
 
-_TAKEN = {
+_HANDLERS = {
     "response.created": Reply.begin,
     "response.queued": Reply.begin,
     "response.in_progress": Reply.begin,
     "response.output_item.added": Reply._add_item,
-    "response.output_item.done": Reply._done_item,
+    "response.output_item.done": Reply._finish_item,
     "response.output_text.annotation.added": Reply._annotate,
     "response.image_generation_call.partial_image": Reply._take_image,
     "response.audio.delta": Reply._take_sound,
     "response.audio.transcript.delta": Reply._take_transcript,
 }
-"""What takes an event that is none of a text or of arguments, by its type."""
+"""Type of an event that is neither of a text nor of arguments -> the method that takes it."""

@@ -1,122 +1,113 @@
-"""OpenAI Responses: the newer protocol of OpenAI, and of servers that speak it too.
+"""OpenAI Responses, the request.
 
-`encode` makes the request; `Decoder` makes events of the response; `error_of` makes an
-exception of an error response.
+Rules:
+* The vendor stores nothing: `store` is false, the whole conversation is sent, and the ciphertext
+  of the reasoning is asked for in its place. Models that do not reason refuse to be asked for it.
+  The option `include` asks for more; null asks for nothing.
+* Options go to their places (see `options`) and are laid over the rest of the body. An option
+  that is null removes the field.
+* Tools are flat, and `strict` is always sent: without it the vendor takes every tool as strict,
+  and changes those that are not.
+* Never sent back are null and empty fields of an item, log-probabilities (details.logprobs),
+  reasoning with neither a ciphertext nor an open text (which is a notice), and all fields of
+  the response but its output.
 
-Rules of the request:
-* Nothing is left with the vendor: `store` is false, the whole conversation goes along, and
-  the ciphertext of the reasoning is asked for, which takes its place. Models that do not
-  reason refuse to be asked for it. The option `include` asks for more, null for nothing.
-* Options are placed by `options` and laid over what stands here; one that is null takes
-  the field away.
-* Tools are flat, and `strict` is always said: without it the vendor takes every one for
-  strict, and changes those that are not.
-
-Quirks of the request: `no_include` (a server that cannot be asked for more), `unreasoning` (a
-model that does not reason: `Encrypted content is not supported with this model`), `no_schema`;
-those of the messages stand in `openai_responses_items`.
-
-Output only, so never sent back: what is null or empty in an item, log-probabilities
-(details.logprobs), reasoning without a ciphertext or an open text (which a notice tells), and
-every field of the response but its output.
-
-Facts: wire-protocols.md sections 0 and 2.
+Quirks: `no_include` (a server that cannot be asked for more), `unreasoning` (the model does not
+reason: `Encrypted content is not supported with this model`), `no_schema`.
 """
 
 from __future__ import annotations
 
-import re
-
-from ...http.failure import error_of
-from ...http.request import HttpRequest
-from ...records.jsonl import dumps
+from ...http.failure import failure_from_response as error_of
 from ...schema import is_strict
-from ..builder import overlay
+from ..builder import name_and_description, overlay, parameters_of, schema_name
 from .decoder import Decoder
-from .messages import Items, named
+from .messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...http.request import HttpRequest
     from ...records.conversation import Conversation
     from ...records.types import Record, ToolRecord
+    from ..json_fields import JsonObject
     from ..request import Request
-
-    Wire = dict[str, Any]
 
 __all__ = ["Decoder", "encode", "error_of"]
 
-PATH = "/responses"
-ENCRYPTED = "reasoning.encrypted_content"
+_PATH = "/responses"
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
-SHOWN = {
+RESULTS_TO_INCLUDE = {
     "code_interpreter": "code_interpreter_call.outputs",
     "web_search": "web_search_call.action.sources",
 }
-"""Tools whose results are told only to those who ask."""
+"""Type of a tool whose results come only on request -> the name to ask for them by."""
 
 
 def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, list[Record]]:
-    """Return the request that asks for an answer, and a notice for what it cannot say.
+    """Return the HTTP request, and a notice for each thing that cannot be sent.
 
-    Raises UsageError for more than one answer, InputError for an attachment whose bytes
-    were not read and for what nests too deep to be written.
+    Raises UsageError if more than one answer is asked for, or if the last message is the model's
+    own. Raises InputError for an attachment whose bytes were not read, and for values that nest
+    too deep to be written.
     """
-    items = Items(request)
-    options = items.options()
-    body: Wire = {"model": request.served_name, "input": items.encode(conversation.messages), "store": False}
-    tools = items.offered(conversation.tools.values(), _function)
+    messages = Messages(request)
+    options = messages.options()
+    items = messages.encode(conversation.messages)
+    body: JsonObject = {"model": request.served_name, "input": items, "store": False}
+    tools = messages.tool_blocks(conversation.tools.values(), _function)
     if tools:
         body["tools"] = tools
     include = _include(request, tools, options.pop("include", []))
     if include:
         body["include"] = include
-    if choice := items.choice(tools):
-        body["tool_choice"] = _tool_choice(choice, conversation, items)
+    if choice := messages.tool_choice(tools):
+        body["tool_choice"] = _tool_choice(choice, conversation, messages)
     if request.reasoning is not None:
         body["reasoning"] = _reasoning(request.reasoning)
     if request.schema is not None:
-        body.update(_text(request.schema, request.quirks, items))
+        body.update(_text_format(request.schema, request.quirks, messages))
     if request.cache_prompt:
-        body["prompt_cache_key"] = items.cache_key()
+        body["prompt_cache_key"] = messages.cache_key()
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
     if request.stream:
         body["stream"] = True
-    accept = "text/event-stream" if request.stream else "application/json"
-    headers = {"content-type": "application/json", "accept": accept}
-    return HttpRequest(PATH, dumps(body), headers), list(items.notices.values())
+    return messages.http_request(_PATH, body)
 
 
-def _include(request: Request, tools: list[Wire], given: Any) -> Any:
-    """Return what is asked for beside the usual; null asks for nothing, a list for more."""
-    if not isinstance(given, list) or "no_include" in request.quirks:
-        return given
-    asked = [] if "unreasoning" in request.quirks else [ENCRYPTED]
-    asked += [SHOWN[kind] for tool in tools if (kind := str(tool.get("type"))) in SHOWN]
-    return asked + [name for name in given if name not in asked]
+def _include(request: Request, tools: list[JsonObject], option: Any) -> Any:
+    """Return the value of `include`: the usual and what the option adds. An option that is not a list replaces it."""
+    if not isinstance(option, list) or "no_include" in request.quirks:
+        return option
+    names = [] if "unreasoning" in request.quirks else [ENCRYPTED_REASONING]
+    names += [RESULTS_TO_INCLUDE[kind] for tool in tools if (kind := str(tool.get("type"))) in RESULTS_TO_INCLUDE]
+    return names + [name for name in option if name not in names]
 
 
-def _function(tool: ToolRecord) -> Wire:
-    parameters = tool.get("input_schema", {"type": "object", "properties": {}})
-    return {"type": "function", **named(tool), "parameters": parameters, "strict": is_strict(parameters)}
+def _function(tool: ToolRecord) -> JsonObject:
+    parameters = parameters_of(tool)
+    strict = is_strict(parameters)
+    return {"type": "function", **name_and_description(tool), "parameters": parameters, "strict": strict}
 
 
-def _tool_choice(choice: str, conversation: Conversation, items: Items) -> str | Wire:
+def _tool_choice(choice: str, conversation: Conversation, messages: Messages) -> str | JsonObject:
     if choice in ("auto", "none", "required"):
         return choice
-    kind = items.own(conversation.tools.get(choice, {})).get("type", "function")
+    kind = messages.own_metadata(conversation.tools.get(choice, {})).get("type", "function")
     return {"type": kind, "name": choice} if kind in ("function", "custom") else {"type": kind}
 
 
-def _reasoning(effort: str) -> Wire:
+def _reasoning(effort: str) -> JsonObject:
     return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
 
 
-def _text(schema: Wire, quirks: frozenset[str], items: Items) -> Wire:
+def _text_format(schema: JsonObject, quirks: frozenset[str], messages: Messages) -> JsonObject:
     if "no_schema" in quirks:
-        items.drop("dropped_schema", "the schema was not sent: this provider takes none")
+        messages.notice_no_schema()
         return {}
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", str(schema.get("title", ""))).strip("_")[:64]
-    form = {"type": "json_schema", "name": name or "answer", "schema": schema, "strict": is_strict(schema)}
-    return {"text": {"format": form}}
+    strict = is_strict(schema)
+    return {
+        "text": {"format": {"type": "json_schema", "name": schema_name(schema), "schema": schema, "strict": strict}}
+    }
