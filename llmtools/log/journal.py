@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..errors import LlmToolsError
 from .chain import PendingConversation
-from .recorder import other_fields, response_of_error
+from .recorder import response_of_error, unstored_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Journal:
         tools: [(number of messages before it, tool)]. record: the conversation record that it came
         in, if any, for its other fields.
         """
-        pending, remaining = PendingConversation(other_fields(record or {})), list(tools)
+        pending, remaining = PendingConversation(unstored_fields(record or {})), list(tools)
         try:
             for message in messages:
                 while remaining and remaining[0][0] <= pending.depth:

@@ -103,7 +103,7 @@ class Recorder:
         return [*self._from_records, *([self.conversation] if self.conversation.is_changed else [])]
 
 
-def other_fields(record: Record) -> str | None:
+def unstored_fields(record: Record) -> str | None:
     """Return the fields of a conversation record without its messages, tools and error, as JSON; None
     if there are none."""
     rest = {name: value for name, value in record.items() if name not in _SEPARATE_FIELDS}
@@ -113,7 +113,7 @@ def other_fields(record: Record) -> str | None:
 def pending_of(record: Record) -> PendingConversation:
     """Return the conversation of a `conversation` record. Raises InputError for a message that has no
     canonical form."""
-    pending = PendingConversation(other_fields(record))
+    pending = PendingConversation(unstored_fields(record))
     for tool in record.get("tools", ()):
         pending.add_tool(tool)
     for message in record["messages"]:

@@ -80,7 +80,7 @@ class Executable:
         """The tools that the program prints, a line of JSON each. Raises ToolError."""
         if self._tools is None:
             limits = CallLimits(START_TIMEOUT)
-            completed = process.run([*self._argv, "--llm-tools"], b"", limits, self._env, self._cancel)
+            completed = process.run_command([*self._argv, "--llm-tools"], b"", limits, self._env, self._cancel)
             if completed.end_reason or completed.status:
                 raise ToolError(f"{self.name} --llm-tools: {_describe_failure(completed)}")
             try:
@@ -93,7 +93,7 @@ class Executable:
     def call(self, name: str, arguments: dict[str, Any], limits: CallLimits) -> Result:
         """Run the program once."""
         data = dumps({"name": name, "arguments": arguments}) + b"\n"
-        return _process_result(process.run(self._argv, data, limits, self._env, self._cancel))
+        return _process_result(process.run_command(self._argv, data, limits, self._env, self._cancel))
 
     def close(self) -> None:
         """End the running calls."""
@@ -134,7 +134,7 @@ class CommandTemplate:
         argv = [self._argv[0], *[_TEMPLATE_FIELD.sub(value_of_field, word) for word in self._argv[1:]]]
         if any("\0" in word for word in argv):
             raise ToolError("an argument contains a NUL character, which a command cannot receive")
-        return _process_result(process.run(argv, b"", limits, self._env, self._cancel))
+        return _process_result(process.run_command(argv, b"", limits, self._env, self._cancel))
 
     def close(self) -> None:
         """End the running calls."""

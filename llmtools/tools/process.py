@@ -251,7 +251,7 @@ class _ProcessIO:
             pipe.close()
 
 
-def run(
+def run_command(
     argv: Sequence[str], data: bytes, limits: CallLimits, env: dict[str, str], cancel: threading.Event | None = None
 ) -> Completed:
     """Run a process with `data` on its stdin until it ends, a limit is reached, or `cancel` is set.

@@ -136,7 +136,7 @@ def test_a_dry_run_reports_what_the_request_leaves_out(protocol: str, shell: She
 def test_an_invalid_option_name_is_refused(protocol: str, name: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, f"-o {name} 1")
     assert (done.status, body) == (2, None)
-    assert "no name of an option" in done.err
+    assert "not the name of an option" in done.err
 
 
 @EACH

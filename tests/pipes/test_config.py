@@ -158,7 +158,7 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(shell: Shell, text: byte
             "providers.groq.quirks: 'thinkng' is not known: perhaps thinking",
         ),
         ("\n[providers.x]\nprotocol = 'anthropic'\n", 2, "providers.x: base_url is missing"),
-        ("[providers.x]\nbase_url = 'nowhere'\n", 2, "providers.x.base_url: 'nowhere' is no base URL"),
+        ("[providers.x]\nbase_url = 'nowhere'\n", 2, "providers.x.base_url: 'nowhere' is not a base URL"),
         ("[providers]\nx = 1\n", 2, "providers.x: must be a table"),
         ("\n[models.'a/b']\noption = {}\n", 3, "models.\"a/b\".option: 'option' is not known: perhaps options"),
         ("[models.'a/b']\noptions = 3\n", 2, 'models."a/b".options: must be a table'),

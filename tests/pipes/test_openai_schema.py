@@ -1,6 +1,6 @@
 """What OpenAI is asked, against a schema of the two protocols' requests.
 
-The schema is written from wire-protocols.md, sections 1 and 2: what is not named there is refused.
+The schema has the fields that the documentation of OpenAI lists, and refuses others.
 Bodies are those that `llm-send --dry-run` shows.
 """
 

@@ -28,7 +28,7 @@ def recipe(what: str) -> list[str]:
     """Return the files that README names for what is to be added."""
     row = re.search(rf"^\| {what} \|(.*)\|$", README, re.MULTILINE)
     assert row, f"README has no recipe for {what}"
-    return re.findall(r"`([\w./-]+)`", row[1])
+    return re.findall(r"`([\w-]+[./][\w./-]*)`", row[1])
 
 
 @dataclass
@@ -309,7 +309,15 @@ A bug.
 Reading or writing failed.
 .El
 .Sh EXAMPLES
-.Dl llm-msg user hi | llm-acme >/dev/null
+.Bd -literal -offset indent
+llm\\-msg user hi | llm\\-acme >/dev/null
+.Ed
+.Bd -literal -offset indent
+llm\\-msg user hi | llm\\-send \\-m echo | llm\\-acme | llm\\-parts >/dev/null
+.Ed
+.Bd -literal -offset indent
+llm\\-msg user hi | llm\\-acme \\-q | llm\\-send \\-m echo >/dev/null
+.Ed
 .Sh SEE ALSO
 .Xr llmtools 7
 """
@@ -375,8 +383,8 @@ class AcmeSource:
 @pytest.mark.slow
 def test_add_a_tool_source(copy: Copy) -> None:
     copy.add("llmtools/tools/acme.py", SOURCE)
-    lines = '    if named.startswith("acme:"):\n        return AcmeSource(named)\n'
-    copy.insert("llmtools/tools/source.py", '    if named.startswith(("mcp:"', lines)
+    lines = '    if text.startswith("acme:"):\n        return AcmeSource(text)\n'
+    copy.insert("llmtools/tools/source.py", '    if text.startswith(("mcp:"', lines)
     copy.insert("llmtools/tools/source.py", "from .command import", "from .acme import AcmeSource\n")
     copy.insert("man/llm-tools.1", ".It Li @", ".It Li acme: Ns Ar WORD\nA tool that answers with WORD.\n")
     copy.insert("tests/importlinter.ini", "command | worker_main", "acme | ")

@@ -10,7 +10,7 @@ from llmtools.protocols.openai_chat.request import Decoder
 from support.recordings import ISSUER, Object, fed, names
 
 NO_FINISH = ("snowflake",)
-"""Servers that send no finish_reason (wire-protocols 0.8)."""
+"""Servers that send no finish_reason."""
 STREAMS = names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
 BODIES = names("chat/unary/*.json")
 
@@ -99,12 +99,12 @@ def less_output_only(message: Object) -> Object:
     """A message as it may be sent back: without what no request has, and without empty fields."""
     kept = {name: value for name, value in message.items() if name not in _OUTPUT_ONLY}
     if kept.get("reasoning_details") or kept.get("reasoning_content"):
-        kept.pop("reasoning", None)  # wire-protocols 1: both carry the same text, one is enough
+        kept.pop("reasoning", None)  # both carry the same text, one is enough
     if kept.get("reasoning_details"):
         kept.pop("reasoning_content", None)
     calls = [_less_output_only_call(call) for call in kept.get("tool_calls") or ()]
     legacy = kept.pop("function_call", None)
-    if legacy and legacy.get("name"):  # wire-protocols 1: `function_call` is deprecated
+    if legacy and legacy.get("name"):  # `function_call` is deprecated
         calls.append(_less_output_only_call({"function": legacy}))
     kept["tool_calls"] = calls
     if isinstance(kept.get("audio"), dict):
