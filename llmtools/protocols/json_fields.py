@@ -25,6 +25,6 @@ def count_of(holder: Any, name: str) -> int:
     return value if type(value) is int and value > 0 else 0
 
 
-def other_fields(value: JsonObject, handled: frozenset[str] = frozenset()) -> JsonObject:
+def unhandled_fields(value: JsonObject, handled: frozenset[str] = frozenset()) -> JsonObject:
     """Return the fields of an object that are neither `handled` nor empty (null, "", [], {})."""
     return {name: item for name, item in value.items() if name not in handled and item not in (None, "", [], {})}

@@ -15,7 +15,7 @@ import re
 
 from ..errors import InputError, ProtocolError
 from ..records.jsonl import loads
-from .json_fields import other_fields
+from .json_fields import unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class ReplyWriter:
 
     def known_end(self, usage: Any, model: str, details: JsonObject) -> JsonObject:
         """Return the fields of `end` that are known: usage, model_served and details, without empty ones."""
-        filled = other_fields(details)
+        filled = unhandled_fields(details)
         fields = {"usage": usage, "model_served": model, "details": {self.issuer: filled} if filled else None}
         return {name: value for name, value in fields.items() if value}
 

@@ -18,7 +18,7 @@ Rules:
 from __future__ import annotations
 
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..reply_writer import PART_TYPES, ReplyWriter
 from .results import citation_fields, exception_of, readable_content
 from .spec import SPEC
@@ -118,11 +118,11 @@ class Reply:
         if isinstance(delta, dict):
             self._take_message_fields(delta)
         self._take_usage(event.get("usage"))
-        self._details.update(other_fields(event, _KNOWN_EVENT_FIELDS))
+        self._details.update(unhandled_fields(event, _KNOWN_EVENT_FIELDS))
 
     def _take_message_fields(self, fields: JsonObject) -> None:
         self._finish = string_or_empty(fields.get("stop_reason")) or self._finish
-        self._details.update(other_fields(fields, _MESSAGE_FIELDS))
+        self._details.update(unhandled_fields(fields, _MESSAGE_FIELDS))
         if isinstance(fields.get("container"), dict):
             self._metadata["container"] = fields["container"]
 
@@ -139,12 +139,12 @@ class Reply:
         block = self._open[_block_index(event)] = _Block(kind)
         self.plain = {}
         if kind == "text":
-            metadata = other_fields(content, frozenset(("type", "text", "citations")))
+            metadata = unhandled_fields(content, frozenset(("type", "text", "citations")))
             self._add_chunk(block, "text", string_or_empty(content.get("text")), metadata)
             for citation in objects_of(content.get("citations")):
                 self._add_citation(block, citation)
         elif kind == "thinking":
-            metadata = other_fields(content, frozenset(("type", "thinking")))
+            metadata = unhandled_fields(content, frozenset(("type", "thinking")))
             self._add_chunk(block, "reasoning", string_or_empty(content.get("thinking")), metadata)
         elif kind == "redacted_thinking":
             metadata = {name: value for name, value in content.items() if name != "type"}

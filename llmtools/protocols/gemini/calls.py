@@ -17,7 +17,7 @@ from itertools import pairwise
 
 from ...errors import InputError, ProtocolError
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..reply_writer import UNWRITABLE
 
 TYPE_CHECKING = False
@@ -127,7 +127,7 @@ class FunctionCalls:
         self._ids.add(call_id)
         self.count += 1
         self._index = self._writer.new_index()
-        inner = other_fields(call, _CALL_FIELDS)
+        inner = unhandled_fields(call, _CALL_FIELDS)
         metadata = {**rest, "functionCall": inner} if inner else rest
         self._writer.add_chunk("tool_call_name", name, self._index, metadata, **self._id_field)
         arguments = call.get("args")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from ...errors import RequestError, UnavailableError
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
 from .calls import FunctionCalls
@@ -95,7 +95,7 @@ class Reply:
         usage = chunk.get("usageMetadata")
         if isinstance(usage, dict):
             self._usage.update({name: value for name, value in usage.items() if value is not None})
-        self._details.update(other_fields(chunk, _KNOWN_CHUNK_FIELDS))
+        self._details.update(unhandled_fields(chunk, _KNOWN_CHUNK_FIELDS))
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and string_or_empty(feedback.get("blockReason")):
             self.finish, self._is_blocked = feedback["blockReason"], True
@@ -113,9 +113,9 @@ class Reply:
             self._take_part(part)
         self.finish = string_or_empty(candidate.get("finishReason")) or self.finish
         self._token = string_or_empty(candidate.get("continuationToken")) or self._token
-        self._details.update(other_fields(candidate, _CANDIDATE_FIELDS))
+        self._details.update(unhandled_fields(candidate, _CANDIDATE_FIELDS))
         if isinstance(candidate.get("groundingMetadata"), dict):
-            self._grounding.update(other_fields(candidate["groundingMetadata"]))
+            self._grounding.update(unhandled_fields(candidate["groundingMetadata"]))
         for name in ("logprobsResult", "citationMetadata"):
             if isinstance(candidate.get(name), dict):
                 self._gather(name, candidate[name])
@@ -133,7 +133,7 @@ class Reply:
         kind = next((name for name in part if name not in _FLAGS and part[name] is not None), "text")
         kind = next((name for name in _HANDLERS if part.get(name) is not None), kind)
         value = part.get(kind)
-        rest = other_fields(part, frozenset((kind,)))
+        rest = unhandled_fields(part, frozenset((kind,)))
         if rest.get("thought") is False:
             del rest["thought"]
         if kind == "text":
@@ -169,7 +169,7 @@ class Reply:
     def _take_data(self, kind: str, data: JsonObject, rest: JsonObject) -> None:
         writer = self._writer
         mime, content = string_or_empty(data.get("mimeType")), string_or_empty(data.get("data"))
-        inner = other_fields(data, frozenset(("mimeType", "data")))
+        inner = unhandled_fields(data, frozenset(("mimeType", "data")))
         metadata = {**rest, "inlineData": inner} if inner else rest
         if not mime.startswith("audio/"):
             attachment = {"type": mime, "content": content} if mime else {"content": content}
@@ -187,9 +187,9 @@ class Reply:
 
     def _take_file(self, kind: str, data: JsonObject, rest: JsonObject) -> None:
         fields = {"type": string_or_empty(data.get("mimeType")), "url": string_or_empty(data.get("fileUri"))}
-        inner = other_fields(data, frozenset(("mimeType", "fileUri")))
+        inner = unhandled_fields(data, frozenset(("mimeType", "fileUri")))
         metadata = {**rest, "fileData": inner} if inner else rest
-        record = {"type": "attachment", "part_index": self._writer.new_index(), "attachment": other_fields(fields)}
+        record = {"type": "attachment", "part_index": self._writer.new_index(), "attachment": unhandled_fields(fields)}
         self._writer.add(record, metadata)
 
     def _take_server_call(self, kind: str, call: JsonObject, rest: JsonObject) -> None:
@@ -197,7 +197,7 @@ class Reply:
         writer = self._writer
         index = writer.new_index()
         call_id = string_or_empty(call.get("id")) or f"~{index}"
-        metadata = {**rest, kind: other_fields(call, _SERVER_RUN_FIELDS[kind])}
+        metadata = {**rest, kind: unhandled_fields(call, _SERVER_RUN_FIELDS[kind])}
         name = CODE_EXECUTION if kind == "executableCode" else string_or_empty(call.get("toolType"))
         self._server_calls[name] = index
         writer.add_chunk("tool_call_name", name, index, metadata, tool_call_id=call_id, server_executed=True)
@@ -209,7 +209,7 @@ class Reply:
 
     def _take_server_result(self, kind: str, result: JsonObject, rest: JsonObject) -> None:
         """Take the result of a tool that the server ran."""
-        metadata = {**rest, kind: other_fields(result, _SERVER_RUN_FIELDS[kind])}
+        metadata = {**rest, kind: unhandled_fields(result, _SERVER_RUN_FIELDS[kind])}
         name = CODE_EXECUTION if kind == "codeExecutionResult" else string_or_empty(result.get("toolType"))
         last_call = f"~{self._server_calls[name]}" if name in self._server_calls else ""
         call_id = string_or_empty(result.get("id")) or last_call

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ...errors import InputError
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, image_type
 from ..reply_writer import UNWRITABLE, ReplyWriter
 from .spec import SPEC
@@ -79,7 +79,7 @@ class Reply:
         if isinstance(line.get("logprobs"), list):
             self._logprobs += line["logprobs"]
         self._usage.update({name: line[name] for name in _USAGE if name in line})
-        self._details.update(other_fields(line, _LINE_FIELDS))
+        self._details.update(unhandled_fields(line, _LINE_FIELDS))
         if line.get("done") is True:
             self._end(string_or_empty(line.get("done_reason")))
         return self._writer.drain()
@@ -107,8 +107,8 @@ class Reply:
         identity = {"tool_call_id": call_id} if call_id and call_id not in self._call_ids else {}
         self._call_ids.add(call_id)
         self._has_calls = True
-        metadata = other_fields(call, _CALL_FIELDS)
-        if inner := other_fields(function, _FUNCTION_FIELDS):
+        metadata = unhandled_fields(call, _CALL_FIELDS)
+        if inner := unhandled_fields(function, _FUNCTION_FIELDS):
             metadata["function"] = inner
         writer = self._writer
         index = writer.new_index()

@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,5 +121,5 @@ class ToolCalls:
         if output and call not in self._executed_with_output:
             self._executed_with_output.add(call)
             fields = {"tool_call_id": f"~{call}", "tool_name": name, "server_executed": True}
-            metadata = other_fields(tool, _EXECUTED_FIELDS)
+            metadata = unhandled_fields(tool, _EXECUTED_FIELDS)
             writer.add_chunk("tool_result", output, writer.new_index(), metadata, **fields)

@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 from ...errors import OverloadedError, UnavailableError
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..reply_writer import ReplyWriter
 from .calls import ToolCalls
 from .media import Media
@@ -73,7 +73,7 @@ class Reply:
         writer = self._writer
         writer.response_id = writer.response_id or string_or_empty(chunk.get("id"))
         self._model = self._model or string_or_empty(chunk.get("model"))
-        self._details.update(other_fields(chunk, _KNOWN_CHUNK_FIELDS))
+        self._details.update(unhandled_fields(chunk, _KNOWN_CHUNK_FIELDS))
         self._take_usage(chunk)
         if isinstance(choices, list):
             self.is_begun = True
@@ -133,7 +133,7 @@ class Reply:
 
     def _take_choice(self, choice: JsonObject, is_whole: bool) -> None:
         self.finish = string_or_empty(choice.get("finish_reason")) or self.finish
-        self._details.update(other_fields(choice, _CHOICE_FIELDS))
+        self._details.update(unhandled_fields(choice, _CHOICE_FIELDS))
         self._take_logprobs(choice.get("logprobs"))
         names = ("message", "delta") if is_whole else ("delta", "message")  # Perplexity sends both
         delta = next((choice[name] for name in names if isinstance(choice.get(name), dict)), None)
@@ -162,7 +162,7 @@ class Reply:
         self._calls.take(delta, is_whole)
         if isinstance(delta.get("extra_content"), dict) and delta["extra_content"]:
             self._metadata["extra_content"] = delta["extra_content"]
-        self._details.update(other_fields(delta, _DELTA_FIELDS))
+        self._details.update(unhandled_fields(delta, _DELTA_FIELDS))
 
     # ---- reasoning
 
@@ -220,7 +220,7 @@ class Reply:
     def _take_text(self, block: JsonObject, is_whole: bool) -> None:
         self._begin_block("text", is_whole)
         text = string_or_empty(block.get("text"))
-        metadata = other_fields(block, frozenset(("type", "text")))
+        metadata = unhandled_fields(block, frozenset(("type", "text")))
         if text or metadata:
             self._writer.add_chunk("text", text, self._writer.index_of("text"), metadata)
 

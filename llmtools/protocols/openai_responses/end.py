@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import count_of, other_fields, string_or_empty
+from ..json_fields import count_of, string_or_empty, unhandled_fields
 from .spec import SPEC
 
 TYPE_CHECKING = False
@@ -62,5 +62,5 @@ def outcome_of(response: JsonObject, reason: str) -> JsonObject:
 
 def details_of(event: JsonObject, response: JsonObject) -> JsonObject:
     """Return the fields of a response, and of its last event, that are kept in details."""
-    event_fields = other_fields(event, frozenset(("type", "sequence_number", "response")))
-    return event_fields | other_fields(response, _REPEATED_FIELDS)
+    event_fields = unhandled_fields(event, frozenset(("type", "sequence_number", "response")))
+    return event_fields | unhandled_fields(response, _REPEATED_FIELDS)

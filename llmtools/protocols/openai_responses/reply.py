@@ -18,7 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import objects_of, other_fields, string_or_empty
+from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, sound_type
 from ..reply_writer import PART_TYPES, ReplyWriter
 from .calls import (
@@ -278,7 +278,7 @@ class Reply:
             self._text(item, "content", event.get("content_index"), "text").cite(event["annotation"])
 
     def _end_message(self, item: _Item, message: JsonObject) -> None:
-        metadata = other_fields(message, _MESSAGE_FIELDS)
+        metadata = unhandled_fields(message, _MESSAGE_FIELDS)
         if message.get("phase") and message["phase"] not in PHASE_NAMES:
             metadata["phase"] = message["phase"]
         phase = PHASE_NAMES.get(string_or_empty(message.get("phase")), "")
@@ -299,12 +299,12 @@ class Reply:
         text.complete(string_or_empty(content.get("refusal" if kind == "refusal" else "text")))
         text.complete_sources(objects_of(content.get("annotations")))
         self._has_refusal = self._has_refusal or kind == "refusal"
-        block = other_fields(content, _TEXT_FIELDS)
+        block = unhandled_fields(content, _TEXT_FIELDS)
         text.end({**metadata, **({"block": block} if block else {})}, phase)
         self._logprobs += objects_of(content.get("logprobs"))
 
     def _end_reasoning(self, item: _Item, reasoning: JsonObject) -> None:
-        metadata = other_fields(reasoning, _REASONING_FIELDS)
+        metadata = unhandled_fields(reasoning, _REASONING_FIELDS)
         item.has_cipher = "encrypted_content" in metadata
         lists = {field: objects_of(reasoning.get(field)) for field in ("summary", "content")}
         if not any(lists.values()) and not item.texts:
@@ -313,7 +313,7 @@ class Reply:
             for place, content in enumerate(contents):
                 text = self._text(item, field, place, "reasoning")
                 text.complete(string_or_empty(content.get("text")))
-                block = other_fields(content, _TEXT_FIELDS)
+                block = unhandled_fields(content, _TEXT_FIELDS)
                 if field == "content" or not text.chunks:
                     block["type"] = content.get("type")
                 text.end({**metadata, **({"block": block} if block else {})})
@@ -348,7 +348,7 @@ class Reply:
         return True
 
     def _end_image(self, item: _Item, image: JsonObject) -> None:
-        if not self._add_image(item, image, "result", other_fields(image, _IMAGE_FIELDS)):
+        if not self._add_image(item, image, "result", unhandled_fields(image, _IMAGE_FIELDS)):
             self._add_raw(image, item.kind)
 
     def _end_output(self, output: JsonObject) -> None:
