@@ -141,10 +141,10 @@ def command(ctx: click.Context, /, action: str, provider: str | None, color: str
     """Keep the API keys of providers in the system keyring.
 
     \b
-    set PROVIDER      keep a key: typed at the terminal, unseen, or from stdin
-    list              the providers whose keys are kept
-    rm PROVIDER       forget a key
-    which [PROVIDER]  where the key would come from, never the key
+    set PROVIDER      store a key: typed at the terminal, unseen, or from stdin
+    list              list the providers that have a stored key
+    rm PROVIDER       delete a key
+    which [PROVIDER]  print where the key would come from, never the key
     """
     process: Process = ctx.obj
     if action == "list" and provider is not None:

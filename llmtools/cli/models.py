@@ -219,10 +219,10 @@ def command(ctx: click.Context, /, words: tuple[str, ...], **options: Any) -> No
     """List the models of every provider that has a key or runs on this machine.
 
     \b
-    [list] [WORD]...      those with all the words in their names; PROVIDER/ asks one provider
-    show MODEL            what is known of a model
-    default [MODEL]       the model that llm-send takes when none is named, or sets it
-    alias [NAME [MODEL]]  the aliases, or sets one
+    [list] [WORD]...      list those with all the words in their names; PROVIDER/ asks one provider
+    show MODEL            print what is known of a model
+    default [MODEL]       print or set the model that llm-send uses without -m
+    alias [NAME [MODEL]]  print the aliases, or set one
     """
     process: Process = ctx.obj
     action, rest = (words[0], words[1:]) if words[:1] and words[0] in ACTIONS else ("list", words)

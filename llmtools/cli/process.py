@@ -339,8 +339,8 @@ class Process:
             raise decoder.error
 
     def copy(self, wait: float, state: StreamState, change: Callable[[Record, Conversation], Record]) -> None:
-        """Pass the stream on as it comes, and add its records to `state`. Each conversation record
-        goes on as `change` returns it; one that has failed goes on as it is, and sets `status`."""
+        """Pass the stream on as it comes, and add its records to `state`. `change` replaces each
+        conversation record; one that failed is passed on unchanged, and sets `status`."""
         for lines in self.batches(wait):
             out = []
             for record, raw in lines:

@@ -17,7 +17,6 @@ from ..errors import (
     ProtocolError,
     TimedOutError,
     TruncatedError,
-    from_record,
 )
 from ..http import retry
 from ..http.endpoint import is_local, split_url
@@ -128,10 +127,7 @@ class Attempt:
         while True:
             data = late or (yield READ)
             is_last = not data or isinstance(data, LlmToolsError)
-            try:
-                records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
-            except LlmToolsError as error:
-                records = [dict(error.to_record())]
+            records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
             is_over = yield from self._emit(records)
             if isinstance(data, LlmToolsError) and isinstance(self.failure, TruncatedError):
                 self.failure = data  # the reason why it is cut off
@@ -144,16 +140,13 @@ class Attempt:
 
     def _emit(self, records: list[Record]) -> Generator[Any, Any, bool]:
         """Emit records; return whether they end the answer."""
-        last = records[-1] if records else {"type": ""}
-        if last["type"] == "error":
-            self.failure = from_record(last)  # type: ignore[arg-type]
-            records = records[:-1]
+        self.failure = self.decoder.failure
         if records:
             self.has_content = True
             records[0], records[-1] = self._with_headers(records[0]), self._with_headers(records[-1])
             yield Emit(records)
             self._clock.restart()
-        return self.failure is not None or last["type"] == "end"
+        return self.failure is not None or (bool(records) and records[-1]["type"] == "end")
 
     def _with_headers(self, record: Record) -> Record:
         """Return a `start` with the request id, an `end` with the rate limits, another record as it is."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         """Turns the bytes of one response, cut anywhere, into records (see `event_decoder`)."""
 
         seen: int
+        failure: LlmToolsError | None
 
         def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None: ...
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
             """Take the next bytes; return the records that they complete."""
 
         def eof(self) -> list[Record]:
-            """Take the end of the bytes; return the last records. Raises TruncatedError, ProtocolError."""
+            """Take the end of the bytes; return the last records."""
 
         def body(self, data: bytes) -> list[Record]:
             """Return the records of the whole body of a response that is not a stream."""

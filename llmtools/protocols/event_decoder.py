@@ -1,7 +1,7 @@
 """The decoder that all protocols with server-sent events share.
 
 Rules:
-* An error ends the stream. Its record, `error`, comes last, behind the events before it.
+* An error ends the stream. It is in `failure`, after the records before it.
 * If the last event of a stream that was cut off is not JSON, the stream is reported as cut
   off. Any other event that is not JSON is reported as the provider's error.
 * A JSON body in the place of events, a reply or an error, is read the same way.
@@ -45,9 +45,11 @@ NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended b
 
 class EventDecoder:
     """Turns the bytes of one response, cut anywhere, into records without the fields that the
-    exchange adds: `start`, events of parts, notices, and `end` or `error` as the last.
+    exchange adds: `start`, events of parts, notices, and `end` as the last.
 
-    seen: how many events and comments have come, including those that make no record.
+    seen: how many events and comments have come, including those that make no record. failure: why
+    the reply failed, None before its end and if it is complete. After a failure every call returns
+    an empty list.
 
     A protocol sets `_reply_class` and overrides `_object` and `_reply_body`; it may override
     `_event`, `_records` and `_end_of_stream`.
@@ -58,13 +60,14 @@ class EventDecoder:
 
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
         self.seen = 0
+        self.failure: LlmToolsError | None = None
         self._event_count = 0
         self._sse = SseDecoder()
         self._reply = self._reply_class(issuer)
         self._is_over = False
 
     def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete, none after `end` or `error`."""
+        """Take the next bytes; return the records that they complete, none after the end."""
         if self._is_over:
             return []
         try:
@@ -76,11 +79,8 @@ class EventDecoder:
         return self._records(events)
 
     def eof(self) -> list[Record]:
-        """Take the end of the bytes; return the last records.
-
-        Raises TruncatedError or ProtocolError if the stream ended before its terminal event. If
-        there are records left, they are returned, and the error is the last of them.
-        """
+        """Take the end of the bytes; return the last records. Before the terminal event of the
+        reply, the end is a failure: TruncatedError, or ProtocolError for another body."""
         if self._is_over:
             return []
         try:
@@ -91,12 +91,9 @@ class EventDecoder:
             return records
         self._is_over = True
         last = self._end_of_stream()
-        if last is not None:
-            return records + last
-        missing = self._missing_end()
-        if not records:
-            raise missing
-        return [*records, dict(missing.to_record())]
+        if last is None:
+            self._fail(self._missing_end())
+        return records + (last or [])
 
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
@@ -164,5 +161,7 @@ class EventDecoder:
         return TruncatedError("the stream ended before the reply did")
 
     def _fail(self, error: LlmToolsError) -> list[Record]:
+        """End the reply with a failure; return its records, an empty list."""
         self._is_over = True
-        return [dict(error.to_record())]
+        self.failure = error
+        return []

@@ -167,6 +167,7 @@ class Decoder:
 
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
         self.seen = 0
+        self.failure = None
         self._text = codecs.getincrementaldecoder("utf-8")()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:

@@ -11,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtools.errors import InputError, TruncatedError, UsageError
-from llmtools.protocols.openai_chat.request import Decoder, encode
+from llmtools.errors import InputError, UsageError
+from llmtools.protocols.openai_chat.request import encode
 from llmtools.protocols.request import Request
 from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps
 from llmtools.schema import is_strict
 from support import decoding, strategies
-from support.decoding import end, kinds
+from support.decoding import end, kinds, machines
 from support.strategies import QUICK, mutations
+
+Decoder = machines("openai-chat")
 
 Object = dict[str, Any]
 ISSUER = "acme"
@@ -207,8 +209,7 @@ class TestCutOff:
     def test_neither_is_a_cut(self) -> None:
         decoder = Decoder(ISSUER)
         assert kinds(decoder.feed(sse(chunk({"content": "a"}), done=False))) == ["start", "text"]
-        with pytest.raises(TruncatedError):
-            decoder.eof()
+        assert [record["code"] for record in decoder.eof()] == ["truncated"]
         assert decoder.eof() == []
 
     def test_neither_is_how_some_servers_end(self) -> None:
@@ -247,8 +248,7 @@ class TestCutOff:
     def test_a_copy_ends_for_itself(self) -> None:
         decoder = Decoder(ISSUER)
         decoder.feed(sse(chunk({"content": "a"}), done=False)[:-20])
-        with pytest.raises(TruncatedError):
-            copy.deepcopy(decoder).eof()
+        assert [record["code"] for record in copy.deepcopy(decoder).eof()] == ["truncated"]
         assert kinds(decoder.feed(sse(chunk({"content": "a"}), done=False)[-20:])) == ["start", "text"]
 
 
@@ -723,7 +723,7 @@ class TestErrors:
         assert (error["message"], error["code"], error["exit_status"]) == ("m", code, exit_status)
         decoder = Decoder(ISSUER)
         decoder.feed(sse(chunk({"content": "Hel"}), done=False) + text.encode() + sse(chunk({"content": "no"})))
-        assert decoding.end_of(decoder) == []
+        assert decoder.eof() == []
 
     def test_before_anything_else(self) -> None:
         assert kinds(decode(b'data: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')) == ["error"]

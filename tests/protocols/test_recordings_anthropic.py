@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from llmtools.errors import TruncatedError
-from llmtools.protocols.anthropic.request import Decoder, encode, error_of
+from llmtools.protocols.anthropic.request import encode, error_of
 from llmtools.protocols.request import Request
 from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
+from support.decoding import machines
 from support.harness import request_to
 from support.paths import RECORDINGS
 from support.recorded.anthropic import (
@@ -43,6 +43,8 @@ from support.recordings import (
     status_of,
     whole,
 )
+
+Decoder = machines("anthropic")
 
 _ITERATIONS = "usage is summed over the vendor's internal iterations; the oracle reads the counts on top"
 _CACHE = "input_tokens excludes cached, total in is input + cache_creation + cache_read"
@@ -215,11 +217,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
         if any(record["type"] in ("error", "end") for record in before):
             assert position >= least or before[-1]["type"] == "error", position
             return
-        try:
-            records = ended(machine)
-        except TruncatedError:
-            assert position < least, position
-            continue
+        records = ended(machine)
         kinds = [record["type"] for record in records]
         assert kinds[-1] == ("error" if position < least else "end"), position
         assert position >= least or "end" not in kinds, position

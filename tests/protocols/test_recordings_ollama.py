@@ -10,13 +10,15 @@ import json
 
 import pytest
 
-from llmtools.errors import TruncatedError
-from llmtools.protocols.ollama.request import Decoder, encode, error_of
+from llmtools.protocols.ollama.request import encode, error_of
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
+from support.decoding import machines
 from support.paths import RECORDINGS
 from support.recorded.ollama import BODIES, STREAMS, compared, decode, final_message
 from support.recordings import ISSUER, Object, cut_apart, ended, lines, names, read, requests, sampled, whole
+
+Decoder = machines("ollama")
 
 EXPECTED = lines("EXPECTED.jsonl")
 WHOLE = [name for name in STREAMS if not name.startswith("synthetic/")]
@@ -104,11 +106,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
     for position in positions:
         machine.feed(data[fed:position])
         fed = position
-        try:
-            kinds = [record["type"] for record in ended(machine)]
-        except TruncatedError:
-            assert position < least, position
-            continue
+        kinds = [record["type"] for record in ended(machine)]
         is_whole = position >= least
         assert ("error" not in kinds) if is_whole else (kinds[-1] == "error" and "end" not in kinds), position
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from llmtools.errors import TruncatedError
-from llmtools.protocols.openai_responses.request import Decoder, encode, error_of
+from llmtools.protocols.openai_responses.request import encode, error_of
 from llmtools.protocols.request import Request
 from llmtools.records.check import check_record
 from llmtools.records.conversation import Conversation
+from support.decoding import machines
 from support.harness import request_to
 from support.paths import RECORDINGS
 from support.recorded.responses import (
@@ -43,6 +43,8 @@ from support.recordings import (
     status_of,
     whole,
 )
+
+Decoder = machines("openai-responses")
 
 _SEVERAL = "the file holds four responses one after the other; a reply ends with the first"
 _REASON = "incomplete_details.reason is the vendor's word for why"
@@ -292,11 +294,7 @@ def check_prefixes(name: str, positions: list[int]) -> None:
         if any(record["type"] in ("error", "end") for record in before):
             assert position >= least, position
             return
-        try:
-            records = ended(machine)
-        except TruncatedError:
-            assert position < least, position
-            continue
+        records = ended(machine)
         kinds = [record["type"] for record in records]
         assert kinds[-1] in (("error",) if position < least else ("end", "error")), position
         assert position >= least or "end" not in kinds, position

@@ -4,37 +4,60 @@ them checked, and messages written in few words."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from llmtools.errors import LlmToolsError
+from llmtools.protocols import load
 from llmtools.records.check import check_record
 from llmtools.records.fold import message_of
 from llmtools.records.jsonl import dumps
 
+if TYPE_CHECKING:
+    from llmtools.protocols import Decoding
+
 Object = dict[str, Any]
 
 
-class Machine(Protocol):
-    """A decoder of some protocol."""
+class Machine:
+    """A decoder whose failure is the last record, `error`, as `Exchange` writes it."""
 
-    def feed(self, data: bytes) -> list[Object]: ...
+    def __init__(self, decoder: Decoding) -> None:
+        self.decoder = decoder
+        self._has_failed = False
 
-    def eof(self) -> list[Object]: ...
+    @property
+    def seen(self) -> int:
+        return self.decoder.seen
+
+    def feed(self, data: bytes) -> list[Object]:
+        return self._with_error(self.decoder.feed(data))
+
+    def eof(self) -> list[Object]:
+        return self._with_error(self.decoder.eof())
+
+    def body(self, data: bytes) -> list[Object]:
+        return self._with_error(self.decoder.body(data))
+
+    def known_end(self) -> Object:
+        return self.decoder.known_end()
+
+    def _with_error(self, records: list[Object]) -> list[Object]:
+        if self.decoder.failure is None or self._has_failed:
+            return records
+        self._has_failed = True
+        return [*records, dict(self.decoder.failure.to_record())]
 
 
-def end_of(machine: Machine) -> list[Object]:
-    """The last records, with the error that `eof` raises as a record."""
-    try:
-        return machine.eof()
-    except LlmToolsError as error:
-        return [dict(error.to_record())]
+def machines(protocol: str) -> Callable[..., Machine]:
+    """Return what makes a machine of a protocol, from an issuer and quirks."""
+    vendor = load(protocol)
+    return lambda issuer, quirks=frozenset(): Machine(vendor.Decoder(issuer, quirks))
 
 
 def decoded(make: Callable[[], Machine], data: bytes, issuer: str) -> list[Object]:
     """The records of a stream, which are the same however it is cut, each of them checked."""
     machine, bytewise = make(), make()
-    records = machine.feed(data) + end_of(machine)
-    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + end_of(bytewise) == records
+    records = machine.feed(data) + machine.eof()
+    assert [r for i in range(len(data)) for r in bytewise.feed(data[i : i + 1])] + bytewise.eof() == records
     whole(records, issuer)
     return records
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from support import decoding
-from support.decoding import Machine, end_of
+from support.decoding import Machine
 from support.paths import RECORDINGS
 
 Object = dict[str, Any]
@@ -60,11 +60,11 @@ def status_of(name: str) -> int:
 
 def fed(machine: Machine, *pieces: bytes) -> list[Object]:
     """All records of a stream that comes in pieces."""
-    return [record for piece in pieces for record in machine.feed(piece)] + end_of(machine)
+    return [record for piece in pieces for record in machine.feed(piece)] + machine.eof()
 
 
 def ended(machine: Machine) -> list[Object]:
-    """The records with which a stream would end here. Raises what `eof` raises."""
+    """The records with which a stream would end here."""
     copy: Machine = pickle.loads(pickle.dumps(machine))  # in half the time of deepcopy
     return copy.eof()
 

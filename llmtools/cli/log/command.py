@@ -88,18 +88,19 @@ def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], *
     """Store the stream on stdin and pass it on.
 
     \b
-    get [REF]             the records of a conversation: REF is last, a name, or a hash
-    list                  the conversations, the newest first
-    search WORD...        the messages that hold the words
-    tree [REF]            the graph that a message stands in, drawn
-    fork REF NAME         a name for a message: a conversation goes on from there
-    rm REF...             forget conversations; gc deletes what nothing refers to
-    usage                 tokens and dollars, by model, day or name
-    export [REF...]       conversations as records
-    import FILE...        a saved stream, an export, the log of llm, or another log
-    verify                derive every hash again
-    backup FILE           a copy of the whole log
-    path                  where the log is
+    get [REF]             write the records of a conversation; REF is last, a name, or a hash
+    list                  list the conversations, the newest first
+    search WORD...        find messages by their words
+    tree [REF]            draw the graph of a message
+    fork REF NAME         name a message, so that a conversation can continue from there
+    rm REF...             forget conversations
+    gc                    delete what has no reference
+    usage                 sum up tokens and dollars, by model, day or name
+    export [REF...]       write conversations as records
+    import FILE...        store a saved stream, an export, the log of llm, or another log
+    verify                compute every hash again
+    backup FILE           copy the whole log
+    path                  print the path of the log
     """
     process: Process = ctx.obj
     process.writes_records = action is None or action in STREAMS

@@ -1,7 +1,7 @@
 """The run of one llm-send: what it reads, sends and writes.
 
-Rule: history goes on at once, byte for byte. The events of an earlier response wait for its
-message: a complete one replaces them, a failed stream is passed on whole.
+Rule: history is passed on at once, byte for byte. The events of an earlier response are held back until
+its message: a complete message replaces them, a failed stream is passed on whole.
 """
 
 from __future__ import annotations

@@ -105,10 +105,10 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     """Work with tools: Python files, executables, command templates, MCP servers, @NAMES.
 
     \b
-    list SOURCE...              the tools there are
-    offer SOURCE...             filter: offer them to the model
-    run SOURCE...               filter: run the pending calls, append the results
-    loop SOURCE... -- COMMAND   offer, then COMMAND and run in turn until the model is done
+    list SOURCE...              list the tools
+    offer SOURCE...             add the tools to the stream on stdin (a filter)
+    run SOURCE...               run the pending calls, append the results (a filter)
+    loop SOURCE... -- COMMAND   offer, then COMMAND and run in turn until the model calls no more
     call SOURCE... NAME JSON    run one tool
     """
     process: Process = ctx.obj

@@ -65,7 +65,7 @@ class Runner:
             self.tools.ready()
 
     def _has_stream(self) -> bool:
-        """Return whether there is a conversation to go on with. Raises StreamFailure."""
+        """Return whether there is a conversation to continue. Raises StreamFailure."""
         failure = self.conversation.failure
         if failure is not None:
             raise StreamFailure(failure)

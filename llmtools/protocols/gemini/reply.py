@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -53,12 +54,13 @@ class Reply:
     """Turns the chunks of one response into records.
 
     finish: the vendor's word for why the reply ended, "" until it comes. is_begun: whether a
-    chunk has come.
+    chunk has come. failure: set by `end` if that word means one.
     """
 
     def __init__(self, issuer: str) -> None:
         self.finish = ""
         self.is_begun = False
+        self.failure: LlmToolsError | None = None
         self._is_blocked = False
         self._writer = ReplyWriter(issuer)
         self._calls = FunctionCalls(self._writer)
@@ -231,7 +233,7 @@ class Reply:
     # ---- the end
 
     def end(self) -> list[Record]:
-        """Return the last records: `end`, and `error` if the vendor's word for the end is one."""
+        """Return the last records."""
         writer = self._writer
         writer.flush_halves()
         self._calls.end(is_cut=SPEC.finish_reason(self.finish) != "stop")
@@ -244,7 +246,7 @@ class Reply:
             reason = string_or_empty(self._details.get("finishMessage"))
             message = f"the provider ended the reply: {self.finish}" + (f": {reason}" if reason else "")
             cls = RequestError if self.finish == "MISSING_THOUGHT_SIGNATURE" else UnavailableError
-            writer.records.append(dict(cls(message).to_record()))
+            self.failure = cls(message)
         return writer.drain()
 
     def known_end(self) -> JsonObject:

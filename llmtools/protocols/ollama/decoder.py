@@ -29,12 +29,13 @@ class Decoder:
 
     def __init__(self, issuer: str, quirks: frozenset[str] = frozenset()) -> None:
         self.seen = 0
+        self.failure: LlmToolsError | None = None
         self._lines = LineDecoder()
         self._reply = Reply(issuer)
         self._is_over = False
 
     def feed(self, data: bytes) -> list[Record]:
-        """Take the next bytes; return the records that they complete, none after `end` or `error`."""
+        """Take the next bytes; return the records that they complete, none after the end."""
         records: list[Record] = []
         try:
             for line in () if self._is_over else self._lines.feed(data):
@@ -45,11 +46,8 @@ class Decoder:
         return records
 
     def eof(self) -> list[Record]:
-        """Take the end of the bytes; return the last records.
-
-        Raises TruncatedError or ProtocolError if the stream ended before its terminal line. If
-        there are records left, they are returned, and the error is the last of them.
-        """
+        """Take the end of the bytes; return the last records. Before the terminal line of the
+        reply, the end is a failure: TruncatedError, or ProtocolError for another body."""
         if self._is_over:
             return []
         records: list[Record] = []
@@ -61,12 +59,7 @@ class Decoder:
                 records += self._line(line)
         except ProtocolError:  # the last line was cut off
             pass
-        if self._is_over:
-            return records
-        self._is_over = True
-        if not records:
-            raise missing
-        return [*records, dict(missing.to_record())]
+        return records if self._is_over else records + self._fail(missing)
 
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
@@ -98,5 +91,7 @@ class Decoder:
         return records
 
     def _fail(self, error: LlmToolsError) -> list[Record]:
+        """End the reply with a failure; return its records, an empty list."""
         self._is_over = True
-        return [dict(error.to_record())]
+        self.failure = error
+        return []

@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -45,13 +46,15 @@ class Reply:
     """Turns the chunks of one response into records.
 
     finish: the vendor's word for why the reply ended, "" until it comes. usage: its usage object,
-    None until it comes. is_begun: whether a chunk of a reply has come.
+    None until it comes. is_begun: whether a chunk of a reply has come. failure: set by `end` if that
+    word means one.
     """
 
     def __init__(self, issuer: str) -> None:
         self.finish = ""
         self.usage: JsonObject | None = None
         self.is_begun = False
+        self.failure: LlmToolsError | None = None
         self._writer = ReplyWriter(issuer)
         self._calls = ToolCalls(self._writer)
         self._media = Media(self._writer)
@@ -92,7 +95,7 @@ class Reply:
         return not (choice.get("finish_reason") or choice.get("logprobs") or self._writer.has_half)
 
     def end(self) -> list[Record]:
-        """Return the last records: `end`, and `error` if the vendor's word for the end is one."""
+        """Return the last records."""
         self._writer.flush_halves()
         self._calls.end()
         self._media.add_sources(self._details)
@@ -100,7 +103,7 @@ class Reply:
         self._writer.records.append(end)
         if end["finish_reason"] == "error":
             cls = OverloadedError if "resource" in self.finish else UnavailableError
-            self._writer.records.append(dict(cls(f"the provider ended the reply: {self.finish}").to_record()))
+            self.failure = cls(f"the provider ended the reply: {self.finish}")
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:

@@ -6,8 +6,10 @@ import copy
 import json
 from typing import Any
 
-from llmtools.protocols.anthropic.request import Decoder
+from support.decoding import machines
 from support.recordings import ISSUER, Object, fed, names, requests, whole
+
+Decoder = machines("anthropic")
 
 STREAMS = names("anthropic/*.sse", "anthropic/*.jsonl", "synthetic/anthropic__*")
 BODIES = names("anthropic/unary/*.json")

@@ -6,8 +6,10 @@ import copy
 import json
 from typing import Any
 
-from llmtools.protocols.openai_chat.request import Decoder
+from support.decoding import Machine, machines
 from support.recordings import ISSUER, Object, fed, names
+
+Decoder = machines("openai-chat")
 
 NO_FINISH = ("snowflake",)
 """Servers that send no finish_reason."""
@@ -15,7 +17,7 @@ STREAMS = names("chat/*.sse", "chat/*.jsonl", "synthetic/chat__*")
 BODIES = names("chat/unary/*.json")
 
 
-def decoder(name: str) -> Decoder:
+def decoder(name: str) -> Machine:
     return Decoder(ISSUER, frozenset({"no_finish"}) if any(word in name for word in NO_FINISH) else frozenset())
 
 

@@ -7,8 +7,10 @@ import re
 from itertools import pairwise
 from typing import Any
 
-from llmtools.protocols.gemini.request import Decoder
+from support.decoding import machines
 from support.recordings import ISSUER, Object, fed, names
+
+Decoder = machines("gemini")
 
 STREAMS = names("gemini/*.sse", "gemini/*.jsonl")
 BODIES = names("gemini/unary/*.json")

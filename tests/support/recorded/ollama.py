@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
-from llmtools.protocols.ollama.request import Decoder
+from support.decoding import machines
 from support.recordings import ISSUER, Object, fed, names
+
+Decoder = machines("ollama")
 
 STREAMS = names("ollama/*.ndjson", "synthetic/ollama__*")
 BODIES = names("ollama/unary/*.json")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
-from llmtools.protocols.openai_responses.request import Decoder
+from support.decoding import machines
 from support.paths import RECORDINGS
 from support.recordings import ISSUER, Object, fed, names
+
+Decoder = machines("openai-responses")
 
 STREAMS = names("responses/*.sse", "responses/*.jsonl", "synthetic/responses__*")
 ALL_BODIES = names("responses/unary/*.json")
