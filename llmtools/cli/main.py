@@ -79,7 +79,7 @@ def _error_for(error: Exception, name: str) -> LlmToolsError:
 def _fail(process: Process, error: LlmToolsError) -> int:
     """Report an error on stderr and, if the command writes records, on stdout; return the exit status."""
     process.say(error.message)
-    if process.writes_records and not process.is_terminal(1) and not isinstance(error, OutputError):
+    if process.writes_records and not process.is_terminal(1):
         process.write_error(error)
     return error.exit_status
 

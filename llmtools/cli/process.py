@@ -82,6 +82,7 @@ class Process:
         self.is_cut = False  # whether a signal ended the reading before the end
         self._deadline: float | None = None
         self._closed = [descriptor for descriptor in (0, 1, 2) if _open_on_null(descriptor)]
+        self._has_half_line = False  # whether a write to stdout failed: a record would not begin a line
         self._awake = -1
 
     def is_terminal(self, descriptor: int) -> bool:
@@ -209,6 +210,7 @@ class Process:
             except BrokenPipeError:
                 raise
             except OSError as error:
+                self._has_half_line = self._has_half_line or descriptor == 1
                 raise OutputError(f"write error: {error.strerror}") from None
 
     def write_lines(self, lines: list[bytes]) -> None:
@@ -226,9 +228,10 @@ class Process:
         self.write_lines([dumps(record) for record in records])
 
     def write_error(self, error: LlmToolsError) -> None:
-        """Write an error as a record. A stdout that takes no more is no fault here: the exit status remains."""
+        """Write an error as a record. A stdout that takes no more is not a failure: the exit status remains."""
         try:
-            self.write_records([dict(error.to_record())])
+            if not self._has_half_line:
+                self.write_records([dict(error.to_record())])
         except OutputError:
             pass
 

@@ -46,11 +46,15 @@ FETCH_TIME = 600.0
 """The most seconds that `fetch` takes, even if bytes keep coming."""
 
 
-def _tls(url: str) -> Any:
+def _unused_tls() -> Any:
+    """Return a context for plain http, which does not use it: the default would load every CA."""
     import ssl
 
-    if url.startswith("http://"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used; the default would load every CA
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _tls() -> Any:
+    """Return the TLS context with the CAs of the environment, else of certifi. Raises ConfigError."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
@@ -64,10 +68,10 @@ def _waits(limits: Limits) -> tuple[float, float]:
     return min(limits.connect, idle), idle
 
 
-def _client(kind: Any, opening: Open) -> Any:
-    """Return an httpx client of class `kind`. Raises ConfigError for proxies and CAs that cannot be used."""
+def _client(kind: Any, **options: Any) -> Any:
+    """Return an httpx client of class `kind`. Raises ConfigError for proxies that cannot be used."""
     try:
-        return kind(**_client_options(opening))
+        return kind(**options)
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         raise ConfigError(f"a proxy that the environment names cannot be used: {error}") from None
 
@@ -91,7 +95,7 @@ def _client_options(opening: Open) -> dict[str, Any]:
     connect, idle = _waits(opening.limits)
     return {
         "timeout": httpx.Timeout(idle, connect=connect),
-        "verify": _tls(opening.endpoint.base_url),
+        "verify": _unused_tls() if opening.endpoint.base_url.startswith("http://") else _tls(),
         "mounts": _proxy_exceptions(opening),
         "follow_redirects": False,
         "headers": {"accept-encoding": "identity", "user-agent": f"llmtools/{__version__}"},
@@ -149,7 +153,7 @@ class Connection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client(httpx.Client, opening)
+                self._client = _client(httpx.Client, **_client_options(opening))
             request = self._client.build_request(**_request_options(opening))
             self._response = self._client.send(request, stream=True)
         except ConfigError as error:
@@ -195,7 +199,7 @@ class AsyncConnection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client(httpx.AsyncClient, opening)
+                self._client = _client(httpx.AsyncClient, **_client_options(opening))
             request = self._client.build_request(**_request_options(opening))
             self._response = await self._client.send(request, stream=True)
         except ConfigError as error:
@@ -247,7 +251,7 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
 
     timeout: seconds without a byte. is_public: refuse hosts on this machine or a private network.
     Raises UnavailableError if the download fails or takes too long, InputError if it is too large or a
-    host is refused.
+    host is refused, ConfigError for proxies and CAs that cannot be used.
     """
     from time import monotonic
 
@@ -255,7 +259,7 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
     hooks = {"request": [_refuse_private]} if is_public else {}
     try:
         with (
-            httpx.Client(follow_redirects=True, timeout=timeout, event_hooks=hooks) as client,
+            _client(httpx.Client, verify=_tls(), follow_redirects=True, timeout=timeout, event_hooks=hooks) as client,
             client.stream("GET", url) as response,
         ):
             if response.status_code != 200:

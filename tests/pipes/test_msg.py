@@ -173,6 +173,26 @@ def test_a_pending_call_is_answered_by_hand(shell: Shell) -> None:
     assert shell.run("llm-msg user x --call a").status == 2
 
 
+def test_a_call_is_answered_with_attachments(shell: Shell) -> None:
+    (shell.folder / "a.png").write_bytes(PNG)
+    shell.run(f"llm-msg user '{calls('a')}' | llm-send -m echo > one.jsonl")
+    [part] = shell.run("llm-msg tool 42 -a a.png < one.jsonl").records[-1]["parts"]
+    assert part["output"] == "42" and [each["type"] for each in part["attachments"]] == ["image/png"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"https_proxy": "foo://127.0.0.1:1"}, "a proxy that the environment names cannot be used"),
+        ({"SSL_CERT_FILE": "/nonexistent"}, "the CAs of SSL_CERT_FILE=/nonexistent cannot be loaded"),
+    ],
+)
+def test_a_download_with_a_wrong_environment(shell: Shell, variables: dict[str, str], says: str) -> None:
+    done = shell.run("llm-msg user -f https://127.0.0.1:1/x", env=variables)
+    assert (done.status, done.records[-1]["code"]) == (78, "config")
+    assert done.err.startswith(f"llm-msg: {says}")
+
+
 def test_the_editor_writes_the_message_on_the_terminal(shell: Shell) -> None:
     (shell.folder / "editor").write_text('#!/bin/sh\ntest -t 0 && echo edited >> "$1"\n')
     os.chmod(shell.folder / "editor", 0o755)

@@ -418,6 +418,11 @@ def test_stdout_closed_or_full(shell: Shell) -> None:
         assert full.err.count("\n") == 1 and "No space left" in full.err
 
 
+def test_a_save_file_that_is_full_fails_the_pipe(shell: Shell) -> None:
+    _, statuses = shell.statuses("llm-msg user hi | llm-send -m echo --save /dev/full | llm-parts")
+    assert statuses == [0, 74, 74]
+
+
 def test_closed_descriptors_are_no_harm(shell: Shell) -> None:
     done = shell.run("llm-msg user hi <&- 2>&- | llm-send -m echo 2>&- | llm-parts 2>&-")
     assert (done.status, done.text) == (0, "hi\n")

@@ -149,8 +149,7 @@ class Appender:
     def _message(self, conversation: Conversation) -> Message:
         """Return the message that follows `conversation`."""
         if self._role == "tool":
-            text = "".join([item for item in self._content if isinstance(item, str)])
-            return answer(conversation, text, self._call)
+            return answer(conversation, self._content, self._call)
         message = build_message(self._role, *self._content)  # type: ignore[arg-type]
         return {**message, "request": self._request} if self._request else message  # type: ignore[typeddict-item]
 

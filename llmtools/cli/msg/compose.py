@@ -24,11 +24,11 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _LOADER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):(.*)", re.DOTALL)
 
 
-def answer(conversation: Conversation, output: str, call_id: str | None = None) -> Message:
-    """Return the tool message that answers a pending call of `conversation`.
+def answer(conversation: Conversation, content: list[str | Part], call_id: str | None = None) -> Message:
+    """Return the tool message that answers a pending call of `conversation` with texts and attachments.
 
-    `call_id` names the call; it is not needed where only one is pending. Raises InputError where no
-    call is pending or has that id, UsageError where several are pending.
+    call_id: the id of the call; None if only one is pending. Raises InputError if no call is pending
+    or has that id, UsageError if several are pending.
     """
     pending = conversation.pending_calls()
     calls = [call for call in pending if call_id in (None, call["tool_call_id"])]
@@ -37,8 +37,11 @@ def answer(conversation: Conversation, output: str, call_id: str | None = None) 
     if len(calls) > 1:
         ids = ", ".join(f"{call['tool_call_id']} ({call['name']})" for call in calls)
         raise UsageError(f"several calls are pending, name one with --call: {ids}")
+    output = "".join([item for item in content if isinstance(item, str)])
+    attachments = [item["attachment"] for item in content if not isinstance(item, str) and "attachment" in item]
     result = {"type": "tool_result", "name": calls[0]["name"], "output": output}
-    return build_message("tool", {**result, "tool_call_id": calls[0]["tool_call_id"]})
+    result |= {"tool_call_id": calls[0]["tool_call_id"]}
+    return build_message("tool", {**result, **({"attachments": attachments} if attachments else {})})
 
 
 def fragment(spec: str) -> list[str | Part]:
