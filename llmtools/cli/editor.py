@@ -7,8 +7,8 @@ import shlex
 import subprocess
 import tempfile
 
-from ..attachment import text_from
 from ..errors import LlmToolsError, UsageError
+from ..media_type import text_of_bytes
 
 
 def edit_text(text: str) -> str:
@@ -34,4 +34,4 @@ def edit_text(text: str) -> str:
         if process.returncode:
             raise LlmToolsError(f"{editor} ended with status {process.returncode}")
         with open(path, "rb") as file:
-            return text_from(file.read(), "the edited text").rstrip("\n")
+            return text_of_bytes(file.read(), "the edited text").rstrip("\n")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..attachment import mime_type
+from ..attachment import type_of
 from ..http.request import Fetch
 from ..records.attachments import attachments_in, encode_base64, map_attachments
 
@@ -58,5 +58,5 @@ def _with_bytes(attachment: Attachment, vendor_types: tuple[str, ...], fetched: 
         return attachment
     data = fetched[attachment["url"]]
     rest = {name: value for name, value in attachment.items() if name != "url"}
-    kind = attachment.get("type") or mime_type(data, attachment["url"].partition("?")[0])
+    kind = type_of(data, attachment["url"].partition("?")[0], attachment.get("type"))
     return {**rest, "type": kind, "content": encode_base64(data)}  # type: ignore[typeddict-item]

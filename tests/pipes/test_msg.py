@@ -40,7 +40,7 @@ def test_stdin_as_text(shell: Shell) -> None:
     assert texts(shell.run("llm-msg user -", stdin=b"a\nb\n").records) == [("user", "a\nb\n")]
     assert texts(shell.run("llm-msg user -f - then", stdin=b"a").records) == [("user", "a\n\nthen")]
     assert shell.run("llm-msg user -f - -", stdin=b"a").status == 2
-    assert shell.run("llm-msg user -", stdin=b"\xff\xfe").status == 65
+    assert shell.run("llm-msg user -", stdin=b"\xff\xfa").status == 65
 
 
 def test_fragments_come_before_the_text(shell: Shell) -> None:
@@ -89,6 +89,17 @@ def test_the_type_of_an_attachment_is_found_from_its_bytes(shell: Shell, data: b
     assert attachment["type"] == mime
     assert base64.b64decode(attachment["content"]) == data
     assert attachment["name"] == name
+
+
+def test_text_in_another_encoding(shell: Shell) -> None:
+    for name, encoding in (("utf16.txt", "utf-16"), ("latin1.txt", "latin-1")):
+        (shell.folder / name).write_bytes("Köln".encode(encoding))
+    assert texts(shell.run("llm-msg user -f utf16.txt").records) == [("user", "Köln")]
+    [part] = shell.run("llm-msg user -a utf16.txt").records[0]["parts"]
+    assert base64.b64decode(part["attachment"]["content"]).decode() == "Köln"
+    refused = shell.run("llm-msg user -a latin1.txt")
+    assert refused.status == 65 and "--mime" in refused.err
+    assert shell.run("llm-msg user -a latin1.txt --mime text/plain").status == 0
 
 
 def test_mime_and_stdin_attachments(shell: Shell) -> None:

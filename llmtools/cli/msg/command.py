@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from ...attachment import from_bytes, from_file, text_from
 from ...errors import InputError, LlmToolsError, UsageError
+from ...media_type import text_of_bytes
 from ...records.build import build_message, notice
 from ...records.check import ROLES
 from ...records.conversation import Conversation
@@ -40,7 +40,7 @@ class Composer:
     def __init__(self, process: Process, options: dict[str, Any], template: Template | None) -> None:
         dashes = [value for value in (options["text"], *options["fragment"], *options["attach"]) if value == "-"]
         if len(dashes) > 1:
-            raise click.UsageError("stdin can be taken once: more than one - is options")
+            raise click.UsageError("stdin can be taken once: more than one - is given")
         self.takes_stdin = bool(dashes)
         self._process = process
         self._options = options
@@ -48,9 +48,9 @@ class Composer:
         self._text: str | None = options["text"]
 
     def read_text(self) -> str | None:
-        """Return TEXT, None where it is not options. A `-` is read from stdin, once."""
+        """Return TEXT, None without it. A `-` is read from stdin, once."""
         if self._text == "-":
-            self._text = text_from(self._read_stdin(), "stdin")
+            self._text = text_of_bytes(self._read_stdin(), "stdin")
         return self._text
 
     def content(self) -> list[str | Part]:
@@ -60,7 +60,7 @@ class Composer:
         """
         content: list[str | Part] = []
         for source in self._sources("fragments", "fragment"):
-            content += [text_from(self._read_stdin(), "stdin")] if source == "-" else fragment(source)
+            content += [text_of_bytes(self._read_stdin(), "stdin")] if source == "-" else fragment(source)
         text = self.read_text()
         if self._template is not None:
             text = self._template.text(dict(self._options["param"]), text)
@@ -94,6 +94,8 @@ class Composer:
         return b"".join(self._process.chunks())
 
     def _attachment(self, source: str) -> Part:
+        from ...attachment import from_bytes, from_file
+
         mime = self._options["mime"]
         if source == "-":
             attachment = from_bytes(self._read_stdin(), mime=mime)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-from ...attachment import mime_type, read_file, text_from, type_by_name
 from ...errors import (
     InputError,
     LlmToolsError,
     NoInputError,
     UsageError,
 )
+from ...media_type import text_of_bytes, type_of_name
 from ...records.build import build_message
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder
@@ -53,11 +53,13 @@ def fragment(spec: str) -> list[str | Part]:
     if _URL.match(spec):
         from ...http.transport import fetch
 
-        return [text_from(fetch(spec), spec)]
+        return [text_of_bytes(fetch(spec), spec)]
     loader = _LOADER.fullmatch(spec)
     if loader and not os.path.exists(spec):
         return _run_loader(loader[1], loader[2])
-    return [text_from(read_file(spec), spec)]
+    from ...attachment import read_file
+
+    return [text_of_bytes(read_file(spec), spec)]
 
 
 def _run_loader(name: str, argument: str) -> list[str | Part]:
@@ -71,22 +73,23 @@ def _run_loader(name: str, argument: str) -> list[str | Part]:
     if done.returncode:
         raise LlmToolsError(f"llm-fragment-{name} {argument} failed with status {done.returncode}")
     if not done.stdout.startswith(b"{"):
-        return [text_from(done.stdout, f"llm-fragment-{name}")]
+        return [text_of_bytes(done.stdout, f"llm-fragment-{name}")]
     decoder = Decoder(f"llm-fragment-{name}")
     lines = decoder.feed(done.stdout) + decoder.eof()
     if decoder.error:
-        return [text_from(done.stdout, f"llm-fragment-{name}")]
+        return [text_of_bytes(done.stdout, f"llm-fragment-{name}")]
     return [part for record, _ in lines if record["type"] == "message" for part in record["parts"]]
 
 
 def from_url(url: str, *, mime: str | None = None) -> Attachment:
     """Return an attachment by its URL. Its type is `mime`, else that of the URL's ending, else found by
     downloading it. Raises UnavailableError where that fails."""
-    kind = mime or type_by_name(url.partition("?")[0])
+    kind = mime or type_of_name(url.partition("?")[0])
     if not kind:
+        from ...attachment import type_of
         from ...http.transport import fetch
 
-        kind = mime_type(fetch(url))
+        kind = type_of(fetch(url), url)
     return {"type": kind, "url": url}
 
 

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from string import Template as Text
 from typing import Any
 
-from ...attachment import read_file, text_from
+from ...attachment import read_file
 from ...errors import (
     InputError,
     LlmToolsError,
     NoInputError,
     UsageError,
 )
+from ...media_type import text_of_bytes
 from ...records.check import check_record
 from ...records.jsonl import dumps
 
@@ -161,7 +162,7 @@ def _run_program(name: str, arguments: list[str]) -> bytes | None:
 def parse_template(name: str, data: bytes, ending: str) -> Template:
     """Return the template in the bytes of a file, by the ending of its name. Without an ending it is
     TOML if it can be read as TOML, else text. Raises InputError."""
-    text = text_from(data, f"the template {name}")
+    text = text_of_bytes(data, f"the template {name}")
     if ending in (".yaml", ".yml"):
         return _from_llm(name, _yaml(name, text))
     if ending in (".toml", ""):
