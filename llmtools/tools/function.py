@@ -16,7 +16,7 @@ import re
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from math import isfinite
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import Any, get_type_hints
 
 from ..errors import InputError
@@ -91,10 +91,7 @@ def input_schema(function: Callable[..., Any]) -> Schema:
     Raises InputError for a positional-only parameter, and for a hint that cannot be evaluated.
     """
     _, descriptions = parse_docstring(function)
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except Exception as error:  # a hint can be any expression
-        raise InputError(f"the tool {function.__name__}: {error}") from None
+    hints = _parameter_hints(function)
     properties, required, shared = {}, [], {}  # type: ignore[var-annotated]
     for parameter in _parameters(function):
         try:
@@ -115,6 +112,23 @@ def input_schema(function: Callable[..., Any]) -> Schema:
         **({} if _has_var_keyword(function) else {"additionalProperties": False}),
         **({"$defs": shared} if shared else {}),
     }
+
+
+def _parameter_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the type hints of the parameters. That of the result may name what exists for a type
+    checker only. Raises InputError for a hint that cannot be evaluated."""
+    unwrapped: Any = inspect.unwrap(function)
+    variables = getattr(unwrapped, "__globals__", {})
+    hints: dict[str, Any] = {}
+    for name, hint in getattr(unwrapped, "__annotations__", {}).items():
+        if name == "return":
+            continue
+        try:
+            holder = SimpleNamespace(__annotations__={name: hint})
+            hints |= get_type_hints(holder, globalns=variables, include_extras=True)
+        except Exception as error:  # a hint can be any expression
+            raise InputError(f"the tool {function.__name__}: {error}") from None
+    return hints
 
 
 def _hoist_definitions(schema: Any, shared: dict[str, Any]) -> Any:
@@ -152,7 +166,7 @@ def values_of(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[s
 
     Raises InputError if an argument cannot be converted.
     """
-    hints = get_type_hints(function)
+    hints = _parameter_hints(function)
     values = {}
     for name, value in arguments.items():
         try:

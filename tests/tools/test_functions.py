@@ -153,6 +153,14 @@ def test_a_function_without_a_docstring() -> None:
     }
 
 
+def test_the_hint_of_the_result_is_not_evaluated() -> None:
+    def table(n: int) -> pandas.DataFrame:  # type: ignore[name-defined]  # noqa: F821
+        return [[n]]
+
+    assert input_schema(table)["properties"] == {"n": {"type": "integer"}}
+    assert values_of(table, {"n": 3}) == {"n": 3}
+
+
 def test_functions_that_cannot_be_tools() -> None:
     def positional(a: int, /) -> None: ...
 
