@@ -113,6 +113,33 @@ def drop_incomplete_calls(messages: list[Message]) -> tuple[list[Message], list[
     return remaining, notices
 
 
+def add_missing_results(messages: list[Message]) -> tuple[list[Message], list[Record]]:
+    """Return the messages with a result for each call that the conversation passed over, and a notice for
+    each: vendors refuse a call without a result. The calls of the last message are still pending."""
+    complete: list[Message] = []
+    notices: list[Record] = []
+    missing: list[Part] = []
+    for index, message in enumerate(messages):
+        if missing:
+            is_tool = message["role"] == "tool"
+            found = {**message, "parts": [*message["parts"], *missing]} if is_tool else build_message("tool", *missing)
+            complete.append(found)
+            missing = []
+            if is_tool:
+                continue
+        complete.append(message)
+        if message["role"] == "assistant" and index + 1 < len(messages):
+            calls = unanswered_calls(messages, index)
+            missing = [_missing_result(call) for call in calls]
+            notices += [notice("missing_result", f"the call of {call['name']} was sent as not run") for call in calls]
+    return complete, notices
+
+
+def _missing_result(call: Part) -> Part:
+    result = {"type": "tool_result", "name": call["name"], "output": "", "exception": "the call was not run"}
+    return {**result, "tool_call_id": call["tool_call_id"]}
+
+
 def ready_to_send(
     conversation: Conversation, *, anyway: bool = False, prefill: bool = False
 ) -> tuple[Conversation, list[Record]]:
@@ -131,7 +158,8 @@ def ready_to_send(
         raise NoInputError("the stream has no message to answer")
     if last["role"] == "assistant" and not prefill and not is_paused(last):
         raise InputError("the conversation ends with the model's message (--prefill lets the model continue it)")
-    messages = with_call_ids(messages)
+    messages, more = add_missing_results(with_call_ids(messages))
+    notices = [*notices, *more]
     if any("attachment" in part or "attachments" in part for message in messages for part in message["parts"]):
         from ..attachment import with_file_bytes
 

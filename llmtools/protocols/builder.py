@@ -71,9 +71,34 @@ def attachment_parts(part: Part) -> list[Part]:
     return [{"type": "attachment", "attachment": item} for item in part.get("attachments", ())]
 
 
+_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
+
+
 def parameters_of(tool: ToolRecord) -> JsonObject:
-    """Return the JSON Schema of a tool's arguments."""
-    return tool.get("input_schema", {"type": "object", "properties": {}})
+    """Return the JSON Schema of a tool's arguments. One of an object has `type` and `properties`, without
+    which vendors refuse it (https://platform.openai.com/docs/guides/function-calling)."""
+    schema: JsonObject = {"type": "object", **tool.get("input_schema", {})}
+    is_complete = schema["type"] != "object" or "properties" in schema or "$ref" in schema
+    return schema if is_complete else {**schema, "properties": {}}
+
+
+def without_alternatives(schema: JsonObject) -> JsonObject:
+    """Return a schema without anyOf, oneOf and allOf at its root. Their properties are allowed, those of
+    allOf are required as they were."""
+    branches = [(name, _definition(branch, schema)) for name in _ALTERNATIVES for branch in schema.get(name, ())]
+    properties, required = {**schema.get("properties", {})}, [*schema.get("required", ())]
+    for name, branch in branches:
+        properties = {**branch.get("properties", {}), **properties}
+        required += branch.get("required", ()) if name == "allOf" else ()
+    rest = {name: value for name, value in schema.items() if name not in _ALTERNATIVES}
+    return {**rest, "properties": properties, **({"required": list(dict.fromkeys(required))} if required else {})}
+
+
+def _definition(branch: Any, root: JsonObject) -> JsonObject:
+    """Return a branch of a schema, that which it refers to in `$defs` instead of a reference."""
+    name = branch.get("$ref", "").removeprefix("#/$defs/") if isinstance(branch, dict) else ""
+    found = root.get("$defs", {}).get(name, branch)
+    return found if isinstance(found, dict) else {}
 
 
 def name_and_description(tool: ToolRecord) -> JsonObject:
@@ -206,6 +231,15 @@ class Builder:
             else:
                 self.notice("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
         return blocks
+
+    def flat_parameters(self, tool: ToolRecord) -> JsonObject:
+        """Return the JSON Schema of a tool's arguments without alternatives at its root, with a notice."""
+        schema = parameters_of(tool)
+        if schema.keys().isdisjoint(_ALTERNATIVES):
+            return schema
+        found = " and ".join(name for name in _ALTERNATIVES if name in schema)
+        self.notice("changed_schema", f"the schema of the tool {tool['name']} was sent without its {found}")
+        return without_alternatives(schema)
 
     def vendor_tool(self, tool: ToolRecord, own: JsonObject) -> JsonObject:
         """Return the block of one of the vendor's own tools; `own` is its metadata."""

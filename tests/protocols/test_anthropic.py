@@ -1071,7 +1071,7 @@ class TestForeignHistory:
             (ids[0], "one"),
             (ids[1], "two"),
         ]
-        assert body["tools"] == [{"name": "add", "input_schema": {"type": "object"}}]
+        assert body["tools"] == [{"name": "add", "input_schema": {"type": "object", "properties": {}}}]
 
     def test_what_is_left_out_is_told(self) -> None:
         notices = asked(*self.RECORDS)["notices"]

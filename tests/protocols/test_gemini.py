@@ -534,7 +534,7 @@ class TestRequest:
         search = {"type": "tool", "name": "search", **own(googleSearch={})}
         foreign = {"type": "tool", "name": "web", "provider_metadata": {"openai": {"type": CANARY}}}
         body, codes = ask(function, search, foreign, user("hi"), tool_choice="f")
-        declared = {"name": "f", "description": "d", "parametersJsonSchema": {"type": "object"}}
+        declared = {"name": "f", "description": "d", "parametersJsonSchema": {"type": "object", "properties": {}}}
         assert body["tools"] == [{"functionDeclarations": [declared]}, {"googleSearch": {}}]
         assert codes == ["dropped_tool"]
         assert body["toolConfig"] == {

@@ -262,7 +262,7 @@ class TestRequest:
         tool = {"type": "tool", "name": "f", "description": "d", "input_schema": {"type": "object"}}
         foreign = {"type": "tool", "name": "search", "provider_metadata": {"openai": {"type": CANARY}}}
         body, codes = ask(tool, foreign, user("hi"))
-        function = {"name": "f", "description": "d", "parameters": {"type": "object"}}
+        function = {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {}}}
         assert body["tools"] == [{"type": "function", "function": function}]
         assert codes == ["dropped_tool"]
         assert "tools" not in ask(tool, user("hi"), tool_choice="none")[0]

@@ -995,7 +995,7 @@ class TestRequest:
                 "type": "function",
                 "name": "add",
                 "description": "Adds.",
-                "parameters": {"type": "object"},
+                "parameters": {"type": "object", "properties": {}},
                 "strict": False,
             },
             {"type": "function", "name": "go", "parameters": closed, "strict": True},

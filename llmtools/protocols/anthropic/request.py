@@ -16,8 +16,10 @@ Quirks: `budget_tokens` (a budget in the place of an effort), `no_schema`, and t
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...http.failure import failure_from_response as error_of
-from ..builder import name_and_description, overlay, parameters_of
+from ..builder import name_and_description, overlay
 from .decoder import Decoder
 from .messages import Messages
 from .spec import API_VERSION, OLD_API_VERSION
@@ -59,7 +61,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     body: JsonObject = {"model": request.served_name, "max_tokens": _max_tokens(request), "messages": wire_messages}
     if messages.system:
         body["system"] = _system(messages.system)
-    tools = messages.tool_blocks(conversation.tools.values(), _function)
+    tools = messages.tool_blocks(conversation.tools.values(), partial(_function, messages))
     if tools:
         body["tools"] = tools
     if choice := messages.tool_choice(tools):
@@ -120,8 +122,10 @@ def _system(blocks: list[JsonObject]) -> str | list[JsonObject]:
     return str(blocks[0]["text"]) if is_plain else blocks
 
 
-def _function(tool: ToolRecord) -> JsonObject:
-    return {**name_and_description(tool), "input_schema": parameters_of(tool)}
+def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
+    """Return the block of a function. Its schema has no alternatives at the root, which the vendor refuses:
+    https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use"""
+    return {**name_and_description(tool), "input_schema": messages.flat_parameters(tool)}
 
 
 def _tool_choice(choice: str) -> JsonObject:

@@ -18,9 +18,11 @@ reason: `Encrypted content is not supported with this model`), `no_schema`.
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...http.failure import failure_from_response as error_of
 from ...schema import is_strict
-from ..builder import name_and_description, overlay, parameters_of, schema_name
+from ..builder import name_and_description, overlay, schema_name
 from .decoder import Decoder
 from .messages import Messages
 
@@ -57,7 +59,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     options = messages.options()
     items = messages.encode(conversation.messages)
     body: JsonObject = {"model": request.served_name, "input": items, "store": False}
-    tools = messages.tool_blocks(conversation.tools.values(), _function)
+    tools = messages.tool_blocks(conversation.tools.values(), partial(_function, messages))
     if tools:
         body["tools"] = tools
     include = _include(request, tools, options.pop("include", []))
@@ -86,8 +88,10 @@ def _include(request: Request, tools: list[JsonObject], option: Any) -> Any:
     return names + [name for name in option if name not in names]
 
 
-def _function(tool: ToolRecord) -> JsonObject:
-    parameters = parameters_of(tool)
+def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
+    """Return the block of a function. Its schema has no alternatives at the root, which the vendor refuses:
+    https://platform.openai.com/docs/guides/structured-outputs"""
+    parameters = messages.flat_parameters(tool)
     strict = is_strict(parameters)
     return {"type": "function", **name_and_description(tool), "parameters": parameters, "strict": strict}
 
