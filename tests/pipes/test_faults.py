@@ -540,7 +540,7 @@ def test_a_refusal_is_reported_after_one_request(
     assert (done.status, len(server.requests)) == (exit_status, 1)
     error = failure(done)
     assert (error["code"], error["http_status"], error["request_id"]) == (code, status, "req_1")
-    assert message in one_line(done)
+    assert one_line(done) == f"llm-send: tiny: {status} {message} (request req_1)\n"
     assert kinds(done.records) == ["message", "error"]
 
 

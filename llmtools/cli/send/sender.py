@@ -266,7 +266,7 @@ class Sender:
 
     def _finish(self, exchange: Exchange) -> None:
         if exchange.failure is not None and self.process.signal is None:
-            self.process.say(exchange.failure.message)
+            self.process.say(_line_of(exchange.failure, exchange))
             self.process.status = exchange.failure.exit_status
 
     # Conversation records
@@ -297,9 +297,24 @@ class Sender:
             pass
         answer.add_reply(exchange)
         if exchange.failure is not None:
-            self._report(record, exchange.failure)
+            self._report(record, exchange.failure, exchange)
 
-    def _report(self, record: dict[str, Any], error: LlmToolsError) -> None:
+    def _report(self, record: dict[str, Any], error: LlmToolsError, exchange: Exchange | None = None) -> None:
         name = f" {record['id']}" if "id" in record else ""
-        self.process.say(f"conversation{name}: {error.message}")
+        self.process.say(f"conversation{name}: {_line_of(error, exchange)}")
         self.process.status = self.process.status or error.exit_status
+
+
+def _line_of(failure: LlmToolsError, exchange: Exchange | None) -> str:
+    """Return a failure as a line for people: the model, the status of HTTP, the message, the request id."""
+    text, details = failure.message, failure.details
+    if "http_status" in details:
+        text = f"{details['http_status']} {text}"
+    if "request_id" in details:
+        text = f"{text} (request {details['request_id']})"
+    if exchange is None:
+        return text
+    model = exchange.request.model
+    if model.partition("/")[0] == exchange.provider:
+        text = text.removeprefix(f"{exchange.provider}: ")
+    return f"{model}: {text}"
