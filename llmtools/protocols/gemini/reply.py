@@ -16,11 +16,11 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import RequestError, UnavailableError
 from ...records.jsonl import dumps
 from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
+from ..spec import failure_of_finish
 from .calls import FunctionCalls
 from .sources import annotations_of
 from .spec import SPEC
@@ -236,17 +236,17 @@ class Reply:
         """Return the last records."""
         writer = self._writer
         writer.flush_halves()
-        self._calls.end(is_cut=SPEC.finish_reason(self.finish) != "stop")
+        self._calls.end(is_cut=SPEC.finish_reason(self.finish) not in ("stop", "tool_calls"))
         texts = {index: "".join(pieces) for index, pieces in self._texts.items()}
         for index, annotation in annotations_of(self._grounding, texts):
             writer.add({"type": "annotation", "part_index": index, "annotation": annotation})
+        if not self._is_blocked and not SPEC.has_finish(self.finish):
+            writer.notice_finish(self.finish)
         end = self._end()
         writer.records.append(end)
         if end["finish_reason"] == "error":
             reason = string_or_empty(self._details.get("finishMessage"))
-            message = f"the provider ended the reply: {self.finish}" + (f": {reason}" if reason else "")
-            cls = RequestError if self.finish == "MISSING_THOUGHT_SIGNATURE" else UnavailableError
-            self.failure = cls(message)
+            self.failure = failure_of_finish(self.finish, reason)
         return writer.drain()
 
     def known_end(self) -> JsonObject:
@@ -256,8 +256,8 @@ class Reply:
 
     def _end(self) -> Record:
         reason = "content_filter" if self._is_blocked else SPEC.finish_reason(self.finish)
-        if reason == "stop" and self._calls.count:
-            reason = "tool_calls"
+        if reason in ("stop", "tool_calls"):
+            reason = "tool_calls" if self._calls.count else "stop"
         end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if self.finish != reason:
             end["finish_reason_raw"] = self.finish

@@ -88,6 +88,7 @@ class Decoder:
             )
         records = self._reply.take(line)
         self._is_over = self._reply.is_done
+        self.failure = self._reply.failure
         return records
 
     def _fail(self, error: LlmToolsError) -> list[Record]:

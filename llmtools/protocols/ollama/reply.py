@@ -11,17 +11,17 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import InputError
-from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, image_type
-from ..reply_writer import UNWRITABLE, ReplyWriter
+from ..reply_writer import ReplyWriter
+from ..spec import failure_of_finish
 from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -31,30 +31,17 @@ _CALL_FIELDS = frozenset(("id", "type", "function"))
 _FUNCTION_FIELDS = frozenset(("name", "arguments"))
 
 
-def _count_or_none(line: JsonObject, name: str) -> int | None:
-    value = line.get(name)
-    return value if type(value) is int and value >= 0 else None
-
-
-def _arguments_text(arguments: Any) -> str:
-    """Return arguments as JSON text, which is not valid if they nest too deep to be written."""
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    try:
-        return dumps(arguments).decode()
-    except InputError:
-        return UNWRITABLE
-
-
 class Reply:
     """Turns the lines of one response into records.
 
-    is_begun: whether a line of a reply has come. is_done: whether the last one has.
+    is_begun: whether a line of a reply has come. is_done: whether the last one has. failure: why a
+    reply whose last line has come failed, None if it is complete.
     """
 
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
         self.is_done = False
+        self.failure: LlmToolsError | None = None
         self._writer = ReplyWriter(issuer)
         self._model = ""
         self._call_ids: set[str] = set()
@@ -113,13 +100,14 @@ class Reply:
         writer = self._writer
         index = writer.new_index()
         writer.add_chunk("tool_call_name", string_or_empty(function.get("name")), index, metadata, **identity)
-        if text := _arguments_text(function.get("arguments")):
+        if text := string_of(function.get("arguments")):
+            text = object_in_chunks([text]) or text
             writer.add_chunk("tool_call_args", text, index, None, **identity)
 
     def known_end(self) -> JsonObject:
         """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
-        usage = {ours: count for ours, name in counts if (count := _count_or_none(self._usage, name)) is not None}
+        usage = {ours: count for ours, name in counts if (count := count_or_none(self._usage.get(name))) is not None}
         details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
         return self._writer.known_end(usage, self._model, details)
 
@@ -127,9 +115,13 @@ class Reply:
         self.is_done = True
         self._writer.flush_halves()
         reason = SPEC.finish_reason(word)
-        if reason == "stop" and self._has_calls:
-            reason = "tool_calls"
+        if reason in ("stop", "tool_calls"):
+            reason = "tool_calls" if self._has_calls else "stop"
         end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if word and word != reason:
             end["finish_reason_raw"] = word
+        if not SPEC.has_finish(word):
+            self._writer.notice_finish(word)
         self._writer.records.append(end)
+        if reason == "error":
+            self.failure = failure_of_finish(word)

@@ -16,9 +16,9 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import OverloadedError, UnavailableError
 from ..json_fields import objects_of, string_or_empty, unhandled_fields
 from ..reply_writer import ReplyWriter
+from ..spec import failure_of_finish
 from .calls import ToolCalls
 from .media import Media
 from .spec import REASONING_FIELDS, SPEC
@@ -97,13 +97,14 @@ class Reply:
     def end(self) -> list[Record]:
         """Return the last records."""
         self._writer.flush_halves()
-        self._calls.end()
+        self._calls.end(is_cut=self._finish_reason() not in ("stop", "tool_calls"))
         self._media.add_sources(self._details)
+        if not SPEC.has_finish(self.finish):
+            self._writer.notice_finish(self.finish)
         end = self._end()
         self._writer.records.append(end)
         if end["finish_reason"] == "error":
-            cls = OverloadedError if "resource" in self.finish else UnavailableError
-            self.failure = cls(f"the provider ended the reply: {self.finish}")
+            self.failure = failure_of_finish(self.finish)
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:

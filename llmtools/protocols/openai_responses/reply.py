@@ -18,7 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import objects_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, sound_type
 from ..reply_writer import PART_TYPES, ReplyWriter
 from .calls import (
@@ -266,7 +266,7 @@ class Reply:
         if step == "done":
             text.complete(string_or_empty(event.get(field)))
             return
-        text.add(string_or_empty(event.get("delta")))
+        text.add(string_of(event.get("delta")))
         key = event.get("output_index", event.get("item_id"))
         is_plain = kind == "text" and text.index is not None
         if is_plain and isinstance(key, (int, str)) and isinstance(place, _INDEX_TYPES):
@@ -327,9 +327,9 @@ class Reply:
         if call is None:
             return
         if step == "delta":
-            call.add(field, string_or_empty(event.get("delta")))
+            call.add(field, string_of(event.get("delta")))
         else:
-            call.complete(field, string_or_empty(event.get(field)))
+            call.complete(field, string_of(event.get(field)))
 
     def _take_image(self, event: JsonObject) -> None:
         """Take a preview of an image, which the image replaces."""

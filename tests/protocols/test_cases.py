@@ -1,0 +1,395 @@
+"""What servers really send: one row for each input, in the wire format of its protocol, fed whole and byte by byte.
+
+A part is decoded right, kept as an unknown part, or told as a failure with what came. Arguments
+that are not what the vendor promises never become {}.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from support import decoding
+from support.decoding import end, machines
+
+Object = dict[str, Any]
+ISSUER = "acme"
+MAKERS = {name: machines(name) for name in ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")}
+
+
+def decode(protocol: str, data: bytes) -> list[Object]:
+    return decoding.decoded(lambda: MAKERS[protocol](ISSUER), data, ISSUER)
+
+
+def sse(*events: Any, done: bool = True) -> bytes:
+    payloads = [event if isinstance(event, str) else json.dumps(event) for event in events]
+    return "".join(f"data: {payload}\n\n" for payload in [*payloads, *(["[DONE]"] if done else [])]).encode()
+
+
+def chat(*deltas: Any, finish: str | None = "stop", **fields: Any) -> bytes:
+    """The stream of Chat deltas; `fields` are those of the last chunk."""
+    chunks = [{"id": "c", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    return sse(*chunks, {"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": finish}], **fields})
+
+
+def anthropic(*events: Object, finish: str = "tool_use") -> bytes:
+    """The stream of Anthropic events between the start and the end of a message."""
+    begin: Object = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": []}
+    last = [{"type": "message_delta", "delta": {"stop_reason": finish}}, {"type": "message_stop"}]
+    whole: list[Object] = [{"type": "message_start", "message": begin}, *events, *last]
+    return "".join([f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in whole]).encode()
+
+
+def gemini(*parts: Any, finish: str = "STOP") -> bytes:
+    content = {"role": "model", "parts": list(parts)}
+    return sse({"candidates": [{"content": content, "finishReason": finish}]}, done=False)
+
+
+def ollama(message: Object, reason: str = "stop") -> bytes:
+    lines: list[Object] = [{"model": "m", "message": {"role": "assistant", "content": "", **message}, "done": False}]
+    lines.append({"model": "m", "message": {"role": "assistant", "content": ""}, "done": True, "done_reason": reason})
+    return "".join([json.dumps(line) + "\n" for line in lines]).encode()
+
+
+def responses(*events: Object, output: Any = (), status: str = "completed", **fields: Any) -> bytes:
+    response = {"id": "r", "object": "response", "status": status, "output": list(output), **fields}
+    begin = {"type": "response.created", "response": {"id": "r", "status": "in_progress", "output": []}}
+    return sse(begin, *events, {"type": f"response.{status}", "response": response}, done=False)
+
+
+def parts_of(protocol: str, data: bytes) -> list[Object]:
+    found: list[Object] = decoding.whole(decode(protocol, data), ISSUER)["parts"]
+    return found
+
+
+def calls_of(protocol: str, data: bytes) -> list[tuple[str, Any]]:
+    """The name of each call with its arguments, or with `refused` if it must not run."""
+    found = [part for part in parts_of(protocol, data) if part["type"] == "tool_call"]
+    return [(part["name"], "refused" if "exception" in part else part["arguments"]) for part in found]
+
+
+def piece(arguments: Any = None, name: str | None = None, **fields: Any) -> Object:
+    function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
+    return {**fields, "function": function}
+
+
+def called(*pieces: Object) -> bytes:
+    """A Chat stream with one piece of a call in each delta."""
+    return chat(*[{"tool_calls": [item]} for item in pieces], finish="tool_calls")
+
+
+OSLO = '{"city":"Oslo"}'
+WEATHER = [("weather", {"city": "Oslo"})]
+BOTH = [("weather", {"city": "Oslo"}), ("time", {"zone": "CET"})]
+REFUSED = [("weather", "refused")]
+
+ARGUMENTS: list[tuple[list[Any], Any]] = [
+    ([["Oslo"]], "refused"),
+    ([[]], "refused"),
+    ([5], "refused"),
+    ([0], "refused"),
+    ([True], "refused"),
+    ([False], "refused"),
+    (["5"], "refused"),
+    (["[]"], "refused"),
+    (['"Oslo"'], "refused"),
+    (['{"city":'], "refused"),
+    (["city=Oslo"], "refused"),
+    ([{"city": "Oslo"}], {"city": "Oslo"}),
+    ([{}, OSLO], {"city": "Oslo"}),
+    ([{}, {"city": "Oslo"}], {"city": "Oslo"}),
+    ([json.dumps(OSLO)], {"city": "Oslo"}),
+    ([json.dumps(json.dumps(OSLO))], {"city": "Oslo"}),
+    (list(json.dumps(OSLO)), {"city": "Oslo"}),
+    (["{}", OSLO], {"city": "Oslo"}),
+    (["{}", '{"ci', 'ty":"Oslo"}'], {"city": "Oslo"}),
+    (["null", OSLO], {"city": "Oslo"}),
+    (['""', OSLO], {"city": "Oslo"}),
+    ([OSLO, "{}"], {"city": "Oslo"}),
+    (["{}", "{}"], {}),
+    ([OSLO, OSLO], {"city": "Oslo"}),
+    (['{"ci', 'ty":"Oslo"}', OSLO], {"city": "Oslo"}),
+    (['{"city":', '{"city":"Oslo"}'], {"city": "Oslo"}),
+    (['{"city"', '{"city":"Os', OSLO], {"city": "Oslo"}),
+    (['{"city":"Oslo"}', '{"city":"Oslo","n":1}'], {"city": "Oslo", "n": 1}),
+    (['{"n":1.50}', '{ "n" : 1.50 }'], {"n": 1.5}),
+    ([OSLO, '{"city":"Rome"}'], "refused"),
+    ([OSLO, "oops"], "refused"),
+    (["{}", '{"city'], "refused"),
+]
+
+
+@pytest.mark.parametrize(("chunks", "expected"), ARGUMENTS)
+def test_arguments_of_a_chat_call(chunks: list[Any], expected: Any) -> None:
+    first, *others = chunks
+    data = called(piece(first, "weather", index=0, id="a"), *[piece(chunk, index=0) for chunk in others])
+    [(name, arguments)] = calls_of("openai-chat", data)
+    assert (name, arguments) == ("weather", expected)
+    [part] = parts_of("openai-chat", data)
+    assert part["tool_call_id"] == "a"
+
+
+@pytest.mark.parametrize("finish", ["length", "MAX_TOKENS", "content_filter"])
+def test_a_call_that_was_cut_off_is_not_mended(finish: str) -> None:
+    deltas = [piece('{"a":', "f", index=0, id="a"), piece('{"a":1}', index=0)]
+    assert calls_of("openai-chat", chat(*[{"tool_calls": [item]} for item in deltas], finish=finish)) == [
+        ("f", "refused")
+    ]
+
+
+def test_mended_arguments_keep_what_came_with_the_call() -> None:
+    extra = {"google": {"thought_signature": "s"}}
+    [part] = parts_of(
+        "openai-chat", called(piece("{}", "f", id="a", extra_content=extra), piece('{ "n":1e400}', id="a"))
+    )
+    assert part["provider_metadata"] == {ISSUER: {"extra_content": extra}}
+    assert (part["tool_call_id"], part["arguments_raw"]) == ("a", '{ "n":1e400}')
+
+
+PIECES: dict[str, tuple[list[Object], list[tuple[str, Any]]]] = {
+    "another id with each piece": (
+        [
+            piece("", "weather", index=0, id="x1"),
+            piece('{"city":', index=0, id="x2"),
+            piece('"Oslo"}', index=0, id="x3"),
+        ],
+        WEATHER,
+    ),
+    "another id and the name with each piece": (
+        [piece('{"city":', "weather", index=0, id="x1"), piece('"Oslo"}', "weather", index=0, id="x2")],
+        WEATHER,
+    ),
+    "another id, without an index": ([piece('{"city":', "weather", id="x1"), piece('"Oslo"}', id="x2")], WEATHER),
+    "an id later": ([piece('{"city":', "weather", index=0), piece('"Oslo"}', index=0, id="x2")], WEATHER),
+    "an id that is a number": ([piece('{"city":', "weather", id=7), piece('"Oslo"}', id=7)], WEATHER),
+    "an index at first alone": ([piece('{"city":', "weather", index=0, id="a"), piece('"Oslo"}')], WEATHER),
+    "an index later": ([piece('{"city":', "weather", id="a"), piece('"Oslo"}', index=0, id="a")], WEATHER),
+    "an index that is a string": ([piece('{"city":', "weather", index="0"), piece('"Oslo"}', index="0")], WEATHER),
+    "an index that grows with each piece": (
+        [piece('{"city":', "weather", index=0), piece('"Oslo"}', index=1)],
+        WEATHER,
+    ),
+    "neither index nor id": ([piece('{"city":', "weather"), piece('"Oslo"}')], WEATHER),
+    "neither, the name with each piece": ([piece('{"city":', "weather"), piece('"Oslo"}', "weather")], WEATHER),
+    "without a function": ([{"index": 0, "id": "a", "name": "weather", "arguments": OSLO}], WEATHER),
+    "two without index and id": ([piece(OSLO, "weather"), piece('{"zone":"CET"}', "time")], BOTH),
+    "two of one name without index and id": ([piece("{}", "f"), piece("{}", "f")], [("f", {}), ("f", {})]),
+    "two ids without an index, interleaved": (
+        [
+            piece("", "weather", id="a1"),
+            piece("", "time", id="a2"),
+            piece(OSLO, id="a1"),
+            piece('{"zone":"CET"}', id="a2"),
+        ],
+        BOTH,
+    ),
+    "two ids at one index, interleaved": (
+        [
+            piece('{"city":', "weather", index=0, id="a1"),
+            piece('{"zone":', "time", index=0, id="a2"),
+            piece('"Oslo"}', index=0, id="a1"),
+            piece('"CET"}', index=0, id="a2"),
+        ],
+        BOTH,
+    ),
+    "two calls of one tool at one index": (
+        [piece('{"n":1}', "f", index=0, id="a1"), piece('{"n":2}', "f", index=0, id="a2")],
+        [("f", {"n": 1}), ("f", {"n": 2})],
+    ),
+    "two names at one index without ids": (
+        [piece(OSLO, "weather", index=0), piece('{"zone":"CET"}', "time", index=0)],
+        BOTH,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces_of_calls(name: str) -> None:
+    pieces, expected = PIECES[name]
+    records = decode("openai-chat", called(*pieces))
+    assert calls_of("openai-chat", called(*pieces)) == expected
+    assert end(records)["finish_reason"] == "tool_calls"
+
+
+def test_pieces_of_two_calls_in_one_delta_without_index_and_id() -> None:
+    first = {"tool_calls": [piece('{"city":', "weather"), piece('{"zone":', "time")]}
+    second = {"tool_calls": [piece('"Oslo"}'), piece('"CET"}')]}
+    assert calls_of("openai-chat", chat(first, second)) == BOTH
+    assert calls_of("openai-chat", chat({"tool_calls": piece(OSLO, "weather")})) == WEATHER
+
+
+OTHER_ARGUMENTS: list[tuple[Any, Any]] = [
+    (OSLO, {"city": "Oslo"}),
+    (json.dumps(OSLO), {"city": "Oslo"}),
+    (OSLO + OSLO, {"city": "Oslo"}),
+    ({}, {}),
+    (["Oslo"], "refused"),
+    ([], "refused"),
+    (5, "refused"),
+    (False, "refused"),
+    ("Oslo", "refused"),
+    ('{"city":', "refused"),
+    ("[]", "refused"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), OTHER_ARGUMENTS)
+def test_arguments_in_the_other_protocols(arguments: Any, expected: Any) -> None:
+    call = {"name": "f", "arguments": arguments}
+    item = {"type": "function_call", "id": "i", "call_id": "a", **call}
+    block = {"type": "tool_use", "id": "a", "name": "f", "input": arguments}
+    start, stop = (
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_stop", "index": 0},
+    )
+    assert calls_of("gemini", gemini({"functionCall": {"name": "f", "args": arguments}})) == [("f", expected)]
+    assert calls_of("ollama", ollama({"tool_calls": [{"function": call}]})) == [("f", expected)]
+    assert calls_of("anthropic", anthropic(start, stop)) == [("f", expected)]
+    assert calls_of("openai-responses", responses(output=[item])) == [("f", expected)]
+    added = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    assert calls_of("openai-responses", responses(added, output=[item])) == [("f", expected)]
+
+
+FAIL, FILTER, LENGTH = "error", "content_filter", "length"
+FINISHES: list[tuple[str, str, str]] = [
+    *[(word, FAIL, "unavailable") for word in ("network_error", "abort", "error", "ABORT", "server_error")],
+    *[(word, FAIL, "timeout") for word in ("timeout", "TIMEOUT", "timed_out")],
+    ("insufficient_system_resource", FAIL, "overloaded"),
+    *[(word, FILTER, "") for word in ("sensitive", "content_filtered", "content_filter", "SAFETY", "content-filter")],
+    *[
+        (word, LENGTH, "")
+        for word in ("model_context_window_exceeded", "MAX_TOKENS", "max_output_tokens", "max_tokens")
+    ],
+    *[(word, "stop", "") for word in ("stop", "STOP", "eos", "end_turn")],
+]
+
+
+@pytest.mark.parametrize(("word", "reason", "code"), FINISHES)
+def test_finish_reasons_of_every_dialect(word: str, reason: str, code: str) -> None:
+    text = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "a"}}
+    streams = {
+        "openai-chat": chat({"content": "a"}, finish=word),
+        "anthropic": anthropic(text, finish=word),
+        "ollama": ollama({"content": "a"}, word),
+        "gemini": gemini({"text": "a"}, finish=word),
+    }
+    for protocol, data in streams.items():
+        records = decode(protocol, data)
+        assert decoding.whole(records, ISSUER)["parts"] == [{"type": "text", "text": "a"}]
+        assert end(records)["finish_reason"] == reason
+        assert end(records).get("finish_reason_raw", word) == word
+        assert [record["code"] for record in records if record["type"] == "error"] == ([code] if code else [])
+        assert not [record for record in records if record.get("code") == "unknown_finish"]
+
+
+@pytest.mark.parametrize("word", ["never_seen", "Grund", "other", "x" * 500])
+def test_a_finish_reason_that_is_not_known(word: str) -> None:
+    text = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "a"}}
+    for protocol, data in (
+        ("openai-chat", chat({"content": "a"}, finish=word)),
+        ("anthropic", anthropic(text, finish=word)),
+        ("ollama", ollama({"content": "a"}, word)),
+        ("gemini", gemini({"text": "a"}, finish=word)),
+    ):
+        records = decode(protocol, data)
+        assert (end(records)["finish_reason"], end(records)["finish_reason_raw"]) == ("stop", word)
+        [notice] = [record for record in records if record["type"] == "notice" and record["code"] == "unknown_finish"]
+        assert word[:100] in notice["message"]
+
+
+def begun(kind: str, **fields: Any) -> Object:
+    return {"type": "content_block_start", "index": 0, "content_block": {"type": kind, **fields}}
+
+
+def changed(kind: str, **fields: Any) -> Object:
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": kind, **fields}}
+
+
+STOPPED: Object = {"type": "content_block_stop", "index": 0}
+TOOL = begun("tool_use", id="t1", name="weather", input={})
+ASKED = changed("input_json_delta", partial_json=OSLO)
+CALL = {"type": "tool_call", "name": "weather", "arguments": {"city": "Oslo"}, "tool_call_id": "t1"}
+SAID = {"type": "text", "text": "I ask."}
+THOUGHT = {"type": "reasoning", "text": "Hm."}
+
+DELTAS: dict[str, tuple[list[Object], list[Object]]] = {
+    "a text in a call": ([TOOL, ASKED, changed("text_delta", text="I ask."), STOPPED], [CALL, SAID]),
+    "a text between the arguments of a call": (
+        [
+            TOOL,
+            changed("input_json_delta", partial_json='{"city":'),
+            *[changed("text_delta", text=text) for text in ("I ", "ask.")],
+            changed("input_json_delta", partial_json='"Oslo"}'),
+        ],
+        [CALL, SAID],
+    ),
+    "thoughts in a call": ([TOOL, ASKED, changed("thinking_delta", thinking="Hm."), STOPPED], [CALL, THOUGHT]),
+    "thoughts in a text": ([begun("text", text="I ask."), changed("thinking_delta", thinking="Hm.")], [SAID, THOUGHT]),
+    "a text in thoughts": ([begun("thinking", thinking="Hm."), changed("text_delta", text="I ask.")], [THOUGHT, SAID]),
+    "nothing in a call": ([TOOL, ASKED, changed("text_delta", text=""), STOPPED], [CALL]),
+    "a text without a block": ([changed("text_delta", text="I "), changed("text_delta", text="ask.")], [SAID]),
+    "a text behind its block": (
+        [begun("text", text="I ask."), STOPPED, changed("text_delta", text="I ask."), STOPPED],
+        [SAID, SAID],
+    ),
+    "a text that is a number": (
+        [begun("text", text=""), changed("text_delta", text=4)],
+        [{"type": "text", "text": "4"}],
+    ),
+    "an index that is a string": ([TOOL, {**ASKED, "index": "0"}, {**STOPPED, "index": "0"}], [CALL]),
+    "a delta without an index": ([TOOL, {**ASKED, "index": None}, STOPPED], [CALL]),
+    "the arguments as a string": ([begun("tool_use", id="t1", name="weather", input=OSLO), STOPPED], [CALL]),
+    "the arguments as a string of a string": (
+        [begun("tool_use", id="t1", name="weather", input=json.dumps(OSLO)), STOPPED],
+        [CALL],
+    ),
+    "an empty string, then deltas": ([begun("tool_use", id="t1", name="weather", input=""), ASKED, STOPPED], [CALL]),
+    "a delta that is an object": ([TOOL, changed("input_json_delta", partial_json={"city": "Oslo"}), STOPPED], [CALL]),
+    "a delta with the input": ([TOOL, changed("input_json_delta", input={"city": "Oslo"}), STOPPED], [CALL]),
+    "another name of the delta": ([TOOL, changed("input_delta", input=OSLO), STOPPED], [CALL]),
+    "an empty object first": ([TOOL, changed("input_json_delta", partial_json="{}"), ASKED, STOPPED], [CALL]),
+    "the arguments twice": ([TOOL, ASKED, ASKED, STOPPED], [CALL]),
+}
+
+
+@pytest.mark.parametrize("name", DELTAS)
+def test_deltas_of_anthropic_blocks(name: str) -> None:
+    events, expected = DELTAS[name]
+    assert parts_of("anthropic", anthropic(*events)) == expected
+
+
+def test_deltas_without_a_type_are_read_by_the_name_of_the_event() -> None:
+    data = anthropic(begun("text", text=""), changed("text_delta", text="I ask."))
+    assert parts_of("anthropic", data.replace(b'"type": "content_block_delta"', b'"type": null')) == [SAID]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [begun("text", text="a"), ASKED],
+        [begun("thinking", thinking="a"), ASKED],
+        [ASKED],
+        [TOOL, STOPPED, ASKED],
+        [begun("text", text="a"), changed("input_json_delta", partial_json={"city": "Oslo"})],
+    ],
+)
+def test_arguments_that_belong_to_no_call(events: list[Object]) -> None:
+    records = decode("anthropic", anthropic(*events))
+    assert (records[-1]["type"], records[-1]["code"]) == ("error", "protocol")
+    assert "Oslo" in records[-1]["message"]
+
+
+@pytest.mark.parametrize("delta", ["a whole text", {"type": "never_seen", "data": "a whole text"}, ["a whole text"]])
+def test_deltas_that_are_not_known(delta: Any) -> None:
+    event = {"type": "content_block_delta", "index": 0, "delta": delta}
+    records = decode("anthropic", anthropic(begun("text", text="a"), event))
+    [notice] = [record for record in records if record["type"] == "notice"]
+    assert "a whole text" in notice["message"]
+
+
+@pytest.mark.parametrize("content", ["hi", ["hi"], [{"type": "text", "text": "hi"}]])
+def test_a_whole_message_with_a_content_of_another_type(content: Any) -> None:
+    body = {"id": "m", "type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn"}
+    assert parts_of("anthropic", json.dumps(body).encode()) == [{"type": "text", "text": "hi"}]
