@@ -9,6 +9,7 @@ Rules:
 * A line that begins a JSON object or array begins a body: a server sends one in the place of
   events (an error in mid-stream, a reply to a request without `stream`). It becomes an event
   named `BODY` once it has ended.
+* A field `error`, which llama.cpp sends, becomes an event named `error` with its value as data.
 * Other lines that are not fields are skipped; `head` keeps the first of them for a message.
 """
 
@@ -123,6 +124,10 @@ class SseDecoder:
             if field == b"data":
                 self._end_body(events)
                 data.append(value[1:] if value.startswith(b" ") else value)
+            elif field.lower() == b"error" and value.strip():
+                self._end_body(events)
+                name = "error"
+                data.append(value.strip())
             elif field == b"event":
                 self._end_body(events)
                 name = value.strip(b" ").decode("utf-8", "replace") or UNNAMED

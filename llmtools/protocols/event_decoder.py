@@ -2,16 +2,20 @@
 
 Rules:
 * An error ends the stream. It is in `failure`, after the records before it.
-* If the last event of a stream that was cut off is not JSON, the stream is reported as cut
-  off. Any other event that is not JSON is reported as the provider's error.
+* If the last event of a stream that was cut off is the beginning of JSON, the stream is reported
+  as cut off. The text of any other event that is not JSON is reported as the provider's error.
 * A JSON body in the place of events, a reply or an error, is read the same way.
 """
 
 from __future__ import annotations
 
-from ..errors import ProtocolError, TruncatedError
+import re
+
+from ..errors import InputError, ProtocolError, TruncatedError
 from ..http.failure import error_message, failure_from_body, visible_text
 from ..http.sse import BODY, SseDecoder
+from ..records.jsonl import loads
+from .json_fields import string_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +44,18 @@ if TYPE_CHECKING:
 DONE = b"[DONE]"
 """The data of the last event of OpenAI Chat Completions, which some gateways send in other protocols too."""
 
+_ERROR_TEXT = re.compile(rb"\s*\[?error\b\]?[\s:-]*", re.IGNORECASE)
+"""The beginning of an error that a server sends as text in the place of JSON."""
+
 NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before its usage came"}
+
+
+def _failure_of_text(text: bytes) -> LlmToolsError:
+    """Return the failure that the text of an error describes; the text may be JSON."""
+    try:
+        return failure_from_body(loads(text))
+    except InputError:
+        return failure_from_body(visible_text(text))
 
 
 class EventDecoder:
@@ -132,7 +147,8 @@ class EventDecoder:
         if records is not None:
             return records
         if error_message(body) is None:
-            return self._fail(ProtocolError("the body is neither a reply nor an error"))
+            what = visible_text(string_of(body).encode("utf-8", "replace"))
+            return self._fail(ProtocolError(f"the body is neither a reply nor an error: {what}"))
         return self._fail(failure_from_body(body))
 
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
@@ -149,16 +165,28 @@ class EventDecoder:
             try:
                 records += self._event(name, payload)
             except ProtocolError as error:
-                is_cut = is_last and place == len(events)
-                return records if is_cut else records + self._fail(error)
+                return records + self._refuse(name, payload, error, is_last and place == len(events))
             if self._is_over:
                 break
         return records
 
     def _missing_end(self) -> LlmToolsError:
-        if not self._reply.is_begun and self._sse.head.strip():
-            return ProtocolError(f"the response is not an event stream: {visible_text(self._sse.head)}")
-        return TruncatedError("the stream ended before the reply did")
+        other_text = visible_text(self._sse.head)
+        if not self._reply.is_begun and other_text:
+            return ProtocolError(f"the response is not an event stream: {other_text}")
+        return TruncatedError("the stream ended before the reply did" + (f": {other_text}" if other_text else ""))
+
+    def _refuse(self, name: str, payload: bytes, error: ProtocolError, is_last: bool) -> list[Record]:
+        """Fail for an event that is not JSON, or whose values do not fit; return its records, an empty list.
+
+        The text of an error is that error. JSON that was cut off is none: then the stream is cut off.
+        """
+        match = _ERROR_TEXT.match(payload)
+        if name == "error" or match:
+            text = payload[match.end() :] if match else payload
+            return self._fail(_failure_of_text(text or payload))
+        is_cut = is_last and payload.lstrip().startswith((b"{", b"[", b'"'))
+        return [] if is_cut else self._fail(error)
 
     def _fail(self, error: LlmToolsError) -> list[Record]:
         """End the reply with a failure; return its records, an empty list."""

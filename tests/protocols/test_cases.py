@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from llmtools.protocols.openai_chat.request import encode
+from llmtools.protocols.request import Request
+from llmtools.records.conversation import Conversation
 from support import decoding
 from support.decoding import end, machines
 
@@ -37,7 +40,7 @@ def chat(*deltas: Any, finish: str | None = "stop", **fields: Any) -> bytes:
 def anthropic(*events: Object, finish: str = "tool_use") -> bytes:
     """The stream of Anthropic events between the start and the end of a message."""
     begin: Object = {"id": "m", "type": "message", "role": "assistant", "model": "x", "content": []}
-    last = [{"type": "message_delta", "delta": {"stop_reason": finish}}, {"type": "message_stop"}]
+    last: list[Object] = [{"type": "message_delta", "delta": {"stop_reason": finish}}, {"type": "message_stop"}]
     whole: list[Object] = [{"type": "message_start", "message": begin}, *events, *last]
     return "".join([f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in whole]).encode()
 
@@ -393,3 +396,254 @@ def test_deltas_that_are_not_known(delta: Any) -> None:
 def test_a_whole_message_with_a_content_of_another_type(content: Any) -> None:
     body = {"id": "m", "type": "message", "role": "assistant", "content": content, "stop_reason": "end_turn"}
     assert parts_of("anthropic", json.dumps(body).encode()) == [{"type": "text", "text": "hi"}]
+
+
+BLOCKS: dict[str, tuple[list[Any], list[Object]]] = {
+    "reasoning with a summary": (
+        [[{"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}] for text in ("Let me ", "see.")],
+        [{"type": "reasoning", "text": "Let me see."}],
+    ),
+    "reasoning with a text": ([[{"type": "reasoning", "text": "Hm."}]], [THOUGHT]),
+    "reasoning with a content": ([[{"type": "reasoning", "content": [{"type": "text", "text": "Hm."}]}]], [THOUGHT]),
+    "reasoning with strings": ([[{"type": "reasoning", "summary": ["H", "m."]}]], [THOUGHT]),
+    "reasoning of its own field": ([[{"type": "reasoning", "reasoning": "Hm."}]], [THOUGHT]),
+    "thinking with a text": ([[{"type": "thinking", "text": "Hm."}]], [THOUGHT]),
+    "a refusal": ([[{"type": "refusal", "refusal": "No."}]], [{"type": "refusal", "text": "No."}]),
+    "a text of Responses": ([[{"type": "output_text", "text": "I ask.", "annotations": []}]], [SAID]),
+    "a text of Assistants": ([[{"type": "text", "text": {"value": "I ask.", "annotations": []}}]], [SAID]),
+    "a text without a type": ([[{"text": "I ask."}]], [SAID]),
+    "a block that is not in a list": ([{"type": "text", "text": "I "}, {"type": "text", "text": "ask."}], [SAID]),
+    "strings in a list": ([["I ", "ask."]], [SAID]),
+    "a number": ([4, [2]], [{"type": "text", "text": "42"}]),
+    "an empty reasoning": ([[{"type": "reasoning"}]], [{"type": "reasoning_block"}]),
+    "encrypted reasoning": ([[{"type": "reasoning", "data": "x"}]], [{"type": "reasoning_block"}]),
+    "a call": ([[{"type": "tool_call", "name": "f"}]], [{"type": "tool_call_block"}]),
+    "a result": ([[{"type": "tool_result", "output": "x"}]], [{"type": "tool_result_block"}]),
+    "an attachment": ([[{"type": "attachment", "id": "x"}]], [{"type": "attachment_block"}]),
+    "a refusal of another form": ([[{"type": "refusal", "why": "x"}]], [{"type": "refusal_block"}]),
+    "a text of another form": ([[{"type": "text", "text": ["x"]}]], [{"type": "text_block"}]),
+    "an image without its place": ([[{"type": "image_url", "file": "x"}]], [{"type": "image_url"}]),
+    "a type that is not a string": ([[{"type": 5, "x": 1}]], [{"type": "unknown"}]),
+    "a type of nobody": ([[{"type": "poem", "x": 1}]], [{"type": "poem"}]),
+}
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks_of_chat_content(name: str) -> None:
+    contents, expected = BLOCKS[name]
+    streams = [chat(*[{"content": content} for content in contents])]
+    if len(contents) == 1:
+        message = {"role": "assistant", "content": contents[0]}
+        streams.append(json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode())
+    for data in streams:
+        found = parts_of("openai-chat", data)
+        for part in found:
+            own = part.pop("provider_metadata", {}).get(ISSUER)
+            assert part["type"] in ("text", "reasoning", "refusal") or own in contents[0]
+        assert found == expected
+
+
+def test_reasoning_among_blocks_goes_back_as_it_came() -> None:
+    thought = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm.", "signature": "s"}], "id": "i"}
+    first = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "H"}]}
+    last = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "m.", "signature": "s"}], "id": "i"}
+    text = {"type": "text", "text": "I ask."}
+    for data in (
+        chat({"content": [thought]}, {"content": [text]}),
+        chat(*[{"content": [b]} for b in (first, last, text)]),
+    ):
+        message = decoding.whole(decode("openai-chat", data), ISSUER)
+        http, notices = encode(Conversation([message]), Request("acme/m", "m", ISSUER))
+        assert notices == []
+        assert json.loads(http.body)["messages"][0]["content"] == [thought, text]
+
+
+CHOICES: dict[str, Any] = {
+    "one choice that is not in a list": {"choices": {"index": 0, "delta": {"content": "hi"}}},
+    "an index that is null": {"choices": [{"index": None, "delta": {"content": "hi"}}]},
+    "an index that is a string": {"choices": [{"index": "0", "delta": {"content": "hi"}}]},
+    "an index of another type": {"choices": [{"index": [], "delta": {"content": "hi"}}]},
+    "a delta that is a string": {"choices": [{"index": 0, "delta": "hi"}]},
+    "a text in the place of a delta": {"choices": [{"index": 0, "text": "hi"}]},
+    "a message in the place of a delta": {"choices": [{"index": 0, "delta": None, "message": {"content": "hi"}}]},
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_choices_of_other_forms(name: str) -> None:
+    data = sse(CHOICES[name], {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    assert parts_of("openai-chat", data) == [{"type": "text", "text": "hi"}]
+
+
+OPENAI = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
+PLAIN = {"input": 11, "output": 3}
+USAGES: dict[str, tuple[Object, Object]] = {
+    "names of Responses": ({"input_tokens": 11, "output_tokens": 3, "total_tokens": 14}, PLAIN),
+    "camel case": ({"promptTokens": 11, "completionTokens": 3, "totalTokens": 14}, PLAIN),
+    "camel case of others": ({"inputTokens": 11, "outputTokens": 3}, PLAIN),
+    "names of Gemini": ({"promptTokenCount": 11, "candidatesTokenCount": 3, "totalTokenCount": 14}, PLAIN),
+    "names of Ollama": ({"prompt_eval_count": 11, "eval_count": 3}, PLAIN),
+    "both names, one of them 0": (
+        {"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 11, "output_tokens": 3},
+        PLAIN,
+    ),
+    "strings": ({"prompt_tokens": "11", "completion_tokens": " 3 ", "total_tokens": "14"}, PLAIN),
+    "floats": ({"prompt_tokens": 11.0, "completion_tokens": 3.0, "total_tokens": 14.0}, PLAIN),
+    "floats that are strings": ({"prompt_tokens": "11.0", "completion_tokens": "3.0"}, PLAIN),
+    "no counts": ({"prompt_tokens": "many", "completion_tokens": [3]}, {"input": 0, "output": 0}),
+    "booleans": ({"prompt_tokens": True, "completion_tokens": False}, {"input": 0, "output": 0}),
+    "numbers that are not finite": ({"prompt_tokens": 1e300, "completion_tokens": -3.0}, {"input": 0, "output": 0}),
+    "reasoning outside, as the total tells": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 3,
+            "total_tokens": 21,
+            "completion_tokens_details": {"reasoning_tokens": 7},
+        },
+        {"input": 11, "output": 10, "details": {"reasoning": 7}},
+    ),
+    "reasoning inside, as the total tells": (
+        {
+            "prompt_tokens": 11,
+            "completion_tokens": 3,
+            "total_tokens": 14,
+            "completion_tokens_details": {"reasoning_tokens": 7},
+        },
+        {"input": 11, "output": 3, "details": {"reasoning": 7}},
+    ),
+    "reasoning outside, by other names": (
+        {
+            "input_tokens": "11",
+            "output_tokens": "3",
+            "total_tokens": "21",
+            "output_tokens_details": {"reasoning_tokens": "7"},
+        },
+        {"input": 11, "output": 10, "details": {"reasoning": 7}},
+    ),
+    "reasoning outside, in camel case": (
+        {
+            "promptTokens": 11,
+            "completionTokens": 3,
+            "totalTokens": 21,
+            "completionTokensDetails": {"reasoningTokens": 7},
+        },
+        {"input": 11, "output": 10, "details": {"reasoning": 7}},
+    ),
+    "cached tokens inside": (
+        {"input_tokens": 11, "output_tokens": 3, "total_tokens": 14, "input_tokens_details": {"cached_tokens": 8}},
+        {"input": 11, "output": 3, "details": {"cached": 8}},
+    ),
+    "cached tokens outside": (
+        {"input_tokens": 3, "output_tokens": 3, "cache_read_input_tokens": 8},
+        {"input": 11, "output": 3, "details": {"cached": 8}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", USAGES)
+def test_usage_of_chat(name: str) -> None:
+    theirs, ours = USAGES[name]
+    assert end(decode("openai-chat", chat({"content": "hi"}, usage=theirs)))["usage"] == ours
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"index": 0, "delta": {}, "usage": OPENAI}]},
+        {"choices": [{"index": 0, "delta": {"usage": OPENAI}}]},
+        {"choices": [{"index": 0, "delta": {}}], "usage_metadata": OPENAI},
+        {"choices": [], "x_groq": {"usage": OPENAI}},
+        {"choices": {"index": 0, "usage": OPENAI}},
+        {"usage": OPENAI},
+    ],
+)
+def test_places_of_usage_in_chat(chunk: Object) -> None:
+    finish = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    text = {"choices": [{"index": 0, "delta": {"content": "hi"}}]}
+    for data in (
+        sse(text, chunk, finish),
+        sse(text, finish, chunk),
+        sse(text, chunk, {**finish, "usage": {"cost": 1}}),
+    ):
+        assert end(decode("openai-chat", data))["usage"] == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("protocol", "usage"),
+    [
+        ("openai-responses", {"input_tokens": "11", "output_tokens": 3.0, "total_tokens": "14"}),
+        ("anthropic", {"input_tokens": "11", "output_tokens": 3.0}),
+        ("gemini", {"promptTokenCount": "11", "candidatesTokenCount": 3.0}),
+        ("ollama", {"prompt_eval_count": "11", "eval_count": 3.0}),
+    ],
+)
+def test_counts_that_are_strings_or_floats(protocol: str, usage: Object) -> None:
+    text = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}], "usageMetadata": usage}
+    last = {"type": "message_delta", "delta": {}, "usage": usage}
+    streams = {
+        "openai-responses": responses(usage=usage),
+        "anthropic": anthropic(begun("text", text="a"), last, finish="end_turn"),
+        "gemini": sse(text, done=False),
+        "ollama": (json.dumps({"message": {"content": "a"}, "done": True, **usage}) + "\n").encode(),
+    }
+    assert end(decode(protocol, streams[protocol]))["usage"] == PLAIN
+
+
+CONTEXT: Object = {
+    "code": 400,
+    "message": "the request exceeds the available context size",
+    "type": "invalid_request_error",
+}
+ERRORS: list[tuple[bytes, str, str]] = [
+    (b"error: " + json.dumps(CONTEXT).encode() + b"\n\n", "context_too_long", CONTEXT["message"]),
+    (
+        b"error:" + json.dumps({"error": CONTEXT}).encode() + b"\n\ndata: [DONE]\n\n",
+        "context_too_long",
+        CONTEXT["message"],
+    ),
+    (b"error: the upstream is gone\n\ndata: [DONE]\n\n", "unavailable", "the upstream is gone"),
+    (b"data: error: the upstream is gone\n\n", "unavailable", "the upstream is gone"),
+    (b"data: error: the upstream is gone", "unavailable", "the upstream is gone"),
+    (b"data: [ERROR] the upstream is gone\n\n", "unavailable", "the upstream is gone"),
+    (b"data: Error: " + json.dumps({"error": CONTEXT}).encode() + b"\n\n", "context_too_long", CONTEXT["message"]),
+    (b"event: error\ndata: the upstream is gone\n\n", "unavailable", "the upstream is gone"),
+    (b"event: error\ndata: the upstream is gone", "unavailable", "the upstream is gone"),
+    (b"data: upstream connect error\n\n", "protocol", "upstream connect error"),
+    (b"data: upstream connect error", "protocol", "upstream connect error"),
+    (b"data: <html><body>502 Bad Gateway</body></html>\n\n", "protocol", "502 Bad Gateway"),
+    (b"data: \x1b[31mgone\x00\n\n", "protocol", "gone"),
+    (b"upstream connect error\n\n", "truncated", "upstream connect error"),
+    (b"<html><body>502 Bad Gateway</body></html>", "truncated", "502 Bad Gateway"),
+    (b'data: {"cut": "of', "truncated", "the stream ended"),
+]
+
+
+@pytest.mark.parametrize(("data", "code", "message"), ERRORS)
+def test_what_is_not_json_is_told(data: bytes, code: str, message: str) -> None:
+    begin = {"type": "response.created", "response": {"id": "r", "status": "in_progress"}}
+    texts = {
+        "openai-chat": sse({"choices": [{"index": 0, "delta": {"content": "Grüße"}}]}, done=False),
+        "anthropic": anthropic(begun("text", text="Grüße")).partition(b"event: message_delta")[0],
+        "gemini": sse({"candidates": [{"content": {"parts": [{"text": "Grüße"}]}}]}, done=False),
+        "openai-responses": sse(
+            begin, {"type": "response.output_text.delta", "output_index": 0, "delta": "Grüße"}, done=False
+        ),
+    }
+    for protocol, text in texts.items():
+        records = decode(protocol, text + data)
+        assert decoding.whole(records, ISSUER)["parts"] == [{"type": "text", "text": "Grüße"}]
+        assert records[-1]["code"] == code
+        assert message in records[-1]["message"]
+    for protocol in texts:
+        records = decode(protocol, data)
+        assert records[-1]["type"] == "error"
+        assert code in ("truncated", records[-1]["code"])
+        assert message in records[-1]["message"]
+
+
+@pytest.mark.parametrize("line", [b"upstream connect error\n", b"upstream connect error", b"error: gone\n", b"5\n"])
+def test_lines_of_ollama_that_are_not_json(line: bytes) -> None:
+    text = json.dumps({"message": {"content": "a"}, "done": False}).encode() + b"\n"
+    records = decode("ollama", text + line)
+    assert records[-1]["code"] == "protocol"
+    assert line.strip().decode() in records[-1]["message"]

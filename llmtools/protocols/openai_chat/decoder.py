@@ -87,8 +87,7 @@ class Decoder(EventDecoder):
             try:
                 records += self._chunk(name, payload, chunk)
             except ProtocolError as error:
-                is_cut = is_last and payload is events[-1][1]
-                return records if is_cut else records + self._fail(error)
+                return records + self._refuse(name, payload, error, is_last and payload is events[-1][1])
             if self._is_over:
                 return records
             volatile, field, kind, index = self._volatile, self._plain_field, self._plain_kind, self._plain_index
