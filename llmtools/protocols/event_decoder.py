@@ -31,6 +31,10 @@ if TYPE_CHECKING:
         """Turns the vendor's events into records."""
 
         @property
+        def failure(self) -> LlmToolsError | None:
+            """Why the reply failed, None if it did not."""
+
+        @property
         def is_begun(self) -> bool:
             """Whether the vendor's first event has come."""
 
@@ -114,6 +118,7 @@ class EventDecoder:
         """Return the records of the whole body of a response that is not a stream."""
         try:
             records = self._body(self._reply.loads(data))
+            self._end_if_refused()
         except ProtocolError as error:
             records = self._fail(error)
         self._is_over = True
@@ -164,6 +169,7 @@ class EventDecoder:
         for place, (name, payload) in enumerate(events, 1):
             try:
                 records += self._event(name, payload)
+                self._end_if_refused()
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and place == len(events))
             if self._is_over:
@@ -187,6 +193,11 @@ class EventDecoder:
             return self._fail(_failure_of_text(text or payload))
         is_cut = is_last and payload.lstrip().startswith((b"{", b"[", b'"'))
         return [] if is_cut else self._fail(error)
+
+    def _end_if_refused(self) -> None:
+        """End the reply if it failed for a value in its last event."""
+        if self.failure is None and self._reply.failure is not None:
+            self._fail(self._reply.failure)
 
     def _fail(self, error: LlmToolsError) -> list[Record]:
         """End the reply with a failure; return its records, an empty list."""

@@ -120,6 +120,9 @@ ARGUMENTS: list[tuple[list[Any], Any]] = [
     (['{"n":1.50}', '{ "n" : 1.50 }'], {"n": 1.5}),
     ([OSLO, '{"city":"Rome"}'], "refused"),
     ([OSLO, "oops"], "refused"),
+    (['{"city":"Os', ["lo"], '"}'], "refused"),
+    (['{"city":"Os', 5, 'lo"}'], "refused"),
+    (['{"n":1', 5, "}"], "refused"),
     (["{}", '{"city'], "refused"),
 ]
 
@@ -176,6 +179,11 @@ PIECES: dict[str, tuple[list[Object], list[tuple[str, Any]]]] = {
     ),
     "neither index nor id": ([piece('{"city":', "weather"), piece('"Oslo"}')], WEATHER),
     "neither, the name with each piece": ([piece('{"city":', "weather"), piece('"Oslo"}', "weather")], WEATHER),
+    "an index that has another type at first": (
+        [piece("", "weather", index=[1], id="a"), piece(OSLO, index=0)],
+        WEATHER,
+    ),
+    "an empty piece": ([piece(OSLO, "weather", index=0, id="a"), {"index": 1}, {}], WEATHER),
     "without a function": ([{"index": 0, "id": "a", "name": "weather", "arguments": OSLO}], WEATHER),
     "two without index and id": ([piece(OSLO, "weather"), piece('{"zone":"CET"}', "time")], BOTH),
     "two of one name without index and id": ([piece("{}", "f"), piece("{}", "f")], [("f", {}), ("f", {})]),
@@ -647,3 +655,38 @@ def test_lines_of_ollama_that_are_not_json(line: bytes) -> None:
     records = decode("ollama", text + line)
     assert records[-1]["code"] == "protocol"
     assert line.strip().decode() in records[-1]["message"]
+
+
+LOST: list[tuple[str, bytes]] = [
+    ("openai-chat", sse({"choices": "gone"}, {"choices": [{"delta": {}, "finish_reason": "stop"}]})),
+    ("openai-chat", sse({"choices": ["gone"]}, {"choices": [{"delta": {}, "finish_reason": "stop"}]})),
+    ("openai-chat", chat({"content": "a", "tool_calls": ["gone"]})),
+    ("openai-chat", chat({"content": "a", "tool_calls": "gone"})),
+    ("openai-chat", chat({"content": "a", "tool_calls": [{"index": 0, "id": "a", "function": "gone"}]})),
+    ("ollama", ollama({"content": "a", "tool_calls": ["gone"]})),
+    ("ollama", ollama({"content": "a", "tool_calls": [{"function": "gone"}]})),
+    ("ollama", b'{"message": ["gone"], "done": false}\n{"message": {"content": ""}, "done": true}\n'),
+]
+
+
+@pytest.mark.parametrize(("protocol", "data"), LOST)
+def test_values_of_a_wrong_type_are_a_failure_that_shows_them(protocol: str, data: bytes) -> None:
+    records = decode(protocol, data)
+    assert (records[-1]["type"], records[-1]["code"]) == ("error", "protocol")
+    assert "gone" in records[-1]["message"]
+    if b'"content": "a"' in data:
+        assert {"type": "text", "chunk": "a", "part_index": 0} in records
+
+
+TYPES: list[tuple[str, bytes]] = [
+    ("openai-chat", chat({"content": ["hi"]})),
+    ("openai-chat", chat("hi", finish="stop")),
+    ("openai-chat", chat(["h", "i"], finish="stop")),
+    ("ollama", b'{"message": "hi", "done": true, "done_reason": "stop"}\n'),
+    ("anthropic", anthropic(begun("text", text="h"), changed("text_delta", text="i"), finish="end_turn")),
+]
+
+
+@pytest.mark.parametrize(("protocol", "data"), TYPES)
+def test_a_text_of_another_type_is_not_lost(protocol: str, data: bytes) -> None:
+    assert parts_of(protocol, data) == [{"type": "text", "text": "hi"}]

@@ -14,6 +14,7 @@ from orjson import loads as parse
 from ...errors import ProtocolError
 from ...http.failure import failure_from_body
 from ..event_decoder import EventDecoder
+from ..json_fields import string_or_empty
 from .reply import EVENT_TYPES, Reply
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ class Decoder(EventDecoder):
         return super()._event(name, payload)
 
     def _object(self, name: str, event: JsonObject) -> list[Record]:
-        if name in EVENT_TYPES and event.get("type") not in EVENT_TYPES:
+        if name in EVENT_TYPES and string_or_empty(event.get("type")) not in EVENT_TYPES:
             event = {**event, "type": name}
         kind = event.get("type")
         if event.get("error") or "error" in (name, kind, event.get("object")):

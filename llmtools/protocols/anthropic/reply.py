@@ -20,9 +20,16 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import ProtocolError
 from ...http.failure import visible_text
-from ..json_fields import count_or_none, list_of, objects_of, string_of, string_or_empty, unhandled_fields
+from ..json_fields import (
+    count_or_none,
+    is_open_object,
+    list_of,
+    objects_of,
+    string_of,
+    string_or_empty,
+    unhandled_fields,
+)
 from ..reply_writer import PART_TYPES, ReplyWriter
 from ..spec import failure_of_finish
 from .results import citation_fields, exception_of, readable_content
@@ -55,7 +62,7 @@ class _Block:
     block itself if it is kept whole; `beside` are the blocks, by their kinds, of the deltas that
     do not fit this one; `call` are the fields of a call beside its name, arguments and metadata."""
 
-    __slots__ = ("beside", "call", "chunks", "index", "input", "kind", "metadata", "name", "raw")
+    __slots__ = ("beside", "call", "chunks", "index", "input", "is_torn", "kind", "metadata", "name", "raw")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -66,6 +73,7 @@ class _Block:
         self.metadata: JsonObject = {}
         self.input: Any = None
         self.chunks: list[str] = []
+        self.is_torn = False  # a piece that is not a string came in the middle of a string
         self.raw: JsonObject = {}
 
 
@@ -79,7 +87,6 @@ class Reply:
 
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
-        self.failure: LlmToolsError | None = None
         self.plain: dict[int | None, int] = {}
         self._writer = ReplyWriter(issuer)
         self._id = ""
@@ -92,6 +99,11 @@ class Reply:
         self._details: JsonObject = {}
         self._metadata: JsonObject = {}
         self._has_calls = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -240,6 +252,7 @@ class Reply:
         elif kind in _ARGUMENT_DELTAS and block.call:
             names = [name for name in delta if name != "type" and delta[name] not in (None, "")]
             for name in names:
+                block.is_torn |= not isinstance(delta[name], str) and is_open_object("".join(block.chunks))
                 self._add_arguments(block, string_of(delta[name]))
         elif kind in _FITTING_KINDS:
             self._change_text(block, kind, delta)
@@ -264,12 +277,11 @@ class Reply:
             self._add_citation(block, delta["citation"])
 
     def _refuse_unfit(self, delta: JsonObject) -> None:
-        """Tell of a delta that fits no block. Raises ProtocolError if it has arguments of a call."""
+        """Tell of a delta that fits no block. The reply fails if it has arguments of a call."""
         if string_or_empty(delta.get("type")) not in _ARGUMENT_DELTAS:
             self._notice_unfit(delta)
         elif any(value for name, value in delta.items() if name != "type"):
-            what = visible_text(string_of(delta).encode("utf-8", "replace"))
-            raise ProtocolError(f"the provider sent arguments that belong to no call: {what}")
+            self._writer.refuse("arguments that belong to no call", delta)
 
     def _notice_unfit(self, delta: Any) -> None:
         if delta not in (None, "", {}, []):
@@ -318,8 +330,10 @@ class Reply:
             self._end_block(block)
         self._writer.flush_halves()
         is_cut = SPEC.finish_reason(self._finish) not in ("stop", "tool_calls", "pause")
-        for block in () if is_cut else self._calls:
-            self._writer.end_call(block.chunks, self._index_of(block), block.name, block.metadata, **block.call)
+        for block in self._calls:
+            if block.is_torn or not is_cut:
+                replace = self._writer.refuse_call if block.is_torn else self._writer.end_call
+                replace(block.chunks, self._index_of(block), block.name, block.metadata, **block.call)
         details = self._details.get("stop_details")
         if self._finish == "refusal" and isinstance(details, dict) and string_or_empty(details.get("explanation")):
             self._writer.notice("refusal", details["explanation"])
@@ -328,7 +342,7 @@ class Reply:
         end = self._end()
         self._writer.records.append(end)
         if end["finish_reason"] == "error":
-            self.failure = failure_of_finish(self._finish)
+            self._writer.failure = self._writer.failure or failure_of_finish(self._finish)
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:

@@ -60,7 +60,6 @@ class Reply:
     def __init__(self, issuer: str) -> None:
         self.finish = ""
         self.is_begun = False
-        self.failure: LlmToolsError | None = None
         self._is_blocked = False
         self._writer = ReplyWriter(issuer)
         self._calls = FunctionCalls(self._writer)
@@ -74,6 +73,11 @@ class Reply:
         self._grounding: JsonObject = {}
         self._token = ""
         self._has_others = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -246,7 +250,7 @@ class Reply:
         writer.records.append(end)
         if end["finish_reason"] == "error":
             reason = string_or_empty(self._details.get("finishMessage"))
-            self.failure = failure_of_finish(self.finish, reason)
+            self._writer.failure = self._writer.failure or failure_of_finish(self.finish, reason)
         return writer.drain()
 
     def known_end(self) -> JsonObject:

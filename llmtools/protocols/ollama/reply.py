@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import count_or_none, object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, list_of, object_in_chunks, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, image_type
 from ..reply_writer import ReplyWriter
 from ..spec import failure_of_finish
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 _USAGE = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
 _LINE_FIELDS = frozenset(("model", "created_at", "message", "done", "done_reason", "logprobs", "error", *_USAGE))
-_CALL_FIELDS = frozenset(("id", "type", "function"))
-_FUNCTION_FIELDS = frozenset(("name", "arguments"))
+_CALL_FIELDS = frozenset(("id", "type", "function", "name", "arguments"))
+_FUNCTION_FIELDS = frozenset(("name", "arguments", "id", "type", "function"))
 
 
 class Reply:
@@ -41,7 +41,6 @@ class Reply:
     def __init__(self, issuer: str) -> None:
         self.is_begun = False
         self.is_done = False
-        self.failure: LlmToolsError | None = None
         self._writer = ReplyWriter(issuer)
         self._model = ""
         self._call_ids: set[str] = set()
@@ -49,6 +48,11 @@ class Reply:
         self._details: JsonObject = {}
         self._usage: JsonObject = {}
         self._logprobs: list[Any] = []
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a line, read leniently. Raises ProtocolError."""
@@ -61,8 +65,12 @@ class Reply:
         if isinstance(message, dict) or line.get("done") is True:
             self.is_begun = True
             self._writer.start()
+        if isinstance(message, str):
+            message = {"content": message}
         if isinstance(message, dict):
             self._take_message(message)
+        elif message:
+            self._writer.refuse("a message that is not an object", message)
         if isinstance(line.get("logprobs"), list):
             self._logprobs += line["logprobs"]
         self._usage.update({name: line[name] for name in _USAGE if name in line})
@@ -73,23 +81,28 @@ class Reply:
 
     def _take_message(self, message: JsonObject) -> None:
         writer = self._writer
-        thought = string_or_empty(message.get("thinking")) or string_or_empty(message.get("reasoning_content"))
+        thought = string_of(message.get("thinking")) or string_of(message.get("reasoning_content"))
         if thought:
             metadata = None if "thinking" in writer.indices else {"field": "thinking"}
             writer.add_chunk("reasoning", thought, writer.index_of("thinking"), metadata)
-        if string_or_empty(message.get("content")):
-            writer.add_chunk("text", message["content"], writer.index_of("content"))
+        if content := string_of(message.get("content")):
+            writer.add_chunk("text", content, writer.index_of("content"))
         images = message.get("images")
         for image in images if isinstance(images, list) else ():
             if string_or_empty(image):
                 attachment = {"type": image_type(bytes_of_base64(image[:16])), "content": image}
                 writer.add({"type": "attachment", "part_index": writer.new_index(), "attachment": attachment})
-        for call in objects_of(message.get("tool_calls")):
-            self._take_call(call)
+        for call in list_of(message.get("tool_calls")):
+            if isinstance(call, dict):
+                self._take_call(call)
+            elif call is not None:
+                writer.refuse("a call that is not an object", call)
 
     def _take_call(self, call: JsonObject) -> None:
         function = call.get("function")
-        function = function if isinstance(function, dict) else {}
+        if function and not isinstance(function, dict):
+            self._writer.refuse("a call whose function is not an object", call)
+        function = function if isinstance(function, dict) else call
         call_id = string_or_empty(call.get("id"))
         identity = {"tool_call_id": call_id} if call_id and call_id not in self._call_ids else {}
         self._call_ids.add(call_id)
@@ -124,4 +137,4 @@ class Reply:
             self._writer.notice_finish(word)
         self._writer.records.append(end)
         if reason == "error":
-            self.failure = failure_of_finish(word)
+            self._writer.failure = self._writer.failure or failure_of_finish(word)

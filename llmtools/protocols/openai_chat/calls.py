@@ -22,7 +22,6 @@ from ..json_fields import (
     inside_of_string,
     is_open_object,
     list_of,
-    objects_of,
     string_of,
     string_or_empty,
     unhandled_fields,
@@ -42,7 +41,7 @@ _LEGACY = "function_call"
 class _Call:
     """A call that is coming in: its part_index, id, name, metadata and the chunks of its arguments."""
 
-    __slots__ = ("chunks", "id", "index", "is_custom", "key", "metadata", "name", "wire_ids")
+    __slots__ = ("chunks", "id", "index", "is_custom", "is_torn", "key", "metadata", "name", "wire_ids")
 
     def __init__(self, index: int, key: Any) -> None:
         self.index = index
@@ -53,6 +52,7 @@ class _Call:
         self.metadata: JsonObject = {}
         self.chunks: list[str] = []
         self.is_custom = False
+        self.is_torn = False  # a piece that is not a string came in the middle of a string
 
     def is_continued_by(self, text: str) -> bool:
         """Return whether the arguments have begun, are open, and `text` does not begin others."""
@@ -75,8 +75,12 @@ class ToolCalls:
 
     def take(self, delta: JsonObject, is_whole: bool) -> None:
         """Take the calls of a delta, or of a whole message."""
-        items = objects_of(list_of(delta.get("tool_calls")))
+        items = list_of(delta.get("tool_calls"))
         for place, item in enumerate(items):
+            if not isinstance(item, dict):
+                if item is not None:
+                    self._writer.refuse("a call that is not an object", item)
+                continue
             key = place if is_whole else count_or_none(item.get("index"))
             self._take_call(item, key, place if len(items) > 1 else -1)
         legacy = delta.get(_LEGACY)
@@ -91,18 +95,30 @@ class ToolCalls:
         for call in self._calls:
             if call.is_custom:
                 self._add_arguments(call, '"}')
+            elif call.is_torn:
+                self._writer.refuse_call(call.chunks, call.index, call.name, call.metadata, tool_call_id=call.id)
             elif not is_cut:
                 self._writer.end_call(call.chunks, call.index, call.name, call.metadata, tool_call_id=call.id)
 
     def _take_call(self, item: JsonObject, key: Any, place: int) -> None:
         is_custom = item.get("type") == "custom" or ("custom" in item and "function" not in item)
         content = item.get("custom" if is_custom else "function")
+        if content and not isinstance(content, dict):
+            self._writer.refuse("a call whose function is not an object", item)
         content = content if isinstance(content, dict) else item
         name, call_id = string_or_empty(content.get("name")), string_of(item.get("id"))
-        text = string_of(content.get("input" if is_custom else "arguments"))
-        call = self._call(key, "" if call_id == "null" else call_id, name, text, place)
+        call_id = "" if call_id == "null" else call_id
+        value = content.get("input" if is_custom else "arguments")
+        text = string_of(value)
         extra = {"extra_content": item["extra_content"]} if item.get("extra_content") else {}
-        if extra or (name and not call.name):
+        if not (name or call_id or text or extra):
+            return
+        before = len(self._calls)
+        call = self._call(key, call_id, name, text, place)
+        is_new = len(self._calls) > before
+        if not isinstance(value, str) and text and is_open_object("".join(call.chunks)):
+            call.is_torn = True
+        if extra or (name and not call.name) or (is_new and not text):
             metadata = {**({"type": "custom"} if is_custom and not call.name else {}), **extra}
             chunk = "" if call.name else name
             call.name = call.name or name
@@ -151,7 +167,8 @@ class ToolCalls:
         if name:
             return last if key is None and name == last.name and last.is_continued_by(text) else None
         if key is not None:
-            return last if not call_id and last.is_continued_by(text) else None
+            is_open = not last.chunks or last.is_continued_by(text)
+            return last if not call_id and is_open else None
         return self._calls[place] if not call_id and 0 <= place < len(self._calls) else last
 
     def _add_free_text(self, call: _Call, text: str) -> None:

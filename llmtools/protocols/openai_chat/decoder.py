@@ -86,6 +86,7 @@ class Decoder(EventDecoder):
                 pass
             try:
                 records += self._chunk(name, payload, chunk)
+                self._end_if_refused()
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and payload is events[-1][1])
             if self._is_over:
@@ -135,6 +136,8 @@ class Decoder(EventDecoder):
             return
         choice = chunk["choices"][0]
         delta = choice.get("delta") or {}
+        if not isinstance(delta, dict):
+            return
         fields = [field for field in _DELTA_TEXTS if delta.get(field)]
         self._volatile = next((name for name in _VOLATILE if chunk.pop(name, None) is not None), None)
         if len(fields) == 1 and records[0].get("chunk") == delta[fields[0]] and self._reply.is_plain(choice):

@@ -58,7 +58,6 @@ class Reply:
         self.finish = ""
         self.usage: JsonObject | None = None
         self.is_begun = False
-        self.failure: LlmToolsError | None = None
         self._writer = ReplyWriter(issuer)
         self._calls = ToolCalls(self._writer)
         self._media = Media(self._writer)
@@ -69,6 +68,11 @@ class Reply:
         self._metadata: JsonObject = {}
         self._reasoning_items: dict[tuple[int | None, str], tuple[int, JsonObject]] = {}
         self._has_others = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -86,8 +90,11 @@ class Reply:
             self.is_begun = True
             if writer.response_id:  # Azure's first chunk has none; the next one has
                 writer.start()
-        for choice in objects_of(list_of(choices)):
-            if not count_or_none(choice.get("index")):
+        for choice in list_of(choices):
+            if not isinstance(choice, dict):
+                if choice is not None:
+                    writer.refuse("a choice that is not an object", choice)
+            elif not count_or_none(choice.get("index")):
                 self._take_choice(choice, is_whole)
             elif not self._has_others:
                 self._has_others = True
@@ -108,7 +115,7 @@ class Reply:
         end = self._end()
         self._writer.records.append(end)
         if end["finish_reason"] == "error":
-            self.failure = failure_of_finish(self.finish)
+            self._writer.failure = self._writer.failure or failure_of_finish(self.finish)
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:
@@ -181,12 +188,13 @@ class Reply:
 
     def _take_reasoning(self, delta: JsonObject, is_whole: bool) -> None:
         has_text = False
-        for item in objects_of(delta.get("reasoning_details")):
+        for item in filter(None, objects_of(list_of(delta.get("reasoning_details")))):
             has_text |= self._take_reasoning_item(item, is_whole)
-        field = next((field for field in REASONING_FIELDS if string_or_empty(delta.get(field))), None)
+        field = next((field for field in REASONING_FIELDS if string_of(delta.get(field))), None)
         if field and not has_text:
             metadata = None if "reasoning" in self._writer.indices else {"field": field}
-            self._writer.add_chunk("reasoning", delta[field], self._writer.index_of("reasoning"), metadata)
+            text = string_of(delta[field])
+            self._writer.add_chunk("reasoning", text, self._writer.index_of("reasoning"), metadata)
 
     def _take_reasoning_item(self, item: JsonObject, is_whole: bool) -> bool:
         """Take an item of reasoning_details; return whether it had text.
@@ -196,7 +204,7 @@ class Reply:
         """
         kind = string_or_empty(item.get("type"))
         field = {"reasoning.text": "text", "reasoning.summary": "summary"}.get(kind, "")
-        text = string_or_empty(item.get(field))
+        text = string_of(item.get(field))
         rest = {name: value for name, value in item.items() if name != field and (is_whole or value is not None)}
         place = item.get("index")
         key = (place if isinstance(place, int) else None, kind)

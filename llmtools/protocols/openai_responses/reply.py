@@ -39,6 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -112,6 +113,11 @@ class Reply:
         self._logprobs: list[Any] = []
         self._has_calls = False
         self._has_refusal = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
