@@ -81,6 +81,7 @@ class EventDecoder:
         self.seen = 0
         self.failure: LlmToolsError | None = None
         self._event_count = 0
+        self._last_payload: bytes | None = None
         self._sse = SseDecoder()
         self._reply = self._reply_class(issuer)
         self._is_over = False
@@ -95,7 +96,7 @@ class EventDecoder:
             return self._fail(error)
         self._event_count += len(events)
         self.seen = self._event_count + self._sse.comments
-        return self._records(events)
+        return self._with_notice(self._records(events), events)
 
     def eof(self) -> list[Record]:
         """Take the end of the bytes; return the last records. Before the terminal event of the
@@ -103,16 +104,18 @@ class EventDecoder:
         if self._is_over:
             return []
         try:
-            records = self._records(self._sse.eof(), is_last=True)
+            events = self._sse.eof()
         except ProtocolError as error:
             return self._fail(error)
+        self._event_count += len(events)
+        records = self._records(events, is_last=True)
         if self._is_over:
-            return records
+            return self._with_notice(records, events)
         self._is_over = True
         last = self._end_of_stream()
         if last is None:
             self._fail(self._missing_end())
-        return records + (last or [])
+        return self._with_notice(records + (last or []), [])
 
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
@@ -173,8 +176,24 @@ class EventDecoder:
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and place == len(events))
             if self._is_over:
+                self._last_payload = payload
                 break
         return records
+
+    def _with_notice(self, records: list[Record], events: list[SseEvent]) -> list[Record]:
+        """Return the last records of a complete reply with a notice of the text between its events.
+
+        events: those of the records; the last of them that counts is the one that ended the reply.
+        """
+        place = self._sse.head_place
+        if place is None or not self._is_over or self.failure is not None or not records:
+            return records
+        ends = [at for at, (_, payload) in enumerate(events) if payload is self._last_payload]
+        if ends and place > self._event_count - len(events) + ends[0]:
+            return records  # the text came behind the reply
+        text = visible_text(self._sse.head)
+        notice = {"type": "notice", "code": "other_text", "message": f"the server sent text between its events: {text}"}
+        return [*records[:-1], notice, records[-1]] if text else records
 
     def _missing_end(self) -> LlmToolsError:
         other_text = visible_text(self._sse.head)

@@ -663,6 +663,8 @@ LOST: list[tuple[str, bytes]] = [
     ("openai-chat", chat({"content": "a", "tool_calls": ["gone"]})),
     ("openai-chat", chat({"content": "a", "tool_calls": "gone"})),
     ("openai-chat", chat({"content": "a", "tool_calls": [{"index": 0, "id": "a", "function": "gone"}]})),
+    ("gemini", sse({"candidates": ["gone"]}, {"candidates": [{"finishReason": "STOP"}]}, done=False)),
+    ("openai-responses", responses(output=["gone"])),
     ("ollama", ollama({"content": "a", "tool_calls": ["gone"]})),
     ("ollama", ollama({"content": "a", "tool_calls": [{"function": "gone"}]})),
     ("ollama", b'{"message": ["gone"], "done": false}\n{"message": {"content": ""}, "done": true}\n'),
@@ -682,6 +684,10 @@ TYPES: list[tuple[str, bytes]] = [
     ("openai-chat", chat({"content": ["hi"]})),
     ("openai-chat", chat("hi", finish="stop")),
     ("openai-chat", chat(["h", "i"], finish="stop")),
+    ("gemini", gemini("h", "i")),
+    ("gemini", sse({"candidates": [{"content": "hi", "finishReason": "STOP"}]}, done=False)),
+    ("gemini", sse({"candidates": {"content": {"parts": {"text": "hi"}}, "finishReason": "STOP"}}, done=False)),
+    ("openai-responses", responses(output=[{"type": "message", "content": "hi"}])),
     ("ollama", b'{"message": "hi", "done": true, "done_reason": "stop"}\n'),
     ("anthropic", anthropic(begun("text", text="h"), changed("text_delta", text="i"), finish="end_turn")),
 ]
@@ -690,3 +696,55 @@ TYPES: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize(("protocol", "data"), TYPES)
 def test_a_text_of_another_type_is_not_lost(protocol: str, data: bytes) -> None:
     assert parts_of(protocol, data) == [{"type": "text", "text": "hi"}]
+
+
+INCOMPLETE: list[tuple[Any, str, str]] = [
+    ("max_output_tokens", "length", ""),
+    ("MAX_TOKENS", "length", ""),
+    ("model_context_window_exceeded", "length", ""),
+    ("content_filtered", "content_filter", ""),
+    ("sensitive", "content_filter", ""),
+    ("network_error", "error", "unavailable"),
+    ("timeout", "error", "timeout"),
+    ("never_seen", "length", ""),
+    (None, "length", ""),
+]
+
+
+@pytest.mark.parametrize(("word", "reason", "code"), INCOMPLETE)
+def test_reasons_of_incomplete_responses(word: Any, reason: str, code: str) -> None:
+    records = decode("openai-responses", responses(status="incomplete", incomplete_details={"reason": word}))
+    assert end(records)["finish_reason"] == reason
+    assert [record["code"] for record in records if record["type"] == "error"] == ([code] if code else [])
+    notices = [record["message"] for record in records if record["type"] == "notice"]
+    assert len(notices) == (word == "never_seen") and all("never_seen" in message for message in notices)
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_a_completed_response_that_failed(status: str) -> None:
+    error = {"code": "server_error", "message": "it broke"}
+    data = responses(error=error, output=[]).replace(b'"status": "completed"', f'"status": "{status}"'.encode())
+    records = decode("openai-responses", data)
+    assert (records[-1]["type"], records[-1]["message"]) == ("error", "it broke")
+
+
+@pytest.mark.parametrize(
+    "line", [b"upstream is slow\n", b"warning: upstream is slow\n\n", b"<p>upstream is slow</p>\n\n"]
+)
+def test_text_between_the_events_is_told(line: bytes) -> None:
+    text = b'{"candidates": [{"content": {"parts": [{"text": "hi"}]}}]}'
+    streams = {
+        "openai-chat": chat({"content": "hi"}),
+        "anthropic": anthropic(begun("text", text="hi"), finish="end_turn"),
+        "gemini": b"data: " + text + b"\n\n" + gemini(),
+        "openai-responses": responses(output=[{"type": "message", "content": "hi"}]),
+    }
+    for protocol, data in streams.items():
+        head, blank, rest = data.partition(b"\n\n")
+        for stream in (line + data, head + blank + line + rest):
+            records = decode(protocol, stream)
+            assert decoding.whole(records, ISSUER)["parts"] == [{"type": "text", "text": "hi"}]
+            assert [record["type"] for record in records[-2:]] == ["notice", "end"]
+            assert "upstream is slow" in records[-2]["message"]
+    records = decode("openai-chat", streams["openai-chat"] + line)
+    assert "other_text" not in [record.get("code") for record in records]

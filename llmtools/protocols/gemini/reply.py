@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, list_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
 from ..spec import failure_of_finish
@@ -105,8 +105,11 @@ class Reply:
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and string_or_empty(feedback.get("blockReason")):
             self.finish, self._is_blocked = feedback["blockReason"], True
-        for candidate in objects_of(chunk.get("candidates")):
-            if candidate.get("index") in (0, None):
+        for candidate in list_of(chunk.get("candidates")):
+            if not isinstance(candidate, dict):
+                if candidate is not None:
+                    writer.refuse("a candidate that is not an object", candidate)
+            elif not count_or_none(candidate.get("index")):
                 self._take_candidate(candidate)
             elif not self._has_others:
                 self._has_others = True
@@ -115,8 +118,8 @@ class Reply:
 
     def _take_candidate(self, candidate: JsonObject) -> None:
         content = candidate.get("content")
-        for part in objects_of(content.get("parts")) if isinstance(content, dict) else ():
-            self._take_part(part)
+        for part in list_of(content.get("parts") if isinstance(content, dict) else content):
+            self._take_part(part if isinstance(part, dict) else {"text": part})
         self.finish = string_or_empty(candidate.get("finishReason")) or self.finish
         self._token = string_or_empty(candidate.get("continuationToken")) or self._token
         self._details.update(unhandled_fields(candidate, _CANDIDATE_FIELDS))
@@ -143,7 +146,7 @@ class Reply:
         if rest.get("thought") is False:
             del rest["thought"]
         if kind == "text":
-            self._take_text(string_or_empty(value), rest)
+            self._take_text(string_of(value), rest)
             return
         self._before, self._open = self._open, ("", -1)
         if kind == "functionCall" and isinstance(value, dict):

@@ -90,6 +90,7 @@ class Decoder(EventDecoder):
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and payload is events[-1][1])
             if self._is_over:
+                self._last_payload = payload
                 return records
             volatile, field, kind, index = self._volatile, self._plain_field, self._plain_kind, self._plain_index
             plain, plain_delta = self._plain, self._plain_delta
