@@ -51,6 +51,9 @@ DONE = b"[DONE]"
 _ERROR_TEXT = re.compile(rb"\s*\[?error\b\]?[\s:-]*", re.IGNORECASE)
 """The beginning of an error that a server sends as text in the place of JSON."""
 
+ERROR_FIELDS = ("detail", "message", "msg", "error_message")
+"""Fields that hold the message of an error, in an event that is not of a reply."""
+
 NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before its usage came"}
 
 

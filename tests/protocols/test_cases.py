@@ -616,6 +616,7 @@ ERRORS: list[tuple[bytes, str, str]] = [
     (b"data: Error: " + json.dumps({"error": CONTEXT}).encode() + b"\n\n", "context_too_long", CONTEXT["message"]),
     (b"event: error\ndata: the upstream is gone\n\n", "unavailable", "the upstream is gone"),
     (b"event: error\ndata: the upstream is gone", "unavailable", "the upstream is gone"),
+    (b'data: {"code": 500, "msg": "the upstream is gone"}\n\n', "unavailable", "the upstream is gone"),
     (b"data: upstream connect error\n\n", "protocol", "upstream connect error"),
     (b"data: upstream connect error", "protocol", "upstream connect error"),
     (b"data: <html><body>502 Bad Gateway</body></html>\n\n", "protocol", "502 Bad Gateway"),

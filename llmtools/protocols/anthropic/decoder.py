@@ -13,7 +13,7 @@ from orjson import loads as parse
 
 from ...errors import ProtocolError
 from ...http.failure import failure_from_body
-from ..event_decoder import EventDecoder
+from ..event_decoder import ERROR_FIELDS, EventDecoder
 from ..json_fields import string_or_empty
 from .reply import EVENT_TYPES, Reply
 
@@ -59,7 +59,8 @@ class Decoder(EventDecoder):
         if name in EVENT_TYPES and string_or_empty(event.get("type")) not in EVENT_TYPES:
             event = {**event, "type": name}
         kind = event.get("type")
-        if event.get("error") or "error" in (name, kind, event.get("object")):
+        is_other = not kind and not event.keys().isdisjoint(ERROR_FIELDS)
+        if event.get("error") or is_other or "error" in (name, kind, event.get("object")):
             return self._fail(failure_from_body(event))
         if kind == "message":
             return self._body(event)

@@ -213,8 +213,8 @@ class Reply:
         arguments = call.get("args")
         if kind == "executableCode":
             arguments = {field: call[field] for field in ("language", "code") if string_or_empty(call.get(field))}
-        if isinstance(arguments, dict) and arguments:
-            writer.add_chunk("tool_call_args", dumps(arguments).decode(), index, tool_call_id=call_id)
+        if arguments not in (None, "", {}):
+            writer.add_chunk("tool_call_args", string_of(arguments), index, tool_call_id=call_id)
 
     def _take_server_result(self, kind: str, result: JsonObject, rest: JsonObject) -> None:
         """Take the result of a tool that the server ran."""

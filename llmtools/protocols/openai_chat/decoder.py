@@ -16,7 +16,7 @@ from orjson import loads as parse
 from ...errors import ProtocolError
 from ...http.failure import failure_from_body, visible_text
 from ...http.sse import BODY
-from ..event_decoder import DONE, NO_USAGE, EventDecoder
+from ..event_decoder import DONE, ERROR_FIELDS, NO_USAGE, EventDecoder
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ _DELTA_TEXTS = ("content", "reasoning_content", "reasoning")
 def _is_error_chunk(name: str, chunk: JsonObject) -> bool:
     if chunk.get("error") or name == "error" or "error" in (chunk.get("type"), chunk.get("object")):
         return True
-    return "choices" not in chunk and not chunk.keys().isdisjoint(("detail", "message"))
+    return "choices" not in chunk and not chunk.keys().isdisjoint(ERROR_FIELDS)
 
 
 class Decoder(EventDecoder):

@@ -14,7 +14,7 @@ from orjson import loads as parse
 
 from ...errors import TruncatedError
 from ...http.failure import failure_from_body
-from ..event_decoder import EventDecoder
+from ..event_decoder import ERROR_FIELDS, EventDecoder
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -73,8 +73,9 @@ class Decoder(EventDecoder):
     def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
         response = event.get("response")
+        is_other = event.get("object") != "response" and not event.keys().isdisjoint(ERROR_FIELDS)
         has_failed = kind in _END_TYPES and isinstance(response, dict) and response.get("status") in _FAILURE_STATUSES
-        if name == "error" or kind in _FAILURE_TYPES or has_failed or (event.get("error") and not kind):
+        if name == "error" or kind in _FAILURE_TYPES or has_failed or (not kind and (event.get("error") or is_other)):
             self._reply.note_response(event)
             return self._fail(_event_failure(event))
         if kind in _END_TYPES:
