@@ -9,6 +9,7 @@ Rules:
 * A line that begins a JSON object or array begins a body: a server sends one in the place of
   events (an error in mid-stream, a reply to a request without `stream`). It becomes an event
   named `BODY` once it has ended.
+* A field `error`, which llama.cpp sends, becomes an event named `error` with its value as data.
 * Other lines that are not fields are skipped; `head` keeps the first of them for a message.
 """
 
@@ -38,12 +39,15 @@ class SseDecoder:
     """Turns bytes, cut anywhere, into events.
 
     comments: how many comments have come. head: the beginning of the lines that are not fields.
+    head_place: how many events came before the first of these lines, None without one.
     Both methods raise ProtocolError for an event of more than `limit` bytes.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
         self.comments = 0
         self.head = b""
+        self.head_place: int | None = None
+        self._event_count = 0
         self._limit = limit
         self._tail = bytearray()
         self._body: bytearray | None = None
@@ -105,11 +109,13 @@ class SseDecoder:
             # The common case, without a step for each event: each block is one line `data: …`.
             payloads = text[6:-1].split(b"\n\ndata: ")
             if text.count(b"\n") == 2 * len(payloads) - 1 and text.endswith(b"\n"):
+                self._event_count += len(payloads)
                 return [(UNNAMED, payload) for payload in payloads]
         events: list[SseEvent] = []
         for block in text.split(b"\n\n"):
             self._check(len(block))
             self._block(block, events)
+        self._event_count += len(events)
         return events
 
     def _without_bom(self, text: bytes) -> bytes:
@@ -123,17 +129,21 @@ class SseDecoder:
             if field == b"data":
                 self._end_body(events)
                 data.append(value[1:] if value.startswith(b" ") else value)
+            elif field.lower() == b"error" and value.strip():
+                self._end_body(events)
+                name = "error"
+                data.append(value.strip())
             elif field == b"event":
                 self._end_body(events)
                 name = value.strip(b" ").decode("utf-8", "replace") or UNNAMED
             elif field == b"" and line:
                 self.comments += 1
             elif line and field not in (b"id", b"retry"):
-                self._other(line)
+                self._other(line, len(events))
         if data:
             events.append((name, data[0] if len(data) == 1 else b"\n".join(data)))
 
-    def _other(self, line: bytes) -> None:
+    def _other(self, line: bytes, before: int) -> None:
         """Take a line that is not a field: of a body, or garbage. A field name that was cut off is not garbage."""
         if self._body is None and line.lstrip().startswith((b"{", b"[")):
             self._body = bytearray()
@@ -142,6 +152,8 @@ class SseDecoder:
             self._check(len(self._body))
         elif len(self.head) < _HEAD and not any(name.startswith(line) for name in _FIELD_NAMES):
             self.head += line[:_HEAD] + b"\n"
+            if self.head_place is None:
+                self.head_place = self._event_count + before
 
     def _end_body(self, events: list[SseEvent]) -> None:
         if self._body is not None:

@@ -2,16 +2,20 @@
 
 Rules:
 * An error ends the stream. It is in `failure`, after the records before it.
-* If the last event of a stream that was cut off is not JSON, the stream is reported as cut
-  off. Any other event that is not JSON is reported as the provider's error.
+* If the last event of a stream that was cut off is the beginning of JSON, the stream is reported
+  as cut off. The text of any other event that is not JSON is reported as the provider's error.
 * A JSON body in the place of events, a reply or an error, is read the same way.
 """
 
 from __future__ import annotations
 
-from ..errors import ProtocolError, TruncatedError
+import re
+
+from ..errors import InputError, ProtocolError, TruncatedError
 from ..http.failure import error_message, failure_from_body, visible_text
 from ..http.sse import BODY, SseDecoder
+from ..records.jsonl import loads
+from .json_fields import string_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
         """Turns the vendor's events into records."""
 
         @property
+        def failure(self) -> LlmToolsError | None:
+            """Why the reply failed, None if it did not."""
+
+        @property
         def is_begun(self) -> bool:
             """Whether the vendor's first event has come."""
 
@@ -40,7 +48,21 @@ if TYPE_CHECKING:
 DONE = b"[DONE]"
 """The data of the last event of OpenAI Chat Completions, which some gateways send in other protocols too."""
 
+_ERROR_TEXT = re.compile(rb"\s*\[?error\b\]?[\s:-]*", re.IGNORECASE)
+"""The beginning of an error that a server sends as text in the place of JSON."""
+
+ERROR_FIELDS = ("detail", "message", "msg", "error_message")
+"""Fields that hold the message of an error, in an event that is not of a reply."""
+
 NO_USAGE = {"type": "notice", "code": "no_usage", "message": "the stream ended before its usage came"}
+
+
+def _failure_of_text(text: bytes) -> LlmToolsError:
+    """Return the failure that the text of an error describes; the text may be JSON."""
+    try:
+        return failure_from_body(loads(text))
+    except InputError:
+        return failure_from_body(visible_text(text))
 
 
 class EventDecoder:
@@ -62,6 +84,7 @@ class EventDecoder:
         self.seen = 0
         self.failure: LlmToolsError | None = None
         self._event_count = 0
+        self._last_payload: bytes | None = None
         self._sse = SseDecoder()
         self._reply = self._reply_class(issuer)
         self._is_over = False
@@ -76,7 +99,7 @@ class EventDecoder:
             return self._fail(error)
         self._event_count += len(events)
         self.seen = self._event_count + self._sse.comments
-        return self._records(events)
+        return self._with_notice(self._records(events), events)
 
     def eof(self) -> list[Record]:
         """Take the end of the bytes; return the last records. Before the terminal event of the
@@ -84,21 +107,24 @@ class EventDecoder:
         if self._is_over:
             return []
         try:
-            records = self._records(self._sse.eof(), is_last=True)
+            events = self._sse.eof()
         except ProtocolError as error:
             return self._fail(error)
+        self._event_count += len(events)
+        records = self._records(events, is_last=True)
         if self._is_over:
-            return records
+            return self._with_notice(records, events)
         self._is_over = True
         last = self._end_of_stream()
         if last is None:
             self._fail(self._missing_end())
-        return records + (last or [])
+        return self._with_notice(records + (last or []), [])
 
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
         try:
             records = self._body(self._reply.loads(data))
+            self._end_if_refused()
         except ProtocolError as error:
             records = self._fail(error)
         self._is_over = True
@@ -132,7 +158,8 @@ class EventDecoder:
         if records is not None:
             return records
         if error_message(body) is None:
-            return self._fail(ProtocolError("the body is neither a reply nor an error"))
+            what = visible_text(string_of(body).encode("utf-8", "replace"))
+            return self._fail(ProtocolError(f"the body is neither a reply nor an error: {what}"))
         return self._fail(failure_from_body(body))
 
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
@@ -148,17 +175,51 @@ class EventDecoder:
         for place, (name, payload) in enumerate(events, 1):
             try:
                 records += self._event(name, payload)
+                self._end_if_refused()
             except ProtocolError as error:
-                is_cut = is_last and place == len(events)
-                return records if is_cut else records + self._fail(error)
+                return records + self._refuse(name, payload, error, is_last and place == len(events))
             if self._is_over:
+                self._last_payload = payload
                 break
         return records
 
+    def _with_notice(self, records: list[Record], events: list[SseEvent]) -> list[Record]:
+        """Return the last records of a complete reply with a notice of the text between its events.
+
+        events: those of the records; the last of them that counts is the one that ended the reply.
+        """
+        place = self._sse.head_place
+        if place is None or not self._is_over or self.failure is not None or not records:
+            return records
+        ends = [at for at, (_, payload) in enumerate(events) if payload is self._last_payload]
+        if ends and place > self._event_count - len(events) + ends[0]:
+            return records  # the text came behind the reply
+        text = visible_text(self._sse.head)
+        notice = {"type": "notice", "code": "other_text", "message": f"the server sent text between its events: {text}"}
+        return [*records[:-1], notice, records[-1]] if text else records
+
     def _missing_end(self) -> LlmToolsError:
-        if not self._reply.is_begun and self._sse.head.strip():
-            return ProtocolError(f"the response is not an event stream: {visible_text(self._sse.head)}")
-        return TruncatedError("the stream ended before the reply did")
+        other_text = visible_text(self._sse.head)
+        if not self._reply.is_begun and other_text:
+            return ProtocolError(f"the response is not an event stream: {other_text}")
+        return TruncatedError("the stream ended before the reply did" + (f": {other_text}" if other_text else ""))
+
+    def _refuse(self, name: str, payload: bytes, error: ProtocolError, is_last: bool) -> list[Record]:
+        """Fail for an event that is not JSON, or whose values do not fit; return its records, an empty list.
+
+        The text of an error is that error. JSON that was cut off is none: then the stream is cut off.
+        """
+        match = _ERROR_TEXT.match(payload)
+        if name == "error" or match:
+            text = payload[match.end() :] if match else payload
+            return self._fail(_failure_of_text(text or payload))
+        is_cut = is_last and payload.lstrip().startswith((b"{", b"[", b'"'))
+        return [] if is_cut else self._fail(error)
+
+    def _end_if_refused(self) -> None:
+        """End the reply if it failed for a value in its last event."""
+        if self.failure is None and self._reply.failure is not None:
+            self._fail(self._reply.failure)
 
     def _fail(self, error: LlmToolsError) -> list[Record]:
         """End the reply with a failure; return its records, an empty list."""

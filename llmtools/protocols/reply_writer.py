@@ -14,21 +14,21 @@ from __future__ import annotations
 import re
 
 from ..errors import InputError, ProtocolError
+from ..http.failure import visible_text
+from ..records.fold import parse_arguments
 from ..records.jsonl import loads
-from .json_fields import unhandled_fields
+from .json_fields import object_in_chunks, string_of, unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..errors import LlmToolsError
     from ..records.types import Record
     from .json_fields import JsonObject
 
 PART_TYPES = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_result", "attachment", ""))
 """The types of our parts. A vendor's block of such a type, if kept whole, needs another name."""
-
-UNWRITABLE = "[" * 1000
-"""Arguments that nest too deep to be written as JSON become this text, which `fold` refuses."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 
@@ -51,7 +51,7 @@ class ReplyWriter:
 
     issuer: the key of the provider_metadata. records: those since the last `drain`.
     indices: part_index by the name that the protocol gives the part. response_id: set it before
-    `start` is called.
+    `start` is called. failure: why the reply failed, None if it did not.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -60,6 +60,7 @@ class ReplyWriter:
         self.indices: dict[str, int] = {}
         self.is_started = False
         self.response_id = ""
+        self.failure: LlmToolsError | None = None
         self._part_count = 0
         self._halves: dict[int, tuple[str, str]] = {}
         self._is_odd = False
@@ -76,7 +77,7 @@ class ReplyWriter:
             value = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None)
             _join_all_halves(value)  # as `drain` will: a value that nests too deep fails here
         except (ValueError, RecursionError):
-            raise ProtocolError(f"the provider sent invalid JSON: {refusal}") from None
+            raise ProtocolError(f"the provider sent invalid JSON: {visible_text(payload)} ({refusal})") from None
         self._is_odd = True
         return value
 
@@ -120,6 +121,29 @@ class ReplyWriter:
         if self._halves or _HALF.search(chunk):
             chunk = self._without_half(kind, chunk, index)
         self.add({"type": kind, "chunk": chunk, "part_index": index, **fields}, metadata)
+
+    def end_call(self, chunks: list[str], index: int, name: str, metadata: JsonObject, **fields: Any) -> None:
+        """Replace the call at `index` if its chunks of arguments mean something else than their sum."""
+        text = object_in_chunks(chunks)
+        if text is not None:
+            part = {"type": "tool_call", "name": name, **parse_arguments(join_halves(text)), **fields}
+            self.add({"type": "part", "part_index": index, "part": part}, metadata)
+
+    def refuse_call(self, chunks: list[str], index: int, name: str, metadata: JsonObject, **fields: Any) -> None:
+        """Replace the call at `index`, whose chunks do not belong together, by one that must not run."""
+        refusal = {"arguments": {}, "exception": "invalid arguments: the pieces do not fit together"}
+        raw = join_halves("".join(chunks))
+        part = {"type": "tool_call", "name": name, **refusal, "arguments_raw": raw, **fields}
+        self.add({"type": "part", "part_index": index, "part": part}, metadata)
+
+    def refuse(self, what: str, value: Any) -> None:
+        """Make the reply fail for a value of the provider, which the message shows."""
+        shown = visible_text(string_of(value).encode("utf-8", "replace"))
+        self.failure = self.failure or ProtocolError(f"the provider sent {what}: {shown}")
+
+    def notice_finish(self, word: str) -> None:
+        """Add the notice of a finish reason that is not known."""
+        self.notice("unknown_finish", f"the provider ended the reply with a reason that is not known: {word[:200]}")
 
     def notice(self, code: str, message: str) -> None:
         """Add a notice."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ..errors import OverloadedError, RequestError, TimedOutError, UnavailableError
 from ..http.failure import RATE_LIMITS
 from .options import Places
 
@@ -13,9 +14,43 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from ..errors import LlmToolsError
+
     Blocks = dict[str, dict[str, Any]]
 
+_FAILURES = "error failed failure network_error abort aborted timeout timed_out server_error internal_error"
+_FILTERS = "content_filter content_filtered sensitive safety recitation prohibited_content blocklist spii"
+_LENGTHS = "length max_tokens max_output_tokens model_length repetition model_context_window_exceeded"
+DIALECT_FINISH_REASONS: dict[str, str] = {
+    **dict.fromkeys(_FAILURES.split(), "error"),
+    **dict.fromkeys(("insufficient_system_resource", "malformed_function_call", "unexpected_tool_call"), "error"),
+    **dict.fromkeys(_FILTERS.split(), "content_filter"),
+    **dict.fromkeys(("guardrail_intervened", "image_safety"), "content_filter"),
+    **dict.fromkeys(_LENGTHS.split(), "length"),
+    **dict.fromkeys(("context_length_exceeded", "max_length", "token_limit"), "length"),
+    **dict.fromkeys(("stop", "eos", "end_turn", "stop_sequence", "completed", "complete", "done"), "stop"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use", "tool_call"), "tool_calls"),
+    "refusal": "refusal",
+}
+"""Words for why a reply ended, in lower case, that servers and gateways send in any protocol -> our finish_reason."""
+
 BEARER = ("authorization", "Bearer ")
+
+
+def failure_of_finish(word: str, description: str = "") -> LlmToolsError:
+    """Return the failure of a reply that ended with a word whose finish_reason is `error`.
+
+    description: what the vendor says about it, "" for nothing.
+    """
+    lower = word.lower()
+    cls: type[LlmToolsError] = UnavailableError
+    if "resource" in lower or "overload" in lower:
+        cls = OverloadedError
+    elif "timeout" in lower or "timed_out" in lower:
+        cls = TimedOutError
+    elif lower == "missing_thought_signature":
+        cls = RequestError
+    return cls(f"the provider ended the reply: {word}" + (f": {description}" if description else ""))
 
 
 def _openai_next_page(body: dict[str, Any]) -> dict[str, str]:
@@ -30,7 +65,8 @@ class Spec:
 
     key_header: the header that carries the key, and the text before the key in it.
     options: the places of the options in a request.
-    finish_reasons: the vendor's word for why a reply ended -> our finish_reason. Other words mean `stop`.
+    finish_reasons: the vendor's word for why a reply ended -> our finish_reason, before those of
+    `DIALECT_FINISH_REASONS`. Other words mean `stop`, with a notice.
     server_tools: common name -> the block that asks for a tool that the vendor runs.
     server_tools_by_quirk: quirk -> the same for servers with that quirk, which comes first.
     url_types: beginnings of the MIME types that the vendor fetches by URL; "" is every type.
@@ -54,8 +90,16 @@ class Spec:
     rate_limits: re.Pattern[str] = RATE_LIMITS
 
     def finish_reason(self, word: str) -> str:
-        """Return our finish_reason for the vendor's word."""
-        return self.finish_reasons.get(word, "stop")
+        """Return our finish_reason for the vendor's word, `stop` for one that is not known."""
+        return self._known_reason(word) or "stop"
+
+    def has_finish(self, word: str) -> bool:
+        """Return whether the vendor's word is known, or empty."""
+        return not word or self._known_reason(word) is not None
+
+    def _known_reason(self, word: str) -> str | None:
+        common = word.strip().lower().replace("-", "_").replace(" ", "_")
+        return self.finish_reasons.get(word) or DIALECT_FINISH_REASONS.get(common)
 
     def server_tool(self, name: str, quirks: Iterable[str] = ()) -> dict[str, Any] | None:
         """Return the block that asks for a tool by its common name, None if the protocol has no such tool."""

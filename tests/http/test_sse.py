@@ -52,6 +52,9 @@ CASES: dict[str, tuple[str, list[SseEvent]]] = {
     "an id does not make events": ("id: 1\n\n\n\nretry: 5\n\n", []),
     "comments between": (": PROCESSING\n\n: PROCESSING\n\ndata: x\n\n: ping\n", data("x")),
     "many blank lines": ("\n\n\ndata: x\n\n\n\n\ndata: y\n\n\n", data("x", "y")),
+    "a field of an error": ('error: {"code":400}\n\ndata: x\n\n', [("error", b'{"code":400}'), *data("x")]),
+    "a field of an error, as text": ("Error:  gone \n\n", [("error", b"gone")]),
+    "a field of an error without a value": ("error:\ndata: x\n\n", data("x")),
     "unknown fields": ("foo: 1\ndata: x\nbar\n\n", data("x")),
     "other ends of lines": (
         'data: "a\u2028b\u2029c\u0085d\x0be\x0cf\x1eg"\n\n',

@@ -13,8 +13,9 @@ from orjson import loads as parse
 
 from ...errors import ProtocolError
 from ...http.failure import failure_from_body
-from ..event_decoder import EventDecoder
-from .reply import Reply
+from ..event_decoder import ERROR_FIELDS, EventDecoder
+from ..json_fields import string_or_empty
+from .reply import EVENT_TYPES, Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,20 +56,27 @@ class Decoder(EventDecoder):
         return super()._event(name, payload)
 
     def _object(self, name: str, event: JsonObject) -> list[Record]:
+        if name in EVENT_TYPES and string_or_empty(event.get("type")) not in EVENT_TYPES:
+            event = {**event, "type": name}
         kind = event.get("type")
-        if event.get("error") or "error" in (name, kind, event.get("object")):
+        is_other = not kind and not event.keys().isdisjoint(ERROR_FIELDS)
+        if event.get("error") or is_other or "error" in (name, kind, event.get("object")):
             return self._fail(failure_from_body(event))
         if kind == "message":
             return self._body(event)
         if kind == "message_stop" and self._reply.is_begun:
             self._is_over = True
-            return self._reply.end()
+            records = self._reply.end()
+            self.failure = self._reply.failure
+            return records
         if kind in ("message_stop", "content_block_start") and not self._reply.is_begun:
             return self._fail(ProtocolError("the stream has events of a message that did not start"))
         return self._reply.take(event)
 
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
-        if not isinstance(body.get("content"), list):
+        if not isinstance(body.get("content"), (list, str)):
             return None
         self._is_over = True
-        return self._reply.take_body(body)
+        records = self._reply.take_body(body)
+        self.failure = self._reply.failure
+        return records

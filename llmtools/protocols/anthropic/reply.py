@@ -12,14 +12,26 @@ Rules:
 * A message may start with whole blocks and with its stop_reason. It does where code that the
   server runs calls tools.
 * A message that starts again continues the first: what came is kept, and a notice says so.
-* Unknown events and deltas make no records.
+* A text or a thought that does not fit its block is a part beside that block. Arguments that
+  belong to no call are a failure; for other deltas that fit no block there is a notice.
+* The input of a call may be an object or its text, in the block or in a delta.
+* Unknown events make no records.
 """
 
 from __future__ import annotations
 
-from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ...http.failure import visible_text
+from ..json_fields import (
+    count_or_none,
+    is_open_object,
+    list_of,
+    objects_of,
+    string_of,
+    string_or_empty,
+    unhandled_fields,
+)
 from ..reply_writer import PART_TYPES, ReplyWriter
+from ..spec import failure_of_finish
 from .results import citation_fields, exception_of, readable_content
 from .spec import SPEC
 from .usage import usage_of
@@ -28,6 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -36,22 +49,31 @@ _KNOWN_EVENT_FIELDS = frozenset(("type", "delta", "usage", "message", "index"))
 
 
 def _block_index(event: JsonObject) -> int | None:
-    value = event.get("index")
-    return value if isinstance(value, int) else None
+    return count_or_none(event.get("index"))
+
+
+def _blocks_in(content: Any) -> list[JsonObject]:
+    """Return the blocks of a content, which some servers send as a string."""
+    return [item if isinstance(item, dict) else {"type": "text", "text": string_of(item)} for item in list_of(content)]
 
 
 class _Block:
     """An open block. `index` is the part_index, None while the block has no part; `raw` is the
-    block itself if it is kept whole."""
+    block itself if it is kept whole; `beside` are the blocks, by their kinds, of the deltas that
+    do not fit this one; `call` are the fields of a call beside its name, arguments and metadata."""
 
-    __slots__ = ("call_id", "has_arguments", "index", "input", "kind", "raw")
+    __slots__ = ("beside", "call", "chunks", "index", "input", "is_torn", "kind", "metadata", "name", "raw")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.index: int | None = None
-        self.call_id = ""
-        self.input: JsonObject = {}
-        self.has_arguments = False
+        self.beside: dict[str, _Block] = {}
+        self.call: JsonObject = {}
+        self.name = ""
+        self.metadata: JsonObject = {}
+        self.input: Any = None
+        self.chunks: list[str] = []
+        self.is_torn = False  # a piece that is not a string came in the middle of a string
         self.raw: JsonObject = {}
 
 
@@ -59,7 +81,8 @@ class Reply:
     """Turns the events of one response into records.
 
     is_begun: whether the message has started. plain: index of an open text block on the wire ->
-    its part_index, for events that only continue this text.
+    its part_index, for events that only continue this text. failure: set by `end` if the
+    stop_reason means one.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -70,11 +93,17 @@ class Reply:
         self._model = ""
         self._finish = ""
         self._open: dict[int | None, _Block] = {}
+        self._calls: list[_Block] = []
         self._tool_names: dict[str, str] = {}
         self._usage: JsonObject = {}
         self._details: JsonObject = {}
         self._metadata: JsonObject = {}
         self._has_calls = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -108,7 +137,7 @@ class Reply:
         self._model = string_or_empty(message.get("model")) or self._model
         self._take_usage(message.get("usage"))
         self._writer.start()
-        for index, block in enumerate(() if is_repeated else objects_of(message.get("content"))):
+        for index, block in enumerate([] if is_repeated else _blocks_in(message.get("content"))):
             self._start_block({"index": index, "content_block": block})
             self._stop_block({"index": index})
         self._take_message_fields(message)
@@ -140,12 +169,12 @@ class Reply:
         self.plain = {}
         if kind == "text":
             metadata = unhandled_fields(content, frozenset(("type", "text", "citations")))
-            self._add_chunk(block, "text", string_or_empty(content.get("text")), metadata)
+            self._add_chunk(block, "text", string_of(content.get("text")), metadata)
             for citation in objects_of(content.get("citations")):
                 self._add_citation(block, citation)
         elif kind == "thinking":
             metadata = unhandled_fields(content, frozenset(("type", "thinking")))
-            self._add_chunk(block, "reasoning", string_or_empty(content.get("thinking")), metadata)
+            self._add_chunk(block, "reasoning", string_of(content.get("thinking")), metadata)
         elif kind == "redacted_thinking":
             metadata = {name: value for name, value in content.items() if name != "type"}
             self._add_chunk(block, "reasoning", "", metadata or {"data": ""}, redacted=True)
@@ -171,19 +200,19 @@ class Reply:
     def _start_call(self, block: _Block, content: JsonObject) -> None:
         index = self._index_of(block)
         identity = string_or_empty(content.get("id"))
-        block.call_id = identity if identity and identity not in self._tool_names else f"~{index}"
-        if isinstance(content.get("input"), dict):
-            block.input = content["input"]
-        name = string_or_empty(content.get("name"))
-        self._tool_names[block.call_id] = name
+        call_id = identity if identity and identity not in self._tool_names else f"~{index}"
+        block.input = content.get("input")
+        block.name = self._tool_names[call_id] = string_or_empty(content.get("name"))
         others = {field: content[field] for field in content if field not in ("type", "id", "name", "input")}
         metadata = {field: value for field, value in others.items() if value is not None}
         is_served = block.kind != "tool_use"
         self._has_calls = self._has_calls or not is_served
         if is_served:  # the type marks the call as this issuer's: to any other it cannot be sent
             metadata = {"type": block.kind, **metadata}
-        served = {"server_executed": True} if is_served else {}
-        self._writer.add_chunk("tool_call_name", name, index, metadata, tool_call_id=block.call_id, **served)
+        block.metadata = metadata
+        block.call = {"tool_call_id": call_id, **({"server_executed": True} if is_served else {})}
+        self._calls.append(block)
+        self._writer.add_chunk("tool_call_name", block.name, index, metadata, **block.call)
 
     def _add_result(self, block: _Block, content: JsonObject) -> None:
         call_id = content["tool_use_id"]
@@ -205,28 +234,65 @@ class Reply:
         self._writer.add({"type": "part", "part_index": self._index_of(block), "part": part})
 
     def _change_block(self, event: JsonObject) -> None:
-        block, delta = self._open.get(_block_index(event)), event.get("delta")
-        if block is None or not isinstance(delta, dict):
+        delta, index = event.get("delta"), _block_index(event)
+        if not isinstance(delta, dict):
+            self._notice_unfit(delta)
             return
         kind = string_or_empty(delta.get("type"))
+        if index not in self._open and len(self._open) == 1 and index is None:
+            index = next(iter(self._open))
+        if index not in self._open:
+            if kind not in _FITTING_KINDS:
+                self._refuse_unfit(delta)
+                return
+            self._open[index] = _Block(_FITTING_KINDS[kind])
+        block = self._open[index]
         if block.raw:
             self._change_raw(block, delta)
-        elif kind == "text_delta" and block.kind == "text":
-            self._add_chunk(block, "text", string_or_empty(delta.get("text")))
-            self.plain = {_block_index(event): block.index} if block.index is not None else {}
-        elif kind == "thinking_delta" and block.kind == "thinking":
-            self._add_chunk(block, "reasoning", string_or_empty(delta.get("thinking")))
-        elif kind == "signature_delta" and block.kind == "thinking" and delta.get("signature"):
+        elif kind in _ARGUMENT_DELTAS and block.call:
+            names = [name for name in delta if name != "type" and delta[name] not in (None, "")]
+            for name in names:
+                block.is_torn |= not isinstance(delta[name], str) and is_open_object("".join(block.chunks))
+                self._add_arguments(block, string_of(delta[name]))
+        elif kind in _FITTING_KINDS:
+            self._change_text(block, kind, delta)
+            self.plain = {index: block.index} if block.kind == "text" and block.index is not None else {}
+        else:
+            self._refuse_unfit(delta)
+
+    def _change_text(self, block: _Block, kind: str, delta: JsonObject) -> None:
+        """Take a delta of a text or of thoughts. One that does not fit its block is of a block beside it."""
+        fitting = _FITTING_KINDS[kind]
+        if block.kind != fitting:
+            if not any(value for name, value in delta.items() if name != "type"):
+                return
+            block = block.beside.setdefault(fitting, _Block(fitting))
+        if kind == "text_delta":
+            self._add_chunk(block, "text", string_of(delta.get("text")))
+        elif kind == "thinking_delta":
+            self._add_chunk(block, "reasoning", string_of(delta.get("thinking")))
+        elif kind == "signature_delta" and delta.get("signature"):
             self._add_chunk(block, "reasoning", "", {"signature": delta["signature"]})
-        elif kind == "input_json_delta" and block.call_id:
-            self._add_arguments(block, string_or_empty(delta.get("partial_json")))
-        elif kind == "citations_delta" and block.kind == "text" and isinstance(delta.get("citation"), dict):
+        elif isinstance(delta.get("citation"), dict):
             self._add_citation(block, delta["citation"])
+
+    def _refuse_unfit(self, delta: JsonObject) -> None:
+        """Tell of a delta that fits no block. The reply fails if it has arguments of a call."""
+        if string_or_empty(delta.get("type")) not in _ARGUMENT_DELTAS:
+            self._notice_unfit(delta)
+        elif any(value for name, value in delta.items() if name != "type"):
+            self._writer.refuse("arguments that belong to no call", delta)
+
+    def _notice_unfit(self, delta: Any) -> None:
+        if delta not in (None, "", {}, []):
+            what = visible_text(string_of(delta).encode("utf-8", "replace"))
+            self._writer.notice("dropped_delta", f"the provider sent a piece of a block that is not known: {what}")
 
     def _add_arguments(self, block: _Block, text: str) -> None:
         if text:
-            block.has_arguments = True
-            self._writer.add_chunk("tool_call_args", text, self._index_of(block), tool_call_id=block.call_id)
+            block.chunks.append(text)
+            call_id = block.call["tool_call_id"]
+            self._writer.add_chunk("tool_call_args", text, self._index_of(block), tool_call_id=call_id)
 
     def _change_raw(self, block: _Block, delta: JsonObject) -> None:
         """Lay a delta over a block that is kept whole: strings grow, other values are replaced."""
@@ -253,8 +319,8 @@ class Reply:
             self._end_block(block)
 
     def _end_block(self, block: _Block) -> None:
-        if block.input and not block.has_arguments:
-            self._add_arguments(block, dumps(block.input).decode())
+        if block.input not in (None, "", {}) and not block.chunks:
+            self._add_arguments(block, string_of(block.input))
 
     # ---- the end
 
@@ -263,10 +329,20 @@ class Reply:
         for block in self._open.values():
             self._end_block(block)
         self._writer.flush_halves()
+        is_cut = SPEC.finish_reason(self._finish) not in ("stop", "tool_calls", "pause")
+        for block in self._calls:
+            if block.is_torn or not is_cut:
+                replace = self._writer.refuse_call if block.is_torn else self._writer.end_call
+                replace(block.chunks, self._index_of(block), block.name, block.metadata, **block.call)
         details = self._details.get("stop_details")
         if self._finish == "refusal" and isinstance(details, dict) and string_or_empty(details.get("explanation")):
             self._writer.notice("refusal", details["explanation"])
-        self._writer.records.append(self._end())
+        if not SPEC.has_finish(self._finish):
+            self._writer.notice_finish(self._finish)
+        end = self._end()
+        self._writer.records.append(end)
+        if end["finish_reason"] == "error":
+            self._writer.failure = self._writer.failure or failure_of_finish(self._finish)
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:
@@ -286,6 +362,16 @@ class Reply:
         return end
 
 
+_FITTING_KINDS = {
+    "text_delta": "text",
+    "citations_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "thinking",
+}
+"""The type of a delta -> that of the block that it fits."""
+
+_ARGUMENT_DELTAS = ("input_json_delta", "input_delta")
+
 _HANDLERS = {
     "message_start": Reply._start_message,
     "content_block_start": Reply._start_block,
@@ -294,3 +380,6 @@ _HANDLERS = {
     "message_delta": Reply._change_message,
 }
 """The type of an event -> the method that takes it."""
+
+EVENT_TYPES = frozenset((*_HANDLERS, "message_stop"))
+"""The types of the events that make records. A server may send them as names of events alone."""

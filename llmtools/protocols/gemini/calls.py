@@ -7,6 +7,8 @@ Rules:
 * The pieces are not JSON text, so the arguments are added once they are whole. If the reply is
   cut off in the middle of a call, its arguments become text that does not parse: such a call
   must not run.
+* Arguments that are not an object are kept as text. The text of a JSON object is the arguments;
+  with any other text the call must not run.
 * A call gets an id only from the vendor. Two calls never have the same id.
 """
 
@@ -15,10 +17,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from ...errors import InputError, ProtocolError
-from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
-from ..reply_writer import UNWRITABLE
+from ...errors import ProtocolError
+from ..json_fields import object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class FunctionCalls:
         self._index = -1
         self._id_field: dict[str, str] = {}
         self._arguments: JsonObject | None = None
+        self._odd_arguments = ""
         self._growing = ""
 
     def take(self, call: JsonObject, rest: JsonObject) -> None:
@@ -113,11 +114,8 @@ class FunctionCalls:
         """Add the arguments of the open call, if there is one; `is_cut`: it was cut off."""
         if self._arguments is None:
             return
-        try:
-            text = dumps(self._arguments).decode()
-        except InputError:
-            text = UNWRITABLE
-        self._arguments = None
+        text = self._odd_arguments or string_of(self._arguments)
+        self._arguments, self._odd_arguments = None, ""
         self._growing = ""
         self._writer.add_chunk("tool_call_args", text[:-1] if is_cut else text, self._index, None, **self._id_field)
 
@@ -132,6 +130,9 @@ class FunctionCalls:
         self._writer.add_chunk("tool_call_name", name, self._index, metadata, **self._id_field)
         arguments = call.get("args")
         self._arguments = arguments if isinstance(arguments, dict) else {}
+        if arguments is not None and not isinstance(arguments, dict):
+            text = string_of(arguments)
+            self._odd_arguments = object_in_chunks([text]) or text
 
     def _take_piece(self, piece: JsonObject) -> None:
         path = string_or_empty(piece.get("jsonPath"))

@@ -24,7 +24,7 @@ from ...http import failure
 from ...http.sse import BODY
 from ...records.jsonl import loads
 from ..event_decoder import DONE, NO_USAGE, EventDecoder
-from ..json_fields import objects_of, string_or_empty
+from ..json_fields import objects_of, string_of, string_or_empty
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -88,7 +88,10 @@ class Decoder(EventDecoder):
         if not isinstance(chunk, dict) or chunk.keys().isdisjoint(_REPLY_FIELDS):
             if failure.error_message(chunk) is not None:
                 return self._fail(failure.failure_from_body(chunk))
-            return self._fail(ProtocolError("the provider sent a chunk that is neither of a reply nor an error"))
+            what = failure.visible_text(string_of(chunk).encode("utf-8", "replace"))
+            return self._fail(
+                ProtocolError(f"the provider sent a chunk that is neither of a reply nor an error: {what}")
+            )
         try:
             return self._reply.take(chunk)
         except InputError as error:  # nests too deep to be written

@@ -16,11 +16,11 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import RequestError, UnavailableError
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, list_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
+from ..spec import failure_of_finish
 from .calls import FunctionCalls
 from .sources import annotations_of
 from .spec import SPEC
@@ -60,7 +60,6 @@ class Reply:
     def __init__(self, issuer: str) -> None:
         self.finish = ""
         self.is_begun = False
-        self.failure: LlmToolsError | None = None
         self._is_blocked = False
         self._writer = ReplyWriter(issuer)
         self._calls = FunctionCalls(self._writer)
@@ -74,6 +73,11 @@ class Reply:
         self._grounding: JsonObject = {}
         self._token = ""
         self._has_others = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -101,8 +105,11 @@ class Reply:
         feedback = chunk.get("promptFeedback")
         if isinstance(feedback, dict) and string_or_empty(feedback.get("blockReason")):
             self.finish, self._is_blocked = feedback["blockReason"], True
-        for candidate in objects_of(chunk.get("candidates")):
-            if candidate.get("index") in (0, None):
+        for candidate in list_of(chunk.get("candidates")):
+            if not isinstance(candidate, dict):
+                if candidate is not None:
+                    writer.refuse("a candidate that is not an object", candidate)
+            elif not count_or_none(candidate.get("index")):
                 self._take_candidate(candidate)
             elif not self._has_others:
                 self._has_others = True
@@ -111,8 +118,8 @@ class Reply:
 
     def _take_candidate(self, candidate: JsonObject) -> None:
         content = candidate.get("content")
-        for part in objects_of(content.get("parts")) if isinstance(content, dict) else ():
-            self._take_part(part)
+        for part in list_of(content.get("parts") if isinstance(content, dict) else content):
+            self._take_part(part if isinstance(part, dict) else {"text": part})
         self.finish = string_or_empty(candidate.get("finishReason")) or self.finish
         self._token = string_or_empty(candidate.get("continuationToken")) or self._token
         self._details.update(unhandled_fields(candidate, _CANDIDATE_FIELDS))
@@ -139,7 +146,7 @@ class Reply:
         if rest.get("thought") is False:
             del rest["thought"]
         if kind == "text":
-            self._take_text(string_or_empty(value), rest)
+            self._take_text(string_of(value), rest)
             return
         self._before, self._open = self._open, ("", -1)
         if kind == "functionCall" and isinstance(value, dict):
@@ -206,8 +213,8 @@ class Reply:
         arguments = call.get("args")
         if kind == "executableCode":
             arguments = {field: call[field] for field in ("language", "code") if string_or_empty(call.get(field))}
-        if isinstance(arguments, dict) and arguments:
-            writer.add_chunk("tool_call_args", dumps(arguments).decode(), index, tool_call_id=call_id)
+        if arguments not in (None, "", {}):
+            writer.add_chunk("tool_call_args", string_of(arguments), index, tool_call_id=call_id)
 
     def _take_server_result(self, kind: str, result: JsonObject, rest: JsonObject) -> None:
         """Take the result of a tool that the server ran."""
@@ -236,17 +243,17 @@ class Reply:
         """Return the last records."""
         writer = self._writer
         writer.flush_halves()
-        self._calls.end(is_cut=SPEC.finish_reason(self.finish) != "stop")
+        self._calls.end(is_cut=SPEC.finish_reason(self.finish) not in ("stop", "tool_calls"))
         texts = {index: "".join(pieces) for index, pieces in self._texts.items()}
         for index, annotation in annotations_of(self._grounding, texts):
             writer.add({"type": "annotation", "part_index": index, "annotation": annotation})
+        if not self._is_blocked and not SPEC.has_finish(self.finish):
+            writer.notice_finish(self.finish)
         end = self._end()
         writer.records.append(end)
         if end["finish_reason"] == "error":
             reason = string_or_empty(self._details.get("finishMessage"))
-            message = f"the provider ended the reply: {self.finish}" + (f": {reason}" if reason else "")
-            cls = RequestError if self.finish == "MISSING_THOUGHT_SIGNATURE" else UnavailableError
-            self.failure = cls(message)
+            self._writer.failure = self._writer.failure or failure_of_finish(self.finish, reason)
         return writer.drain()
 
     def known_end(self) -> JsonObject:
@@ -256,8 +263,8 @@ class Reply:
 
     def _end(self) -> Record:
         reason = "content_filter" if self._is_blocked else SPEC.finish_reason(self.finish)
-        if reason == "stop" and self._calls.count:
-            reason = "tool_calls"
+        if reason in ("stop", "tool_calls"):
+            reason = "tool_calls" if self._calls.count else "stop"
         end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if self.finish != reason:
             end["finish_reason_raw"] = self.finish

@@ -7,7 +7,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import count_of
+from ..json_fields import count_of, count_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _COUNTS = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount")
 
 def usage_of(usage: JsonObject) -> Usage | None:
     """Return the vendor's usage object as ours, None if it counts nothing."""
-    if not any(type(usage.get(name)) is int for name in _COUNTS):
+    if not any(count_or_none(usage.get(name)) is not None for name in _COUNTS):
         return None
     tokens_in = count_of(usage, "promptTokenCount") + count_of(usage, "toolUsePromptTokenCount")
     thoughts = count_of(usage, "thoughtsTokenCount")

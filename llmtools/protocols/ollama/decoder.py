@@ -87,7 +87,8 @@ class Decoder:
                 ProtocolError(f"the provider sent a line that is not of a reply: {visible_text(payload)}")
             )
         records = self._reply.take(line)
-        self._is_over = self._reply.is_done
+        self.failure = self._reply.failure
+        self._is_over = self._reply.is_done or self.failure is not None
         return records
 
     def _fail(self, error: LlmToolsError) -> list[Record]:

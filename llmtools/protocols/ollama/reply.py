@@ -11,45 +11,31 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import InputError
-from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, list_of, object_in_chunks, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, image_type
-from ..reply_writer import UNWRITABLE, ReplyWriter
+from ..reply_writer import ReplyWriter
+from ..spec import failure_of_finish
 from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
 _USAGE = ("total_duration", "load_duration", "prompt_eval_count", "prompt_eval_duration", "eval_count", "eval_duration")
 _LINE_FIELDS = frozenset(("model", "created_at", "message", "done", "done_reason", "logprobs", "error", *_USAGE))
-_CALL_FIELDS = frozenset(("id", "type", "function"))
-_FUNCTION_FIELDS = frozenset(("name", "arguments"))
-
-
-def _count_or_none(line: JsonObject, name: str) -> int | None:
-    value = line.get(name)
-    return value if type(value) is int and value >= 0 else None
-
-
-def _arguments_text(arguments: Any) -> str:
-    """Return arguments as JSON text, which is not valid if they nest too deep to be written."""
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    try:
-        return dumps(arguments).decode()
-    except InputError:
-        return UNWRITABLE
+_CALL_FIELDS = frozenset(("id", "type", "function", "name", "arguments"))
+_FUNCTION_FIELDS = frozenset(("name", "arguments", "id", "type", "function"))
 
 
 class Reply:
     """Turns the lines of one response into records.
 
-    is_begun: whether a line of a reply has come. is_done: whether the last one has.
+    is_begun: whether a line of a reply has come. is_done: whether the last one has. failure: why a
+    reply whose last line has come failed, None if it is complete.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -63,6 +49,11 @@ class Reply:
         self._usage: JsonObject = {}
         self._logprobs: list[Any] = []
 
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
+
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a line, read leniently. Raises ProtocolError."""
         return self._writer.loads(payload)
@@ -74,8 +65,12 @@ class Reply:
         if isinstance(message, dict) or line.get("done") is True:
             self.is_begun = True
             self._writer.start()
+        if isinstance(message, str):
+            message = {"content": message}
         if isinstance(message, dict):
             self._take_message(message)
+        elif message:
+            self._writer.refuse("a message that is not an object", message)
         if isinstance(line.get("logprobs"), list):
             self._logprobs += line["logprobs"]
         self._usage.update({name: line[name] for name in _USAGE if name in line})
@@ -86,23 +81,28 @@ class Reply:
 
     def _take_message(self, message: JsonObject) -> None:
         writer = self._writer
-        thought = string_or_empty(message.get("thinking")) or string_or_empty(message.get("reasoning_content"))
+        thought = string_of(message.get("thinking")) or string_of(message.get("reasoning_content"))
         if thought:
             metadata = None if "thinking" in writer.indices else {"field": "thinking"}
             writer.add_chunk("reasoning", thought, writer.index_of("thinking"), metadata)
-        if string_or_empty(message.get("content")):
-            writer.add_chunk("text", message["content"], writer.index_of("content"))
+        if content := string_of(message.get("content")):
+            writer.add_chunk("text", content, writer.index_of("content"))
         images = message.get("images")
         for image in images if isinstance(images, list) else ():
             if string_or_empty(image):
                 attachment = {"type": image_type(bytes_of_base64(image[:16])), "content": image}
                 writer.add({"type": "attachment", "part_index": writer.new_index(), "attachment": attachment})
-        for call in objects_of(message.get("tool_calls")):
-            self._take_call(call)
+        for call in list_of(message.get("tool_calls")):
+            if isinstance(call, dict):
+                self._take_call(call)
+            elif call is not None:
+                writer.refuse("a call that is not an object", call)
 
     def _take_call(self, call: JsonObject) -> None:
         function = call.get("function")
-        function = function if isinstance(function, dict) else {}
+        if function and not isinstance(function, dict):
+            self._writer.refuse("a call whose function is not an object", call)
+        function = function if isinstance(function, dict) else call
         call_id = string_or_empty(call.get("id"))
         identity = {"tool_call_id": call_id} if call_id and call_id not in self._call_ids else {}
         self._call_ids.add(call_id)
@@ -113,13 +113,14 @@ class Reply:
         writer = self._writer
         index = writer.new_index()
         writer.add_chunk("tool_call_name", string_or_empty(function.get("name")), index, metadata, **identity)
-        if text := _arguments_text(function.get("arguments")):
+        if text := string_of(function.get("arguments")):
+            text = object_in_chunks([text]) or text
             writer.add_chunk("tool_call_args", text, index, None, **identity)
 
     def known_end(self) -> JsonObject:
         """Return the fields of `end` that are known so far, also for a reply that was cut off."""
         counts = (("input", "prompt_eval_count"), ("output", "eval_count"))
-        usage = {ours: count for ours, name in counts if (count := _count_or_none(self._usage, name)) is not None}
+        usage = {ours: count for ours, name in counts if (count := count_or_none(self._usage.get(name))) is not None}
         details = {**self._details, "usage": self._usage, "logprobs": self._logprobs}
         return self._writer.known_end(usage, self._model, details)
 
@@ -127,9 +128,13 @@ class Reply:
         self.is_done = True
         self._writer.flush_halves()
         reason = SPEC.finish_reason(word)
-        if reason == "stop" and self._has_calls:
-            reason = "tool_calls"
+        if reason in ("stop", "tool_calls"):
+            reason = "tool_calls" if self._has_calls else "stop"
         end: Record = {"type": "end", "status": "ok", "finish_reason": reason, **self.known_end()}
         if word and word != reason:
             end["finish_reason_raw"] = word
+        if not SPEC.has_finish(word):
+            self._writer.notice_finish(word)
         self._writer.records.append(end)
+        if reason == "error":
+            self._writer.failure = self._writer.failure or failure_of_finish(word)

@@ -21,5 +21,5 @@ SPEC = Spec(
         root="options",
         beside=("options", "keep_alive", "think", "format", "logprobs", "top_logprobs", "truncate", "shift"),
     ),
-    finish_reasons={"stop": "stop", "length": "length"},
+    finish_reasons={"load": "stop", "unload": "stop"},
 )

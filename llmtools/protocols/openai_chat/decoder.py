@@ -16,7 +16,7 @@ from orjson import loads as parse
 from ...errors import ProtocolError
 from ...http.failure import failure_from_body, visible_text
 from ...http.sse import BODY
-from ..event_decoder import DONE, NO_USAGE, EventDecoder
+from ..event_decoder import DONE, ERROR_FIELDS, NO_USAGE, EventDecoder
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ _DELTA_TEXTS = ("content", "reasoning_content", "reasoning")
 def _is_error_chunk(name: str, chunk: JsonObject) -> bool:
     if chunk.get("error") or name == "error" or "error" in (chunk.get("type"), chunk.get("object")):
         return True
-    return "choices" not in chunk and not chunk.keys().isdisjoint(("detail", "message"))
+    return "choices" not in chunk and not chunk.keys().isdisjoint(ERROR_FIELDS)
 
 
 class Decoder(EventDecoder):
@@ -86,10 +86,11 @@ class Decoder(EventDecoder):
                 pass
             try:
                 records += self._chunk(name, payload, chunk)
+                self._end_if_refused()
             except ProtocolError as error:
-                is_cut = is_last and payload is events[-1][1]
-                return records if is_cut else records + self._fail(error)
+                return records + self._refuse(name, payload, error, is_last and payload is events[-1][1])
             if self._is_over:
+                self._last_payload = payload
                 return records
             volatile, field, kind, index = self._volatile, self._plain_field, self._plain_kind, self._plain_index
             plain, plain_delta = self._plain, self._plain_delta
@@ -136,6 +137,8 @@ class Decoder(EventDecoder):
             return
         choice = chunk["choices"][0]
         delta = choice.get("delta") or {}
+        if not isinstance(delta, dict):
+            return
         fields = [field for field in _DELTA_TEXTS if delta.get(field)]
         self._volatile = next((name for name in _VOLATILE if chunk.pop(name, None) is not None), None)
         if len(fields) == 1 and records[0].get("chunk") == delta[fields[0]] and self._reply.is_plain(choice):

@@ -62,17 +62,18 @@ class Media:
             writer.add({"type": "attachment", "part_index": index, "attachment": {"type": sound_type(sound)}}, of)
         writer.add({"type": "attachment", "part_index": writer.indices["sound"], "chunk": data})
 
-    def take_image(self, image: JsonObject, field: str) -> None:
-        """Take an image block that was in `field` of the message."""
+    def take_image(self, image: JsonObject, field: str) -> bool:
+        """Take an image block that was in `field` of the message; return whether it has an image."""
         holder = image.get("image_url")
         url = string_or_empty(holder.get("url") if isinstance(holder, dict) else holder)
         if not url:
-            return
+            return False
         match = _DATA_URI.fullmatch(url)
         attachment = {"type": match[1] or "image/png", "content": match[2]} if match else {"url": url}
         place = {"index": image["index"]} if "index" in image else {}
         record = {"type": "attachment", "part_index": self._writer.new_index(), "attachment": attachment}
         self._writer.add(record, {"field": field, **place})
+        return True
 
     def take_annotation(self, item: JsonObject) -> None:
         """Take an annotation of the text."""

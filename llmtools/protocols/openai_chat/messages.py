@@ -21,6 +21,7 @@ import re
 
 from ...records.fold import arguments_of
 from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
 
 TYPE_CHECKING = False
@@ -228,6 +229,8 @@ class Messages(Builder):
             turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":
             turn.blocks.append(overlay({"thinking": [{"type": "text", "text": text}]}, own))
+        elif isinstance(own.get("content_block"), dict):
+            turn.blocks.append(block_with_text(own["content_block"], text))
         elif isinstance(kind, str):
             fields = {"reasoning.text": {"text": text}, "reasoning.summary": {"summary": text}}.get(kind, {})
             turn.append("reasoning_details", overlay(fields, own))

@@ -8,6 +8,7 @@ Rules:
   string came, the other fields of a block, `extra_content`, `custom` for free text. Fields that
   are output only are kept in details and never sent back: logprobs, the usage object, and all
   fields of a chunk that have no place of their own.
+* The content is that of `content`, the calls that of `calls`.
 * If reasoning comes in several fields at once, only one counts: they have the same text.
 * An empty string counts as absent. A later usage replaces an earlier one. Choices beyond the
   first are dropped.
@@ -16,13 +17,14 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import OverloadedError, UnavailableError
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import count_or_none, list_of, objects_of, string_of, string_or_empty, unhandled_fields
 from ..reply_writer import ReplyWriter
+from ..spec import failure_of_finish
 from .calls import ToolCalls
+from .content import Content
 from .media import Media
 from .spec import REASONING_FIELDS, SPEC
-from .usage import usage_of
+from .usage import USAGE_PLACES, has_counts, usage_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
 _KNOWN_CHUNK_FIELDS = frozenset(
     ("id", "object", "created", "model", "choices", "usage", "error", "obfuscation", "p", "content", "lastOne")
 ) | {"prompt", "prompt_text", "prompt_token_ids"}
-_CHOICE_FIELDS = frozenset(("index", "delta", "message", "finish_reason", "logprobs", "text", "token_ids", "seed"))
+_CHOICE_FIELDS = frozenset(
+    ("index", "delta", "message", "finish_reason", "logprobs", "text", "token_ids", "seed", "usage")
+)
 _DELTA_FIELDS = frozenset(
     ("role", "name", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "token_id")
-) | {"tool_calls", "function_call", "audio", "images", "annotations", "executed_tools", "extra_content"}
+) | {"tool_calls", "function_call", "usage", "audio", "images", "annotations", "executed_tools", "extra_content"}
 
 
 class Reply:
@@ -54,17 +58,21 @@ class Reply:
         self.finish = ""
         self.usage: JsonObject | None = None
         self.is_begun = False
-        self.failure: LlmToolsError | None = None
         self._writer = ReplyWriter(issuer)
         self._calls = ToolCalls(self._writer)
         self._media = Media(self._writer)
+        self._content = Content(self._writer, self._media)
         self._model = ""
         self._details: JsonObject = {}
         self._logprobs: dict[str, list[Any]] = {}
         self._metadata: JsonObject = {}
-        self._block = ""
         self._reasoning_items: dict[tuple[int | None, str], tuple[int, JsonObject]] = {}
         self._has_others = False
+
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
 
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
@@ -78,12 +86,15 @@ class Reply:
         self._model = self._model or string_or_empty(chunk.get("model"))
         self._details.update(unhandled_fields(chunk, _KNOWN_CHUNK_FIELDS))
         self._take_usage(chunk)
-        if isinstance(choices, list):
+        if isinstance(choices, (list, dict)):
             self.is_begun = True
             if writer.response_id:  # Azure's first chunk has none; the next one has
                 writer.start()
-        for choice in objects_of(choices):
-            if choice.get("index") in (0, None):
+        for choice in list_of(choices):
+            if not isinstance(choice, dict):
+                if choice is not None:
+                    writer.refuse("a choice that is not an object", choice)
+            elif not count_or_none(choice.get("index")):
                 self._take_choice(choice, is_whole)
             elif not self._has_others:
                 self._has_others = True
@@ -97,13 +108,14 @@ class Reply:
     def end(self) -> list[Record]:
         """Return the last records."""
         self._writer.flush_halves()
-        self._calls.end()
+        self._calls.end(is_cut=self._finish_reason() not in ("stop", "tool_calls"))
         self._media.add_sources(self._details)
+        if not SPEC.has_finish(self.finish):
+            self._writer.notice_finish(self.finish)
         end = self._end()
         self._writer.records.append(end)
         if end["finish_reason"] == "error":
-            cls = OverloadedError if "resource" in self.finish else UnavailableError
-            self.failure = cls(f"the provider ended the reply: {self.finish}")
+            self._writer.failure = self._writer.failure or failure_of_finish(self.finish)
         return self._writer.drain()
 
     def known_end(self) -> JsonObject:
@@ -128,20 +140,25 @@ class Reply:
         return "refusal" if "refusal" in self._writer.indices else "stop"
 
     def _take_usage(self, chunk: JsonObject) -> None:
-        usage = chunk.get("usage")
-        if not usage and isinstance(chunk.get("x_groq"), dict):
-            usage = chunk["x_groq"].get("usage")
-        if usage and isinstance(usage, dict):
-            self.usage = usage
+        holders = (chunk, chunk.get("x_groq"), chunk.get("message"), chunk.get("delta"))
+        found = (holder.get(name) for holder in holders if isinstance(holder, dict) for name in USAGE_PLACES)
+        usage = next((value for value in found if value and isinstance(value, dict)), None)
+        if usage is not None:
+            self.usage = usage if has_counts(usage) else {**(self.usage or {}), **usage}
 
     def _take_choice(self, choice: JsonObject, is_whole: bool) -> None:
         self.finish = string_or_empty(choice.get("finish_reason")) or self.finish
         self._details.update(unhandled_fields(choice, _CHOICE_FIELDS))
+        self._take_usage(choice)
         self._take_logprobs(choice.get("logprobs"))
         names = ("message", "delta") if is_whole else ("delta", "message")  # Perplexity sends both
-        delta = next((choice[name] for name in names if isinstance(choice.get(name), dict)), None)
-        if delta is not None:
+        delta = next((choice[name] for name in names if choice.get(name)), None)
+        if delta is None and choice.get("text"):
+            delta = choice["text"]
+        if isinstance(delta, dict):
             self._take_delta(delta, is_whole)
+        elif delta is not None:  # a bare text, as in completions that are not chats
+            self._content.take(delta, is_whole)
 
     def _take_logprobs(self, logprobs: Any) -> None:
         for name, values in logprobs.items() if isinstance(logprobs, dict) else ():
@@ -153,9 +170,9 @@ class Reply:
         self._take_reasoning(delta, is_whole)
         for tool in objects_of(delta.get("executed_tools")):
             self._calls.take_executed(tool)
-        self._take_content(delta.get("content"), is_whole)
-        if string_or_empty(delta.get("refusal")):
-            writer.add_chunk("refusal", delta["refusal"], writer.index_of("refusal"))
+        self._content.take(delta.get("content"), is_whole)
+        if refusal := string_of(delta.get("refusal")):
+            writer.add_chunk("refusal", refusal, writer.index_of("refusal"))
         if isinstance(delta.get("audio"), dict):
             self._media.take_audio(delta["audio"])
         for image in objects_of(delta.get("images")):
@@ -171,12 +188,13 @@ class Reply:
 
     def _take_reasoning(self, delta: JsonObject, is_whole: bool) -> None:
         has_text = False
-        for item in objects_of(delta.get("reasoning_details")):
+        for item in filter(None, objects_of(list_of(delta.get("reasoning_details")))):
             has_text |= self._take_reasoning_item(item, is_whole)
-        field = next((field for field in REASONING_FIELDS if string_or_empty(delta.get(field))), None)
+        field = next((field for field in REASONING_FIELDS if string_of(delta.get(field))), None)
         if field and not has_text:
             metadata = None if "reasoning" in self._writer.indices else {"field": field}
-            self._writer.add_chunk("reasoning", delta[field], self._writer.index_of("reasoning"), metadata)
+            text = string_of(delta[field])
+            self._writer.add_chunk("reasoning", text, self._writer.index_of("reasoning"), metadata)
 
     def _take_reasoning_item(self, item: JsonObject, is_whole: bool) -> bool:
         """Take an item of reasoning_details; return whether it had text.
@@ -186,7 +204,7 @@ class Reply:
         """
         kind = string_or_empty(item.get("type"))
         field = {"reasoning.text": "text", "reasoning.summary": "summary"}.get(kind, "")
-        text = string_or_empty(item.get(field))
+        text = string_of(item.get(field))
         rest = {name: value for name, value in item.items() if name != field and (is_whole or value is not None)}
         place = item.get("index")
         key = (place if isinstance(place, int) else None, kind)
@@ -201,51 +219,3 @@ class Reply:
             redacted = {"redacted": True} if "data" in new else {}
             self._writer.add_chunk("reasoning", text, index, new, **redacted)
         return bool(text)
-
-    # ---- content
-
-    def _take_content(self, content: Any, is_whole: bool) -> None:
-        if isinstance(content, str) and content:
-            self._writer.add_chunk("text", content, self._writer.index_of("text"))
-        for block in objects_of(content):
-            kind = string_or_empty(block.get("type"))
-            if kind == "text":
-                self._take_text(block, is_whole)
-            elif kind == "thinking":
-                self._take_thinking(block, is_whole)
-            elif kind == "image_url":
-                self._media.take_image(block, "content")
-            else:
-                self._block = kind
-                part = {"type": kind or "unknown", "provider_metadata": {self._writer.issuer: block}}
-                self._writer.add({"type": "part", "part_index": self._writer.new_index(), "part": part})
-
-    def _take_text(self, block: JsonObject, is_whole: bool) -> None:
-        self._begin_block("text", is_whole)
-        text = string_or_empty(block.get("text"))
-        metadata = unhandled_fields(block, frozenset(("type", "text")))
-        if text or metadata:
-            self._writer.add_chunk("text", text, self._writer.index_of("text"), metadata)
-
-    def _take_thinking(self, block: JsonObject, is_whole: bool) -> None:
-        """Take a block of thinking. Its text is a string, or a list of blocks of text and others."""
-        thinking = block.get("thinking")
-        is_string = isinstance(thinking, str)
-        pieces = [{"type": "text", "text": thinking}] if is_string else objects_of(thinking)
-        self._begin_block("thinking", is_whole)
-        is_new = "thinking" not in self._writer.indices
-        metadata = {field: block[field] for field in block if field != "thinking" and block[field] is not None}
-        if not is_new:
-            del metadata["type"]
-        if is_string:
-            metadata["thinking"] = ""  # `messages` fills in the text
-        elif any(piece.get("type") != "text" for piece in pieces) or (is_whole and len(pieces) > 1):
-            metadata["thinking"] = thinking
-        text = "".join([string_or_empty(piece.get("text")) for piece in pieces])
-        self._writer.add_chunk("reasoning", text, self._writer.index_of("thinking"), metadata)
-
-    def _begin_block(self, kind: str, is_whole: bool) -> None:
-        """Make the next chunk of `kind` begin a new part if another block came in between."""
-        if self._block and (is_whole or self._block != kind):
-            self._writer.indices.pop(kind, None)
-        self._block = kind

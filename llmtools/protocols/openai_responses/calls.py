@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ...records.fold import arguments_of
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_or_empty
+from ..json_fields import objects_of, string_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def arguments_in(item: JsonObject) -> str:
         return dumps({field: value}).decode()
     if isinstance(value, dict):
         return dumps({name: inner for name, inner in value.items() if name != "sources"}).decode()
-    return string_or_empty(value)
+    return string_of(value)
 
 
 def call_metadata(item: JsonObject, call_id: str) -> JsonObject:

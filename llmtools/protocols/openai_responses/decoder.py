@@ -14,7 +14,7 @@ from orjson import loads as parse
 
 from ...errors import TruncatedError
 from ...http.failure import failure_from_body
-from ..event_decoder import EventDecoder
+from ..event_decoder import ERROR_FIELDS, EventDecoder
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _TEXT_DELTA = "response.output_text.delta"
 _END_TYPES = ("response.completed", "response.incomplete", "response.done")
 _FAILURE_TYPES = ("response.failed", "response.cancelled", "error")
+_FAILURE_STATUSES = ("failed", "cancelled")
 _UNFINISHED_STATUSES = ("queued", "in_progress", "cancelled")
 
 
@@ -71,7 +72,10 @@ class Decoder(EventDecoder):
 
     def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
-        if name == "error" or kind in _FAILURE_TYPES or (event.get("error") and not kind):
+        response = event.get("response")
+        is_other = event.get("object") != "response" and not event.keys().isdisjoint(ERROR_FIELDS)
+        has_failed = kind in _END_TYPES and isinstance(response, dict) and response.get("status") in _FAILURE_STATUSES
+        if name == "error" or kind in _FAILURE_TYPES or has_failed or (not kind and (event.get("error") or is_other)):
             self._reply.note_response(event)
             return self._fail(_event_failure(event))
         if kind in _END_TYPES:
@@ -90,6 +94,8 @@ class Decoder(EventDecoder):
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
         if not isinstance(body.get("output"), list):
             return None
+        if body.get("status") == "failed":
+            return self._fail(_event_failure(body))
         if body.get("status") in _UNFINISHED_STATUSES:
             return self._fail(TruncatedError(f"the reply is not ready: its status is {body['status']}"))
         self._is_over = True

@@ -53,7 +53,8 @@ def outcome_of(response: JsonObject, reason: str) -> JsonObject:
     raw = status = string_or_empty(response.get("status"))
     if status == "incomplete":
         raw = string_or_empty(why.get("reason")) if isinstance(why, dict) else ""
-        reason, raw = SPEC.finish_reasons.get(raw, "length"), raw or status
+        known = SPEC.finish_reason(raw)
+        reason, raw = "length" if known in ("stop", "tool_calls") else known, raw or status
     outcome: JsonObject = {"finish_reason": reason}
     if raw and raw != reason:
         outcome["finish_reason_raw"] = raw

@@ -10,10 +10,9 @@ Rules:
 
 from __future__ import annotations
 
-from ...errors import InputError
 from ...records.fold import parse_arguments
 from ...records.jsonl import dumps
-from ..json_fields import string_or_empty
+from ..json_fields import inside_of_string, object_in_chunks, string_or_empty
 from ..media_types import bytes_of_base64, image_type
 from ..reply_writer import join_halves
 from .calls import (
@@ -170,7 +169,7 @@ class CallPart:
             return
         self._raw.append(chunk)
         if field in BARE_FIELDS:
-            chunk = _escape(chunk)
+            chunk = inside_of_string(chunk)
             if not self._is_open:
                 self._is_open, chunk = True, '{"' + field + '":"' + chunk
         self._writer.add_chunk("tool_call_args", chunk, self._index, tool_call_id=self._id)
@@ -205,6 +204,9 @@ class CallPart:
             self.complete(field, value)
         elif not self._raw:
             self.complete("", arguments_in(item))
+        text = None if self._is_open or item.get("status") == "incomplete" else object_in_chunks(["".join(self._raw)])
+        if text is not None:
+            self._replace(join_halves(text))
         self._close()
         served = is_served(item)
         name = name_of(item) if not self._name else ""
@@ -225,16 +227,6 @@ class CallPart:
             fields["exception"] = exception
         metadata = {"of": string_or_empty(item.get("id")) or self._id}
         self._writer.add_chunk("tool_result", output, self._writer.new_index(), metadata, **fields)
-
-
-def _escape(text: str) -> str:
-    """Return a text as the inside of a JSON string; half a character stays."""
-    try:
-        return dumps(text).decode()[1:-1]
-    except InputError:
-        import json
-
-        return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def image_of(item: JsonObject, content: str) -> JsonObject | None:

@@ -18,9 +18,10 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import objects_of, string_or_empty, unhandled_fields
+from ..json_fields import list_of, objects_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64, sound_type
 from ..reply_writer import PART_TYPES, ReplyWriter
+from ..spec import failure_of_finish
 from .calls import (
     ARGUMENT_FIELDS,
     OUTPUT_TOOLS,
@@ -34,11 +35,13 @@ from .parts import (
     Text,
     image_of,
 )
+from .spec import SPEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ...errors import LlmToolsError
     from ...records.types import Record
     from ..json_fields import JsonObject
 
@@ -113,6 +116,11 @@ class Reply:
         self._has_calls = False
         self._has_refusal = False
 
+    @property
+    def failure(self) -> LlmToolsError | None:
+        """Why the reply failed, None if it did not."""
+        return self._writer.failure
+
     def loads(self, payload: bytes) -> Any:
         """Return the JSON value of a payload, read leniently. Raises ProtocolError."""
         return self._writer.loads(payload)
@@ -157,6 +165,9 @@ class Reply:
         """Return the last records: those of the event that ends the response."""
         self.begin(event)
         response = self.note_response(event)
+        for item in list_of(response.get("output")):
+            if not isinstance(item, dict) and item is not None:
+                self._writer.refuse("an item that is not an object", item)
         self._end_items(objects_of(response.get("output")))
         self._writer.flush_halves()
         for change in objects_of(response.get("input_transformations")):
@@ -169,7 +180,12 @@ class Reply:
     def _end(self, event: JsonObject, response: JsonObject) -> Record:
         reason = "tool_calls" if self._has_calls else "refusal" if self._has_refusal else "stop"
         self._details = details_of(event, response)
-        return {"type": "end", "status": "ok", **outcome_of(response, reason), **self.known_end()}
+        outcome = outcome_of(response, reason)
+        if outcome["finish_reason"] == "error":
+            self._writer.failure = self._writer.failure or failure_of_finish(outcome["finish_reason_raw"])
+        elif response.get("status") == "incomplete" and not SPEC.has_finish(outcome.get("finish_reason_raw", "")):
+            self._writer.notice_finish(outcome["finish_reason_raw"])
+        return {"type": "end", "status": "ok", **outcome, **self.known_end()}
 
     def _end_items(self, output: list[JsonObject]) -> None:
         """End the items that are not done: from the whole output, or from their beginnings."""
@@ -264,9 +280,9 @@ class Reply:
         if item.is_done:
             return
         if step == "done":
-            text.complete(string_or_empty(event.get(field)))
+            text.complete(string_of(event.get(field)))
             return
-        text.add(string_or_empty(event.get("delta")))
+        text.add(string_of(event.get("delta")))
         key = event.get("output_index", event.get("item_id"))
         is_plain = kind == "text" and text.index is not None
         if is_plain and isinstance(key, (int, str)) and isinstance(place, _INDEX_TYPES):
@@ -279,10 +295,13 @@ class Reply:
 
     def _end_message(self, item: _Item, message: JsonObject) -> None:
         metadata = unhandled_fields(message, _MESSAGE_FIELDS)
-        if message.get("phase") and message["phase"] not in PHASE_NAMES:
+        if message.get("phase") and string_or_empty(message["phase"]) not in PHASE_NAMES:
             metadata["phase"] = message["phase"]
         phase = PHASE_NAMES.get(string_or_empty(message.get("phase")), "")
-        contents = objects_of(message.get("content"))
+        contents = [
+            content if isinstance(content, dict) else {"type": "output_text", "text": string_of(content)}
+            for content in list_of(message.get("content"))
+        ]
         if not contents and not item.texts:
             self._add_raw(message, item.kind)
         for place, content in enumerate(contents):
@@ -296,7 +315,7 @@ class Reply:
 
     def _end_content(self, text: Text, kind: str, content: JsonObject, metadata: JsonObject, phase: str) -> None:
         """Take a whole content of a message."""
-        text.complete(string_or_empty(content.get("refusal" if kind == "refusal" else "text")))
+        text.complete(string_of(content.get("refusal" if kind == "refusal" else "text")))
         text.complete_sources(objects_of(content.get("annotations")))
         self._has_refusal = self._has_refusal or kind == "refusal"
         block = unhandled_fields(content, _TEXT_FIELDS)
@@ -312,7 +331,7 @@ class Reply:
         for field, contents in lists.items():
             for place, content in enumerate(contents):
                 text = self._text(item, field, place, "reasoning")
-                text.complete(string_or_empty(content.get("text")))
+                text.complete(string_of(content.get("text")))
                 block = unhandled_fields(content, _TEXT_FIELDS)
                 if field == "content" or not text.chunks:
                     block["type"] = content.get("type")
@@ -327,9 +346,9 @@ class Reply:
         if call is None:
             return
         if step == "delta":
-            call.add(field, string_or_empty(event.get("delta")))
+            call.add(field, string_of(event.get("delta")))
         else:
-            call.complete(field, string_or_empty(event.get(field)))
+            call.complete(field, string_of(event.get(field)))
 
     def _take_image(self, event: JsonObject) -> None:
         """Take a preview of an image, which the image replaces."""

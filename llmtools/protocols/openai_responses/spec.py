@@ -17,7 +17,7 @@ SPEC = Spec(
             "verbosity": "text.verbosity",
         },
     ),
-    finish_reasons={"max_output_tokens": "length", "content_filter": "content_filter"},
+    finish_reasons={"incomplete": "length"},
     server_tools={
         "web_search": {"type": "web_search"},
         "code_execution": {"type": "code_interpreter", "container": {"type": "auto"}},
