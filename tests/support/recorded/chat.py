@@ -123,7 +123,7 @@ def _less_output_only_call(call: Object) -> Object:
     if "function" in kept:
         kept.pop("custom", None)  # Snowflake: an empty object
         arguments = kept["function"].get("arguments")
-        # DESIGN: empty or null is {}.
+        # Empty or null arguments are {} (llm-stream(5), "Tool calls").
         kept["function"] = {**kept["function"], "arguments": "{}" if arguments in ("", "null", None) else arguments}
     if not kept.get("id") or kept["id"].startswith("call000"):
         kept.pop("id", None)  # ours: the vendor gave none
