@@ -129,7 +129,7 @@ class Attempt:
             is_last = not data or isinstance(data, LlmToolsError)
             records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
             is_over = yield from self._emit(records)
-            if isinstance(data, LlmToolsError) and isinstance(self.failure, TruncatedError):
+            if isinstance(data, LlmToolsError) and self._is_cut():
                 self.failure = data  # the reason why it is cut off
             if is_over or is_last:
                 return
@@ -137,6 +137,11 @@ class Attempt:
                 seen = decoder.seen
                 self._clock.saw_event()
             late = self._clock.check()
+
+    def _is_cut(self) -> bool:
+        """Return whether the reply is cut off, perhaps in the middle of an event."""
+        is_half_event = self.has_content and isinstance(self.failure, ProtocolError)
+        return is_half_event or isinstance(self.failure, TruncatedError)
 
     def _emit(self, records: list[Record]) -> Generator[Any, Any, bool]:
         """Emit records; return whether they end the answer."""

@@ -290,7 +290,7 @@ def test_a_wrong_key_is_reported_after_one_request(pipe: Shell, server: Server, 
         script = f"llm-msg user hi | {ASK} -v --save saved.jsonl {option} | tee all.jsonl | llm-parts -v"
         done = pipe.run(script, env={"URL": proxy.url, "K": WRONG})
     assert (done.status, done.out) == (77, b"")
-    assert done.err == "llm-send: Invalid API Key\nllm-parts: Invalid API Key\n"
+    assert done.err == "llm-send: tiny: 401 Invalid API Key\nllm-parts: Invalid API Key\n"
     assert proxy.requests == 1
     assert f"Bearer {WRONG}".encode() in proxy.sent
     everything, saved = ((pipe.folder / name).read_bytes() for name in ("all.jsonl", "saved.jsonl"))

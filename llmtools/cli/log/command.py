@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from ...errors import OutputError
 from ...records.check import ROLES
 from ..main import main
 from ..options import Command, filter_options, flag, needs_stream, option
@@ -106,15 +105,10 @@ def command(ctx: click.Context, /, action: str | None, words: tuple[str, ...], *
     process.writes_records = action is None or action in STREAMS
     _check(ctx, action or "", words)
     process.check_stdout()
-    try:
-        if action:
-            run_action(process, options, action, words)
-        else:
-            run_filter(process, options)
-    except OutputError as error:  # of the log; stdout may still work, so that the next command fails too
-        if process.writes_records and action:
-            process.write_error(error)
-        raise
+    if action:
+        run_action(process, options, action, words)
+    else:
+        run_filter(process, options)
 
 
 def _check(ctx: click.Context, action: str, operands: tuple[str, ...]) -> None:
@@ -159,11 +153,7 @@ def run_filter(process: Process, options: dict[str, Any]) -> None:
         check_name(options["name"])
     passing = LogFilter(process, options, Recorder())
     if options["require"]:
-        try:
-            passing.open()
-        except OutputError as error:
-            process.write_error(error)
-            raise
+        passing.open()
     is_left = False
     try:
         if not options["no_stdin"] and process.stdin_kind() == "stream":
