@@ -116,6 +116,7 @@ class EventDecoder:
             return self._with_notice(records, events)
         self._is_over = True
         last = self._end_of_stream()
+        self._end_if_refused()
         if last is None:
             self._fail(self._missing_end())
         return self._with_notice(records + (last or []), [])

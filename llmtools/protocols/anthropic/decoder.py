@@ -66,9 +66,7 @@ class Decoder(EventDecoder):
             return self._body(event)
         if kind == "message_stop" and self._reply.is_begun:
             self._is_over = True
-            records = self._reply.end()
-            self.failure = self._reply.failure
-            return records
+            return self._reply.end()
         if kind in ("message_stop", "content_block_start") and not self._reply.is_begun:
             return self._fail(ProtocolError("the stream has events of a message that did not start"))
         return self._reply.take(event)
@@ -77,6 +75,4 @@ class Decoder(EventDecoder):
         if not isinstance(body.get("content"), (list, str)):
             return None
         self._is_over = True
-        records = self._reply.take_body(body)
-        self.failure = self._reply.failure
-        return records
+        return self._reply.take_body(body)

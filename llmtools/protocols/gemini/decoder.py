@@ -69,7 +69,7 @@ class Decoder(EventDecoder):
     def _end_of_stream(self) -> list[Record] | None:
         if not self._reply.finish:
             return None
-        return [*([] if self._reply.has_usage() else [dict(NO_USAGE)]), *self._take_end()]
+        return [*([] if self._reply.has_usage() else [dict(NO_USAGE)]), *self._reply.end()]
 
     def _event(self, name: str, payload: bytes) -> list[Record]:
         payload = payload.strip()
@@ -106,10 +106,5 @@ class Decoder(EventDecoder):
                 return records
         self._is_over = True
         if self._reply.finish:
-            return records + self._take_end()
+            return records + self._reply.end()
         return records + self._fail(TruncatedError("the reply has no end"))
-
-    def _take_end(self) -> list[Record]:
-        records = self._reply.end()
-        self.failure = self._reply.failure
-        return records

@@ -64,7 +64,7 @@ class Decoder(EventDecoder):
         reply = self._reply
         if not reply.finish and (self._has_finish or not reply.is_begun):
             return None
-        return [*([] if reply.usage is not None else [dict(NO_USAGE)]), *self._take_end()]
+        return [*([] if reply.usage is not None else [dict(NO_USAGE)]), *self._reply.end()]
 
     def _records(self, events: list[SseEvent], is_last: bool = False) -> list[Record]:
         records: list[Record] = []
@@ -124,12 +124,7 @@ class Decoder(EventDecoder):
         if not self._reply.is_begun:
             return self._fail(ProtocolError("the stream ended without a reply"))
         self._is_over = True
-        return self._take_end()
-
-    def _take_end(self) -> list[Record]:
-        records = self._reply.end()
-        self.failure = self._reply.failure
-        return records
+        return self._reply.end()
 
     def _remember_plain(self, chunk: JsonObject, records: list[Record]) -> None:
         """Remember a chunk that continued one text and changed nothing else."""
@@ -149,4 +144,4 @@ class Decoder(EventDecoder):
         if not body.get("choices"):
             return None
         self._is_over = True
-        return [*self._reply.take(body, is_whole=True), *self._take_end()]
+        return [*self._reply.take(body, is_whole=True), *self._reply.end()]
