@@ -208,7 +208,10 @@ import os, time
 if done == 1:
     pid = int(open("pid").read())
     os.kill(pid, 9)
-    while os.path.exists(f"/proc/{pid}/stat") and " Z " not in open(f"/proc/{pid}/stat").read():
+    def is_gone():  # its other threads hold its pipes open for longer than the first
+        stat, threads = f"/proc/{pid}/stat", f"/proc/{pid}/task"
+        return not os.path.exists(stat) or " Z " in open(stat).read() and len(os.listdir(threads)) == 1
+    while not is_gone():
         time.sleep(0.01)
 """
 
