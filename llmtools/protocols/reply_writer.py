@@ -15,7 +15,7 @@ import re
 
 from ..errors import InputError, ProtocolError
 from ..http.failure import visible_text
-from ..records.fold import parse_arguments
+from ..records.fold import NAMELESS, parse_arguments
 from ..records.jsonl import loads
 from .json_fields import object_in_chunks, string_of, unhandled_fields
 
@@ -126,7 +126,8 @@ class ReplyWriter:
         """Replace the call at `index` if its chunks of arguments mean something else than their sum."""
         text = object_in_chunks(chunks)
         if text is not None:
-            part = {"type": "tool_call", "name": name, **parse_arguments(join_halves(text)), **fields}
+            nameless = {} if name else {"exception": NAMELESS}
+            part = {"type": "tool_call", "name": name, **nameless, **parse_arguments(join_halves(text)), **fields}
             self.add({"type": "part", "part_index": index, "part": part}, metadata)
 
     def refuse_call(self, chunks: list[str], index: int, name: str, metadata: JsonObject, **fields: Any) -> None:

@@ -37,6 +37,10 @@ _FROM_END = (
 _FROM_ERROR = ("code", "message", "http_status", "retryable", "retry_after")
 
 
+NAMELESS = "the call has no name"
+"""The exception of a call that came without a name."""
+
+
 def parse_arguments(text: str) -> dict[str, Any]:
     """Return the fields of a tool call with this text of arguments.
 
@@ -137,6 +141,8 @@ class _PartBuilder:
         fields.update(parse_arguments(text))
         if is_cut and not text.strip():
             fields["exception"] = "invalid arguments: cut off"
+        elif not fields["name"]:
+            fields.setdefault("exception", NAMELESS)
 
 
 def _copy(name: str, value: Any) -> Any:
@@ -267,7 +273,7 @@ def _events_of_part(part: Part, index: int) -> list[Record]:
     rest = {name: value for name, value in part.items() if name not in _CHUNK_FIELDS.get(kind, ())}
     if kind in TEXT_KINDS and rest.keys() <= _EVENT_FIELDS:
         return [{"type": kind, "chunk": part["text"], "part_index": index, **rest}]
-    if kind == "tool_call" and rest.keys() <= _EVENT_FIELDS and "tool_call_id" in rest:
+    if kind == "tool_call" and rest.keys() <= _EVENT_FIELDS and "tool_call_id" in rest and part["name"]:
         text = part.get("arguments_raw", dumps(part["arguments"]).decode())
         arguments = {name: part[name] for name in ("arguments", "arguments_raw") if name in part}
         if dumps(parse_arguments(text)) != dumps(arguments):

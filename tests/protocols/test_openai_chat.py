@@ -305,7 +305,7 @@ class TestReasoning:
         summary = {"type": "reasoning.summary", "index": 0, "summary": "s"}
         new = {"type": "reasoning.server_tool_call", "index": 1, "call": {"name": "search"}, "text": "kept"}
         found = parts({"reasoning": "s", "reasoning_details": [summary, new]})
-        assert [part["text"] for part in found] == ["s", ""]
+        assert [part["text"] for part in found] == ["s", "kept"]
         assert back(found)["reasoning_details"] == [summary, new]
 
     def test_blocks_of_content(self) -> None:

@@ -201,7 +201,8 @@ def _tool_call(draw: st.DrawFn) -> tuple[list[Event], Event]:
     said = {"tool_call_id": "c1", "server_executed": True} if draw(st.booleans()) else {"tool_call_id": "c1"}
     events = [{"type": "tool_call_name", "chunk": chunk, **said} for chunk in _pieces(draw, name)]
     events += [{"type": "tool_call_args", "chunk": chunk, "tool_call_id": "c1"} for chunk in _pieces(draw, value)]
-    part = {"type": "tool_call", "name": name, "arguments": arguments, **said}
+    nameless = {} if name else {"exception": "the call has no name"}
+    part = {"type": "tool_call", "name": name, "arguments": arguments, **nameless, **said}
     return events, part if raw is None else {**part, "arguments_raw": value}
 
 

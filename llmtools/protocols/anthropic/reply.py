@@ -15,7 +15,7 @@ Rules:
 * A text or a thought that does not fit its block is a part beside that block. Arguments that
   belong to no call are a failure; for other deltas that fit no block there is a notice.
 * The input of a call may be an object or its text, in the block or in a delta.
-* Unknown events make no records.
+* An event that is not known makes a notice.
 """
 
 from __future__ import annotations
@@ -111,9 +111,11 @@ class Reply:
 
     def take(self, event: JsonObject) -> list[Record]:
         """Return the records of an event."""
-        handler = _HANDLERS.get(string_or_empty(event.get("type")))
-        if handler is not None:
-            handler(self, event)
+        kind = string_or_empty(event.get("type"))
+        if kind in _HANDLERS:
+            _HANDLERS[kind](self, event)
+        elif kind != "ping":
+            self._notice_event(event)
         self.plain = {} if self._writer.has_half else self.plain
         return self._writer.drain()
 
@@ -282,6 +284,10 @@ class Reply:
             self._notice_unfit(delta)
         elif any(value for name, value in delta.items() if name != "type"):
             self._writer.refuse("arguments that belong to no call", delta)
+
+    def _notice_event(self, event: JsonObject) -> None:
+        what = visible_text(string_of(event).encode("utf-8", "replace"))
+        self._writer.notice("unknown_event", f"the provider sent an event that is not known: {what}")
 
     def _notice_unfit(self, delta: Any) -> None:
         if delta not in (None, "", {}, []):

@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import objects_of, string_or_empty
+from ..json_fields import list_of, objects_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def readable_content(content: Any) -> str:
 
 def _readable_object(content: JsonObject) -> str:
     lines = [text for name in _READABLE_FIELDS if (text := string_or_empty(content.get(name)).rstrip("\n"))]
-    lines += [line for line in (content.get("lines") or ()) if isinstance(line, str)]
+    lines += [line for line in list_of(content.get("lines")) if isinstance(line, str)]
     if isinstance(source := content.get("source"), dict):
         lines.append(string_or_empty(source.get("data" if source.get("type") == "text" else "url")))
         lines.append(readable_content(source.get("content")))

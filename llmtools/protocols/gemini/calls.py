@@ -18,7 +18,7 @@ import re
 from itertools import pairwise
 
 from ...errors import ProtocolError
-from ..json_fields import object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
+from ..json_fields import object_in_chunks, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +28,24 @@ if TYPE_CHECKING:
     from ..reply_writer import ReplyWriter
 
 _CALL_FIELDS = frozenset(("id", "name", "args", "willContinue", "partialArgs"))
+_LAST_FIELDS = frozenset(("willContinue",))
+"""The fields of the empty call that ends the pieces of another."""
+
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\[(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")\]")
 _LONGEST_GAP = 1000
-_VALUES = ("stringValue", "numberValue", "boolValue", "structValue", "listValue")
+_VALUE_TYPES: dict[str, type | tuple[type, ...]] = {
+    "stringValue": str,
+    "numberValue": (int, float),
+    "boolValue": bool,
+    "structValue": dict,
+    "listValue": list,
+    "nullValue": object,
+}
+"""The field of a piece that has its value -> the type of the value."""
+
+
+def _has_type(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and (kind in (bool, object) or not isinstance(value, bool))
 
 
 def steps_of(path: str) -> list[str | int]:
@@ -98,14 +113,17 @@ class FunctionCalls:
         name = string_or_empty(call.get("name"))
         is_more = self._arguments is not None and (not name or ("partialArgs" in call and not call.get("id")))
         if not is_more:
-            if not name and not call.get("args") and not call.get("partialArgs") and not rest:
+            if not call.keys() - _LAST_FIELDS and not rest:
                 return
+            if not name and call.get("partialArgs"):
+                raise ProtocolError("the provider sent a piece of arguments of a call that is not open")
             self.end()
             self._begin(call, name, rest)
         elif rest:
             record = {"type": "tool_call_name", "chunk": "", "part_index": self._index}
             self._writer.add(record, rest)
-        for piece in objects_of(call.get("partialArgs")):
+        pieces = call.get("partialArgs")
+        for piece in pieces if isinstance(pieces, list) else [] if pieces is None else [pieces]:
             self._take_piece(piece)
         if not call.get("willContinue"):
             self.end()
@@ -134,10 +152,14 @@ class FunctionCalls:
             text = string_of(arguments)
             self._odd_arguments = object_in_chunks([text]) or text
 
-    def _take_piece(self, piece: JsonObject) -> None:
-        path = string_or_empty(piece.get("jsonPath"))
-        value = next((piece[name] for name in _VALUES if name in piece), None)
-        if self._arguments is None or (value is None and "nullValue" not in piece):
-            return
-        put_at_path(self._arguments, steps_of(path), value, is_more=self._growing == path)
-        self._growing = path if piece.get("willContinue") else ""
+    def _take_piece(self, piece: Any) -> None:
+        fields = piece if isinstance(piece, dict) else {}
+        path, is_more = fields.get("jsonPath"), fields.get("willContinue", False)
+        names = [name for name in _VALUE_TYPES if name in fields]
+        has_types = all(_has_type(fields[name], _VALUE_TYPES[name]) for name in names)
+        if not isinstance(path, str) or not isinstance(is_more, bool) or not has_types:
+            self._writer.refuse("a piece of arguments in another form", piece)
+        elif self._arguments is not None and names:
+            value = None if names[0] == "nullValue" else piece[names[0]]
+            put_at_path(self._arguments, steps_of(path), value, is_more=self._growing == path)
+            self._growing = path if is_more else ""

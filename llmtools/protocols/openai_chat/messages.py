@@ -232,8 +232,9 @@ class Messages(Builder):
         elif isinstance(own.get("content_block"), dict):
             turn.blocks.append(block_with_text(own["content_block"], text))
         elif isinstance(kind, str):
-            fields = {"reasoning.text": {"text": text}, "reasoning.summary": {"summary": text}}.get(kind, {})
-            turn.append("reasoning_details", overlay(fields, own))
+            fields = {"summary" if kind == "reasoning.summary" else "text": text}
+            has_text = text or kind in ("reasoning.summary", "reasoning.text")
+            turn.append("reasoning_details", overlay(fields if has_text else {}, own))
         else:
             field = own["field"] if own.get("field") in REASONING_FIELDS else REASONING_FIELDS[0]
             turn.fields[field] = turn.fields.get(field, "") + text

@@ -203,7 +203,7 @@ class Reply:
         Encrypted data comes whole.
         """
         kind = string_or_empty(item.get("type"))
-        field = {"reasoning.text": "text", "reasoning.summary": "summary"}.get(kind, "")
+        field = "summary" if kind == "reasoning.summary" else "text"
         text = string_of(item.get(field))
         rest = {name: value for name, value in item.items() if name != field and (is_whole or value is not None)}
         place = item.get("index")

@@ -7,7 +7,7 @@ Rules:
 * The done item is the truth: what the chunks lack is added, what differs is replaced, and the
   ciphertext of reasoning is taken from there. An item that is not done is taken from the
   response that ends the stream; if that has none either, from its beginning, without the early
-  ciphertext.
+  ciphertext. A done item of another type than that which began is not its end.
 * provider_metadata comes with the done item: on the first part the fields that the neutral ones
   do not hold, on the others {"of": ID}. `block` holds the fields of a content beside its text.
   Items that are not parts of ours are kept whole, under their own type.
@@ -234,7 +234,7 @@ class Reply:
         item = self._items.get(key) if key != "" else self._last
         if item is None or (key == "" and item.is_done):
             item = self._add(key, content)
-        if not item.is_done:
+        if not item.is_done and content.get("type") == item.kind:
             self._end_item(item, content)
 
     def _item(self, event: JsonObject, kind: str) -> _Item:
