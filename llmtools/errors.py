@@ -48,7 +48,14 @@ if TYPE_CHECKING:
         retryable: NotRequired[bool]
         retry_after: NotRequired[float]
         request_id: NotRequired[str]
+        model: NotRequired[str]
+        provider: NotRequired[str]
+        server: NotRequired[str]
+        stderr: NotRequired[str]
 
+
+DETAILS = ("http_status", "retryable", "retry_after", "request_id", "model", "provider", "server")
+"""The fields of an `error` record that LlmToolsError.details may hold."""
 
 STATUSES = {
     0: "Success. An answer that stopped at a length limit is one, with a notice.",
@@ -72,8 +79,9 @@ STATUSES = {
 class LlmToolsError(Exception):
     """A failure: a message of one line, and an exit status.
 
-    `details` are further fields of the `error` record: `http_status` (int),
-    `retryable` (bool), `retry_after` (seconds), `request_id` (str).
+    `details` are further fields of the `error` record: `http_status` (int), `retryable` (bool),
+    `retry_after` (seconds), `request_id` (str), and who failed: `model`, `provider` and `server`
+    (the origin of its URL).
 
         try:
             llmtools.get_model("echo").prompt('{"error": {"code": "overloaded"}}').text()
@@ -90,6 +98,13 @@ class LlmToolsError(Exception):
         if code is not None:
             self.code = code
         self.details: dict[str, Any] = {name: value for name, value in details.items() if value is not None}
+
+    def full_message(self) -> str:
+        """Return the failure as a line for people: the model, the HTTP status, the message, the request id."""
+        model, status, request = (self.details.get(name) for name in ("model", "http_status", "request_id"))
+        text = f"{model}: " if model else ""
+        text += f"{status} {self.message}" if status else self.message
+        return f"{text} (request {request})" if request else text
 
     def to_record(self) -> ErrorRecord:
         """Return the `error` record of this failure."""
@@ -236,7 +251,7 @@ def from_record(record: ErrorRecord) -> LlmToolsError:
     """Return the exception of an `error` record: of the class of its code, with the exit status
     of the record."""
     cls = error_classes().get(record["code"], LlmToolsError)
-    details = {k: v for k, v in record.items() if k in ("http_status", "retryable", "retry_after", "request_id")}
+    details = {name: value for name, value in record.items() if name in DETAILS}
     error = cls.__new__(cls)
     LlmToolsError.__init__(error, record["message"], code=record["code"], **details)
     error.exit_status = record.get("exit_status", cls.exit_status)

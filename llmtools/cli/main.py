@@ -44,7 +44,8 @@ def _run(command: click.Command, process: Process) -> int:
     except Exit as done:
         return done.exit_code
     except StreamFailure as failure:
-        return failure.status
+        process.report(failure.record)
+        return failure.record["exit_status"]
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -78,7 +79,7 @@ def _error_for(error: Exception, name: str) -> LlmToolsError:
 
 def _fail(process: Process, error: LlmToolsError) -> int:
     """Report an error on stderr and, if the command writes records, on stdout; return the exit status."""
-    process.say(error.message)
+    process.say(error.full_message())
     if process.writes_records and not process.is_terminal(1):
         process.write_error(error)
     return error.exit_status

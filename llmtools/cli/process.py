@@ -3,7 +3,8 @@
 Rules:
 * Only data on stdout, only words for people on stderr, one line for an error.
 * A command that writes records and fails writes an `error` record, so that the next one
-  knows; a reader of a failed stream stays silent and ends with the stream's status.
+  knows. A reader of a failed stream ends with the stream's status. The failure is written to
+  stderr once: the record names that stderr, and a reader with the same one stays silent.
 * A reader that left is seen before anything is written, and the process dies of SIGPIPE.
   Death by a signal is by the signal itself. A second signal kills at once.
 * Nothing is buffered: what is complete is written, all that is ready in one write.
@@ -25,6 +26,7 @@ from ..errors import (
     NoInputError,
     OutputError,
     TimedOutError,
+    from_record,
 )
 from ..records.jsonl import Decoder, dumps
 
@@ -52,11 +54,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StreamFailure(Exception):
-    """The stream that was read had failed: exit with `status`, silently."""
+    """The stream that was read had failed: `record` is its failure, which gives the exit status."""
 
-    def __init__(self, failure: ErrorRecord) -> None:
-        super().__init__(failure["message"])
-        self.status = failure["exit_status"]
+    def __init__(self, record: ErrorRecord) -> None:
+        super().__init__(record["message"])
+        self.record = record
 
 
 class Stuck(BaseException):
@@ -224,8 +226,21 @@ class Process:
             self.write(b"\n")
 
     def write_records(self, records: list[Record]) -> None:
-        """Write records as lines."""
-        self.write_lines([dumps(record) for record in records])
+        """Write records of this command as lines. An `error` names the stderr that it is written to."""
+        named = [{**each, "stderr": self.stderr_name()} if each["type"] == "error" else each for each in records]
+        self.write_lines([dumps(record) for record in named])
+
+    def report(self, failure: ErrorRecord) -> None:
+        """Write the failure of the stream to stderr, unless it is there already, or somebody wanted it."""
+        if failure.get("stderr") != self.stderr_name() and failure["code"] != CancelledError.code:
+            self.say(from_record(failure).full_message())
+
+    def stderr_name(self) -> str:
+        """Return a name of the file that stderr is: the same in all processes that share it."""
+        from hashlib import sha256
+
+        status = os.fstat(2)
+        return sha256(f"{os.uname().nodename}:{status.st_dev}:{status.st_ino}".encode()).hexdigest()[:16]
 
     def write_error(self, error: LlmToolsError) -> None:
         """Write an error as a record. A stdout that takes no more is not a failure: the exit status remains."""

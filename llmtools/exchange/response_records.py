@@ -130,7 +130,7 @@ class ResponseRecords:
         try:
             self._fold.feed(event)
         except InputError as error:
-            raise ProtocolError(f"{self._player.provider}: {error.message}") from None
+            raise ProtocolError(error.message) from None
 
     def _open(self, event: Record) -> Record:
         start = {
@@ -154,6 +154,9 @@ class ResponseRecords:
         records: list[Record] = []
         if self._start is None and self._end is not None:
             records.append(self._open({}))
+        if self.failure is not None:
+            details = {"model": self._request.model, "provider": self._player.provider}
+            self.failure.details = {**details, **self.failure.details}
         if self.failure is not None and (self._start is None or not isinstance(self.failure, CancelledError)):
             record: Record = dict(self.failure.to_record())
             records.append(record)
@@ -172,14 +175,14 @@ class ResponseRecords:
     def _failure_of_end(self) -> LlmToolsError | None:
         """Return the failure that the `end` means."""
         if self._end is None:
-            return TruncatedError(f"{self._player.provider}: the reply was cut off before its end")
+            return TruncatedError("the reply was cut off before its end")
         reason = self._end.get("finish_reason")
         if reason == "refusal":
             return RefusedError("the model refused")
         if reason == "content_filter":
             return FilteredError("a content filter withheld the answer")
         if reason == "pause" and not self._may_pause:
-            return PausedError(f"{self._player.provider}: the model paused and did not continue")
+            return PausedError("the model paused and did not continue")
         return None
 
     def _end_record(self, response_id: str) -> Record:

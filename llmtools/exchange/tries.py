@@ -13,8 +13,11 @@ import random
 
 from ..errors import (
     CancelledError,
+    KeyRefusedError,
     LlmToolsError,
+    NoModelError,
     ProtocolError,
+    QuotaError,
     TimedOutError,
     TruncatedError,
 )
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
-    from ..http.endpoint import Endpoint
+    from ..http.endpoint import Endpoint, Secret
     from ..http.request import Limits
     from ..protocols import VendorProtocol
     from ..protocols.request import Request
@@ -227,8 +230,7 @@ class Tries:
             failure = attempt.failure
             if failure is None:
                 return
-            failure.message = endpoint.mask(failure.message)
-            failure.args = (failure.message,)
+            _explain(failure, endpoint)
             wait = _wait(attempt, failure, tries, clock.age(), self._random(), limits)
             if wait is None:
                 raise _with_server_wait(failure)
@@ -237,6 +239,25 @@ class Tries:
             message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
             yield Emit([notice("retry", message)])
             yield Sleep(wait)
+
+
+def _explain(failure: LlmToolsError, endpoint: Endpoint) -> None:
+    """Name the server of a failure and what the user can do, and mask the secrets that the server repeats."""
+    failure.details.setdefault("server", split_url(endpoint.base_url)[2])
+    message = failure.message
+    if isinstance(failure, NoModelError) and endpoint.pull:
+        message = f"{message.rstrip('.')} ({endpoint.pull})"
+    is_forbidden = failure.details.get("http_status") == 403  # the key is right, and may not use the model
+    if isinstance(failure, KeyRefusedError) and not isinstance(failure, QuotaError) and not is_forbidden:
+        message = _message_about_key(message, endpoint.key)
+    failure.message = endpoint.mask(message)
+    failure.args = (failure.message,)
+
+
+def _message_about_key(message: str, key: Secret | None) -> str:
+    if key is None:
+        return f"{message.rstrip('.')} (no key was sent)"
+    return f"the key from {key.source} was refused: {message}" if key.source else message
 
 
 def _with_server_wait(failure: LlmToolsError) -> LlmToolsError:

@@ -12,12 +12,13 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Secret:
-    """A key. Only `reveal` shows it: not repr, not a traceback, not JSON."""
+    """A key, and the place that it was read from. Only `reveal` shows it: not repr, not a traceback, not JSON."""
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "source")
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, source: str = "") -> None:
         self._value = value
+        self.source = source
 
     def reveal(self) -> str:
         """Return the key itself."""
@@ -33,8 +34,9 @@ class Endpoint:
 
     name: the provider's name in the catalogue, or the origin of a bare base URL; it is the issuer
     of the server's metadata. protocol: the name of the protocol. query: appended to every path.
-    auth: the header that carries the key, and the text before the key in it. The values of
-    `headers` are never shown.
+    auth: the header that carries the key, and the text before the key in it. start, pull: the
+    commands that start the server, and that get a model for it, "" if there are none. The values
+    of `headers` are never shown.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Endpoint:
     quirks: frozenset[str] = frozenset()
     query: str = ""
     auth: tuple[str, str] = ("authorization", "Bearer ")
+    start: str = ""
+    pull: str = ""
 
     def url(self, path: str) -> str:
         """Return the URL of a path of the protocol."""

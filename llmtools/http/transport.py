@@ -122,6 +122,8 @@ def _connection_failure(error: Exception, opening: Open, has_head: bool) -> LlmT
         return UnavailableError(f"{host}: no connection within {connect:g} s", retryable=True)
     if isinstance(error, httpx.TimeoutException):
         return TimedOutError(f"{host}: nothing came for {silent:g} s", retryable=not has_head)
+    if isinstance(error, httpx.ConnectError) and "refused" in str(error) and opening.endpoint.start:
+        return UnavailableError(f"not running at {host} ({opening.endpoint.start})", retryable=True)
     cause = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     if _is_other_protocol(error):
         return ProtocolError(f"{host}: the response is not HTTP: {cause}")

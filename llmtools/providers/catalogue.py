@@ -25,7 +25,8 @@ class Provider:
     key and the text before the key, if they are not those of the protocol. url_variable: the
     vendor's variable for another base URL. models: the path of the list of models, relative to the
     base URL, "" if there is none. owner: the `owned_by` of its models, by which we know that the
-    server on this port is the expected one.
+    server on this port is the expected one. start, pull: the commands that start a server of the
+    user's, and that get a model for it; {model} is the model.
     """
 
     protocol: str
@@ -37,6 +38,8 @@ class Provider:
     url_variable: str = ""
     models: str = "models"
     owner: str = ""
+    start: str = ""
+    pull: str = ""
 
 
 def _of(protocol: str, base_url: str, keys: str = "", quirks: str = "", **more: str) -> Provider:
@@ -61,7 +64,7 @@ PROVIDERS = {
                       frozenset(("max_completion_tokens", "prompt_cache_key")), auth=("api-key", ""),
                       url_variable="AZURE_OPENAI_ENDPOINT", models=""),
     "ollama": _of("ollama", f"{_LOCALHOST}:11434", "OLLAMA_API_KEY", key="remote", url_variable="OLLAMA_HOST",
-                  models="api/tags"),
+                  models="api/tags", start="ollama serve", pull="ollama pull {model}"),
     "openrouter": _of(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY",
                       "reasoning_object file_urls video openrouter_tools"),
     "mistral": _of(_CHAT, "https://api.mistral.ai/v1", "MISTRAL_API_KEY",
@@ -81,11 +84,12 @@ PROVIDERS = {
     "zai": _of(_CHAT, "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "thinking json_object"),
     "alibaba": _of(_CHAT, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
                    "enable_thinking"),
-    "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", key="optional"),
+    "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", key="optional",
+                    start="lms server start", pull="lms get {model}"),
     "llamacpp": _of(_CHAT, f"{_LOCALHOST}:8080/v1", "LLAMA_API_KEY", "chat_template_kwargs unsigned_thinking",
-                    key="optional", owner="llamacpp"),
+                    key="optional", owner="llamacpp", start="llama-server -m FILE.gguf"),
     "vllm": _of(_CHAT, f"{_LOCALHOST}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video",
-                key="optional", owner="vllm"),
+                key="optional", owner="vllm", start="vllm serve {model}"),
 }  # fmt: skip
 
 _REASONING_MODELS = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"

@@ -36,7 +36,7 @@ def secret_of(text: str, source: str) -> Secret:
         raise NoKeyError(f"{source} holds no key")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise NoKeyError(f"{source} holds no key: a key is one word of visible ASCII")
-    return Secret(key)
+    return Secret(key, source)
 
 
 def key_from_file(path: str) -> Secret:

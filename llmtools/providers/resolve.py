@@ -127,6 +127,8 @@ def find_provider(name: str, config: Config) -> Provider:
         base.url_variable,
         _list_path(base, settings),
         "" if "base_url" in settings else base.owner,
+        base.start,
+        base.pull,
     )
 
 
@@ -171,7 +173,8 @@ def endpoint_of(name: str, model: str, key: Secret | None = None, *, config: Con
     if key is not None or any(_SECRET.search(header) for header in headers):
         check_secrecy(base_url)
     auth = provider.auth if provider.auth[0] else load(provider.protocol).SPEC.key_header
-    return Endpoint(name, base_url, provider.protocol, key, headers, provider.quirks, query, auth)
+    start, pull = (command.replace("{model}", model) for command in (provider.start, provider.pull))
+    return Endpoint(name, base_url, provider.protocol, key, headers, provider.quirks, query, auth, start, pull)
 
 
 def is_configured(name: str, config: Config) -> bool:

@@ -106,6 +106,10 @@ _FAILURE_DETAILS: dict[str, Kind] = {
     "retryable": FLAG,
     "retry_after": NUMBER,
     "request_id": TEXT,
+    "model": TEXT,
+    "provider": TEXT,
+    "server": TEXT,
+    "stderr": TEXT,
 }
 FAILURE_FIELDS = _fields({}, {"code": TEXT, "message": TEXT, "exit_status": COUNT, **_FAILURE_DETAILS})
 EVENTS: dict[str, Fields] = {

@@ -540,8 +540,36 @@ def test_a_refusal_is_reported_after_one_request(
     assert (done.status, len(server.requests)) == (exit_status, 1)
     error = failure(done)
     assert (error["code"], error["http_status"], error["request_id"]) == (code, status, "req_1")
-    assert one_line(done) == f"llm-send: tiny: {status} {message} (request req_1)\n"
+    advice = " (no key was sent)" if status == 401 else ""
+    assert one_line(done) == f"llm-send: tiny: {status} {message}{advice} (request req_1)\n"
     assert kinds(done.records) == ["message", "error"]
+
+
+def test_a_server_that_does_not_run_is_reported_with_the_command_that_starts_it(shell: Shell) -> None:
+    server = f"http://127.0.0.1:{closed_port()}"
+    done = shell.run("llm-msg -n user hi | llm-send -m ollama/qwen3 --retries 0", env={"OLLAMA_HOST": server})
+    assert one_line(done) == f"llm-send: ollama/qwen3: not running at {server} (ollama serve)\n"
+    error = failure(done)
+    assert (error["model"], error["provider"], error["server"]) == ("ollama/qwen3", "ollama", server)
+
+
+def test_a_model_that_is_missing_is_reported_with_the_command_that_gets_it(shell: Shell) -> None:
+    with Server(failing(404, "model 'qwen3' not found")) as server:
+        done = shell.run("llm-msg -n user hi | llm-send -m ollama/qwen3", env={"OLLAMA_HOST": server.origin})
+    assert one_line(done) == "llm-send: ollama/qwen3: 404 model 'qwen3' not found (ollama pull qwen3)\n"
+    assert done.status == 78
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [("--key-file key", "key"), ("--key-fd 3 3<key", "descriptor 3"), ("--key-env MY_KEY", "the variable MY_KEY")],
+)
+def test_a_refused_key_is_reported_with_the_place_that_it_is_from(shell: Shell, options: str, source: str) -> None:
+    script = f"umask 077; echo sk-000000001 > key; {{}}{options}"
+    with Server(failing(401, "Incorrect API key", "invalid_api_key")) as server:
+        done = shell.run(script.format(ask(server)), env={"MY_KEY": "sk-000000001"})
+    assert one_line(done) == f"llm-send: tiny: 401 the key from {source} was refused: Incorrect API key\n"
+    assert failure(done)["server"] == server.origin
 
 
 def test_a_reader_that_leaves_while_a_retry_is_waited_for_ends_it(shell: Shell) -> None:

@@ -57,16 +57,28 @@ FAILURES = [
 
 @pytest.mark.parametrize(("script", "status", "tail"), FAILURES)
 @pytest.mark.parametrize("pipefail", ["", "set -o pipefail; "])
-def test_every_later_stage_reports_the_first_failure(
+def test_every_later_stage_ends_as_the_first_failure_which_is_reported_once(
     shell: Shell, script: str, status: int, tail: list[int], pipefail: str
 ) -> None:
     done, statuses = shell.statuses(pipefail + script)
     assert statuses[-len(tail) :] == tail
     assert shell.run(pipefail + script).status == status
-    said = [line.partition(": ") for line in done.err.splitlines() if "STATUSES" not in line]
-    assert len(said) == 2, done.err  # the command where it arose, and llm-parts
-    assert said[1][0] == "llm-parts"
-    assert said[1][2].removeprefix("echo: ") == said[0][2].removeprefix("echo: ")
+    said = [line for line in done.err.splitlines() if "STATUSES" not in line]
+    assert len(said) == 1, done.err
+
+
+def test_a_reader_with_another_stderr_reports_the_failure_too(shell: Shell) -> None:
+    done = shell.run(f"llm-msg user '{FAILS_AT_ONCE}' | llm-send -m echo 2>first | llm-msg user x | llm-parts")
+    assert done.status == 77
+    first = (shell.folder / "first").read_text()
+    assert first.startswith("llm-send: echo: ")
+    assert done.err == "".join([first.replace("llm-send", name) for name in ("llm-msg", "llm-parts")])
+
+
+def test_a_saved_failure_is_reported_by_whoever_reads_it(shell: Shell) -> None:
+    shell.run(f"llm-msg user '{FAILS_AT_ONCE}' | llm-send -m echo > failed.jsonl")
+    reads = {name: shell.run(f"{name} < failed.jsonl").err.partition(":")[0] for name in ("llm-log", "llm-parts")}
+    assert reads == {"llm-log": "llm-log", "llm-parts": "llm-parts"}
 
 
 def test_nothing_is_sent_and_nothing_added_on_a_failed_stream(shell: Shell) -> None:

@@ -232,7 +232,6 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     finally:
         printer.finish(view)
     if printer.failure is not None:
-        process.say(printer.failure["message"])
         raise StreamFailure(printer.failure)
     if not printer.has_reply:
         raise NoInputError("there is no reply in the stream")

@@ -20,7 +20,6 @@ from ..process import StreamFailure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
 
     from ...exchange.ask import AskOptions, Question
     from ...exchange.exchange import Exchange
@@ -266,7 +265,7 @@ class Sender:
 
     def _finish(self, exchange: Exchange) -> None:
         if exchange.failure is not None and self.process.signal is None:
-            self.process.say(_line_of(exchange.failure, exchange))
+            self.process.say(exchange.failure.full_message())
             self.process.status = exchange.failure.exit_status
 
     # Conversation records
@@ -283,7 +282,7 @@ class Sender:
             raise
         except LlmToolsError as error:
             answer.add_error(error)
-            self._report(answer.record, error)
+            self._report(answer, error)
         return answer.record
 
     def _answer_record(self, answer: RecordAnswer) -> None:
@@ -297,24 +296,11 @@ class Sender:
             pass
         answer.add_reply(exchange)
         if exchange.failure is not None:
-            self._report(record, exchange.failure, exchange)
+            self._report(answer, exchange.failure)
 
-    def _report(self, record: dict[str, Any], error: LlmToolsError, exchange: Exchange | None = None) -> None:
+    def _report(self, answer: RecordAnswer, error: LlmToolsError) -> None:
+        record = answer.record
         name = f" {record['id']}" if "id" in record else ""
-        self.process.say(f"conversation{name}: {_line_of(error, exchange)}")
+        self.process.say(f"conversation{name}: {error.full_message()}")
+        record["error"]["stderr"] = self.process.stderr_name()
         self.process.status = self.process.status or error.exit_status
-
-
-def _line_of(failure: LlmToolsError, exchange: Exchange | None) -> str:
-    """Return a failure as a line for people: the model, the status of HTTP, the message, the request id."""
-    text, details = failure.message, failure.details
-    if "http_status" in details:
-        text = f"{details['http_status']} {text}"
-    if "request_id" in details:
-        text = f"{text} (request {details['request_id']})"
-    if exchange is None:
-        return text
-    model = exchange.request.model
-    if model.partition("/")[0] == exchange.provider:
-        text = text.removeprefix(f"{exchange.provider}: ")
-    return f"{model}: {text}"
