@@ -54,6 +54,7 @@ class AskOptions:
     cache_prompt: bool = False
     drop_unsupported: bool = False
     stream: bool = True
+    reply_id: str = ""
     anyway: bool = False
     prefill: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -238,6 +239,7 @@ class Asker:
             cache_prompt=options.cache_prompt,
             drop_unsupported=options.drop_unsupported,
             stream=options.stream,
+            reply_id=options.reply_id,
         )
         return Question(ready, request, target, options.limits, notices, tools)
 

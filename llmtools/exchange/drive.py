@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from ..errors import InternalError, LlmToolsError
+from ..http.failure import failure_from_response
 from ..http.request import Emit, Fetch, Open, Read, Sleep
 from ..records.jsonl import dumps, loads
 
@@ -38,6 +39,21 @@ def _fetch_url(want: Fetch) -> bytes | LlmToolsError:
         return fetch(want.url, is_public=want.is_public)
     except LlmToolsError as error:
         return error
+
+
+def send(opening: Open) -> LlmToolsError | None:
+    """Send a request whose answer has nothing to say; return the failure, None for success."""
+    connection = _connection()
+    try:
+        answer = connection.open(opening)
+        if isinstance(answer, LlmToolsError):
+            return answer
+        if answer.status >= 300:
+            body = connection.read()
+            return failure_from_response(answer.status, answer.headers, body if isinstance(body, bytes) else b"")
+        return None
+    finally:
+        connection.close()
 
 
 def _connection() -> Connection:

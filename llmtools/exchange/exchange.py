@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import NoModelError, UsageError
+from ..errors import InternalError, NoModelError, UsageError
 from ..http.request import Limits
 from ..protocols.request import BUILT_IN
-from .drive import adrive, drive, dry_run
+from .drive import adrive, drive, dry_run, send
 from .response_records import ResponseRecords
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..errors import LlmToolsError
     from ..http.endpoint import Endpoint
-    from ..http.request import Want
+    from ..http.request import Open, Want
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Message, Record
@@ -47,6 +47,11 @@ class BuiltIn:
     def __init__(self, provider: str, reply: Play) -> None:
         self.provider = provider
         self._reply = reply
+        self.background_id = ""
+
+    def stop(self) -> Open:
+        """Raise InternalError: a built-in model does not go on."""
+        raise InternalError("a built-in model writes no reply in the background")
 
     def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
         """Yield wants. Messages without parts are empty, and left out."""
@@ -117,6 +122,7 @@ class Exchange:
         """Start the next response. Its first want sends the request."""
         player = player_of(self.request.model, self._endpoint, self._limits)
         self.provider: str = player.provider
+        self._player = player
         may_pause = self._limits.pauses > 0
         self._response = ResponseRecords(player, self._conversation, self.request, may_pause=may_pause)
         self._is_begun = False
@@ -130,6 +136,15 @@ class Exchange:
     def message(self) -> Message | None:
         """The last reply; None without one."""
         return self.messages[-1] if self.messages else None
+
+    @property
+    def background_id(self) -> str:
+        """The id of a reply that the server goes on with after the end of the exchange, "" if it does not."""
+        return self._player.background_id
+
+    def stop(self) -> LlmToolsError | None:
+        """Ask the server to stop the reply that it goes on with; return the failure, None for success."""
+        return send(self._player.stop())
 
     def batches(self, sleep: Callable[[float], object] = time.sleep) -> Generator[list[Record], None, None]:
         """Yield the records, in batches: those that are ready at the same moment.

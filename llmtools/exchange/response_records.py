@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Protocol
 
-    from ..http.request import Want
+    from ..http.request import Open, Want
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Message, Record
@@ -41,6 +41,13 @@ if TYPE_CHECKING:
         """The source of a reply: a model at an endpoint, or a built-in model."""
 
         provider: str
+
+        @property
+        def background_id(self) -> str:
+            """The id of a reply that the server goes on with, "" if it does not."""
+
+        def stop(self) -> Open:
+            """Return the request that stops that reply."""
 
         def play(self, conversation: Conversation, request: Request) -> Iterator[Want]:
             """Yield wants until the reply is over. Raises the LlmToolsError of a reply that fails."""

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from ..errors import (
     CancelledError,
@@ -20,6 +21,7 @@ from ..errors import (
     QuotaError,
     TimedOutError,
     TruncatedError,
+    UsageError,
 )
 from ..http import retry
 from ..http.endpoint import is_local, split_url
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..http.endpoint import Endpoint, Secret
-    from ..http.request import Limits
-    from ..protocols import VendorProtocol
+    from ..http.request import HttpRequest, Limits
+    from ..protocols import BackgroundDecoding, VendorProtocol
     from ..protocols.request import Request
     from ..records.conversation import Conversation
     from ..records.types import Record
@@ -83,8 +85,11 @@ class Clock:
 
 
 class Attempt:
-    """One try: it sends the request and reads the answer. `failure` is its failure, `decoder` the decoder
-    of the answer."""
+    """One try: it sends the request and reads the answer.
+
+    failure: its failure. decoder: that of the answer. status: that of an answer that is an error.
+    is_answered: whether the head of another answer came. is_stream: whether the answer is a stream.
+    """
 
     def __init__(self, protocol: VendorProtocol, request: Request, opening: Open, clock: Clock) -> None:
         self.decoder = protocol.Decoder(opening.endpoint.name, request.quirks)
@@ -92,6 +97,8 @@ class Attempt:
         self._request = request
         self._opening = opening
         self._clock = clock
+        self.is_stream = request.stream and not request.reply_id
+        self.is_answered = False
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.has_content = False
@@ -103,7 +110,7 @@ class Attempt:
         if isinstance(answer, LlmToolsError):
             self.failure = answer
             return
-        self.headers = answer.headers
+        self.headers, self.is_answered = answer.headers, answer.status < 300
         self._clock.restart()
         encoding = answer.headers.get("content-encoding", "").lower()
         if answer.status < 300 and answer.status not in (200, 201):
@@ -117,12 +124,29 @@ class Attempt:
             return
         if encoding not in ("identity", ""):
             self.failure = ProtocolError(f"the answer is compressed ({encoding}), which was not requested")
-        elif self._request.stream:
+        elif self.is_stream:
             yield from self._stream()
         else:
             body = yield from self._body(WHOLE_BODY)
             if self.failure is None:
                 yield from self._emit(self.decoder.body(body))
+
+    def again(self, request: HttpRequest, *, is_stream: bool) -> Wants:
+        """Yield the wants of another request, which goes on with the same reply."""
+        self._opening = replace(self._opening, request=request)
+        self.is_stream, self.is_answered, self.status, self.failure = is_stream, False, None, None
+        self.background.reopen()
+        yield from self.run()
+
+    @property
+    def background(self) -> BackgroundDecoding:
+        """The decoder of a reply that the server may write in the background."""
+        return self.decoder  # type: ignore[return-value]
+
+    @property
+    def background_id(self) -> str:
+        """The id of a reply that the server goes on with, "" if it does not."""
+        return self.background.background_id if self._protocol.SPEC.background_path else ""
 
     def _stream(self) -> Wants:
         decoder, seen = self.decoder, 0
@@ -208,6 +232,17 @@ class Tries:
         """Return the fields of `end` that the last try knows, also for a reply that is cut off."""
         return {} if self._last is None else self._last.decoder.known_end()
 
+    @property
+    def background_id(self) -> str:
+        """The id of a reply that the server goes on with, "" if it does not."""
+        return "" if self._last is None else self._last.background_id
+
+    def stop(self) -> Open:
+        """Return the request that stops the reply that the server goes on with."""
+        from .background import stop_request
+
+        return stop_request(load(self._endpoint.protocol).SPEC, self.background_id, self._endpoint)
+
     def play(self, conversation: Conversation, request: Request) -> Wants:
         """Yield wants: of the files to fetch, then of the tries. Raises the failure of the last try."""
         protocol = load(self._endpoint.protocol)
@@ -218,7 +253,7 @@ class Tries:
 
     def _ask(self, protocol: VendorProtocol, conversation: Conversation, request: Request) -> Wants:
         endpoint, limits = self._endpoint, self._limits
-        http_request, notices = protocol.encode(conversation, request)
+        http_request, notices = _http_request(protocol, conversation, request)
         if notices:
             yield Emit(notices)
         clock = Clock(limits, self._monotonic)
@@ -227,18 +262,35 @@ class Tries:
             tries += 1
             attempt = self._last = Attempt(protocol, request, Open(http_request, endpoint, limits), clock)
             yield from attempt.run()
+            if attempt.background_id:
+                from .background import follow
+
+                yield from follow(attempt, protocol.SPEC, clock, limits)
             failure = attempt.failure
             if failure is None:
                 return
             _explain(failure, endpoint)
             wait = _wait(attempt, failure, tries, clock.age(), self._random(), limits)
-            if wait is None:
+            if wait is None or attempt.background_id:
                 raise _with_server_wait(failure)
             if attempt.has_content:
                 yield Emit([{"type": "reset", "reason": failure.message}])
             message = f"{failure.message.rstrip('.')}; trying again in {wait:.1f} s ({tries} of {limits.retries})"
             yield Emit([notice("retry", message)])
             yield Sleep(wait)
+
+
+def _http_request(
+    protocol: VendorProtocol, conversation: Conversation, request: Request
+) -> tuple[HttpRequest, list[Record]]:
+    """Return the request for a reply, or for one that the server writes already; and notices."""
+    if not request.reply_id:
+        return protocol.encode(conversation, request)
+    if not protocol.SPEC.background_path:
+        raise UsageError(f"--await: the protocol {protocol.SPEC.name} has no replies in the background")
+    from .background import reply_request
+
+    return reply_request(protocol.SPEC, request.reply_id), []
 
 
 def _explain(failure: LlmToolsError, endpoint: Endpoint) -> None:

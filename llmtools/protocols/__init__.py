@@ -44,6 +44,15 @@ if TYPE_CHECKING:
         def known_end(self) -> dict[str, Any]:
             """Return the fields of `end` that are known so far."""
 
+    class BackgroundDecoding(Decoding, Protocol):
+        """A decoder of replies that the server may write in the background."""
+
+        background_id: str
+        sequence: int | None
+
+        def reopen(self) -> None:
+            """Take the next bytes from another response, which goes on with the same reply."""
+
     class VendorProtocol(Protocol):
         """What the folder of a protocol exports."""
 

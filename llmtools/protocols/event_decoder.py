@@ -71,11 +71,15 @@ class EventDecoder:
 
     seen: how many events and comments have come, including those that make no record. failure: why
     the reply failed, None before its end and if it is complete. After a failure every call returns
-    an empty list.
+    an empty list. background_id: the id of a reply that the server writes in the background, until
+    it is complete. sequence: the number of its last event, None without one.
 
     A protocol sets `_reply_class` and overrides `_object` and `_reply_body`; it may override
     `_event`, `_records` and `_end_of_stream`.
     """
+
+    background_id = ""
+    sequence: int | None = None
 
     _reply_class: Callable[[str], Reply]
     """Makes the reply; takes the issuer, which is the key of the provider_metadata."""
@@ -93,12 +97,13 @@ class EventDecoder:
         """Take the next bytes; return the records that they complete, none after the end."""
         if self._is_over:
             return []
+        comments = self._sse.comments
         try:
             events = self._sse.feed(data)
         except ProtocolError as error:
             return self._fail(error)
         self._event_count += len(events)
-        self.seen = self._event_count + self._sse.comments
+        self.seen += len(events) + self._sse.comments - comments
         return self._with_notice(self._records(events), events)
 
     def eof(self) -> list[Record]:
@@ -134,6 +139,12 @@ class EventDecoder:
     def known_end(self) -> JsonObject:
         """Return the fields of `end` that are known so far, also for a reply that has no end."""
         return self._reply.known_end()
+
+    def reopen(self) -> None:
+        """Take the next bytes from another response, which goes on with the same reply."""
+        self._sse = SseDecoder()
+        self._event_count, self._last_payload = 0, None
+        self._is_over, self.failure = False, None
 
     def _event(self, name: str, payload: bytes) -> list[Record]:
         """Return the records of one event. Raises ProtocolError if its data is not JSON."""

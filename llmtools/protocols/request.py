@@ -24,7 +24,8 @@ class Request:
     required or the name of a tool. reasoning: none, minimal, low, medium, high, xhigh or max.
     cache_prompt: ask the provider to keep the conversation for the next turn. drop_unsupported:
     leave out attachments that the provider does not take. longest: the most tokens that the
-    model writes, None if not known. quirks: names of what is known of the server and the model.
+    model writes, None if not known. reply_id: a reply that the server writes in the background, which
+    is read in the place of asking. quirks: names of what is known of the server and the model.
 
         request = llmtools.Request("echo", reasoning="low")
         request.record()  # {"reasoning": "low"}
@@ -41,6 +42,7 @@ class Request:
     drop_unsupported: bool = False
     stream: bool = True
     longest: int | None = None
+    reply_id: str = ""
     quirks: frozenset[str] = frozenset()
 
     def record(self) -> dict[str, Any]:

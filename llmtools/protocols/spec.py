@@ -75,6 +75,9 @@ class Spec:
     next_page: takes a page of that list; returns the query of the next page, {} after the last.
     rate_limits: matches the names of rate-limit headers; its groups are `kind` (limit,
     remaining, reset) and `what` (requests, tokens …).
+    background_path: the path of a reply that the server writes in the background, with {id}; its
+    path with /cancel stops it. "" if the protocol has none. background_events: the query of that
+    path for the events behind {after}, as a stream.
     """
 
     name: str
@@ -88,6 +91,8 @@ class Spec:
     list_headers: dict[str, str] = field(default_factory=dict)
     next_page: Callable[[dict[str, Any]], dict[str, str]] = _openai_next_page
     rate_limits: re.Pattern[str] = RATE_LIMITS
+    background_path: str = ""
+    background_events: str = ""
 
     def finish_reason(self, word: str) -> str:
         """Return our finish_reason for the vendor's word, `stop` for one that is not known."""

@@ -213,9 +213,9 @@ def test_a_body_in_the_place_of_events(name: str) -> None:
 @pytest.mark.parametrize("name", QUEUED)
 def test_a_queued_response_is_not_a_reply(name: str) -> None:
     records = Decoder(ISSUER).body(read(name))
-    assert [record["type"] for record in records] == ["error"]
-    assert records[0]["exit_status"] == 75
-    assert "queued" in records[0]["message"]
+    assert [record["type"] for record in records] == ["start", "error"]
+    assert records[1]["exit_status"] == 75
+    assert "queued" in records[1]["message"]
 
 
 @pytest.mark.parametrize("name", STREAMS)

@@ -66,6 +66,7 @@ def _ask_options(options: dict[str, Any]) -> AskOptions:
         cache_prompt=options["cache_prompt"],
         drop_unsupported=options["drop_unsupported"],
         stream=not options["no_stream"],
+        reply_id=options["await"] or "",
         anyway=options["anyway"],
         prefill=options["prefill"],
         limits=limits,
@@ -187,6 +188,8 @@ def _value(text: str) -> Any:
 )
 @flag("--retry-stream", help="Retry also after the first event, with a reset record.")
 @flag("--no-stream", help="Ask the provider for the answer in one piece.")
+@option("--await", metavar="ID", help="Wait for the background reply ID instead of sending a request.")
+@flag("--detach", help="Leave a background reply to the provider when Ctrl-C ends the wait.")
 @flag("--dry-run", help="Print the HTTP request with the key masked; send nothing.")
 @flag("--anyway", help="Send the conversation even if the stream has failed.")
 @flag("--prefill", help="Let the model continue its own last message.")
@@ -209,6 +212,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
             log=False if options["no_log"] else options["log"] or None,
             is_dry_run=options["dry_run"],
             has_events=not options["no_events"],
+            is_detached=options["detach"],
         )
         if not options["no_stdin"] and process.stdin_kind() == "stream":
             sender.read(options["wait"])

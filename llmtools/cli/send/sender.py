@@ -7,6 +7,7 @@ its message: a complete message replaces them, a failed stream is passed on whol
 from __future__ import annotations
 
 import time
+from signal import SIGINT
 
 from ...errors import CancelledError, InputError, LlmToolsError, NoKeyError, OutputError, TimedOutError, UsageError
 from ...exchange.ask import Asker, RecordAnswer, starts_with, target_of
@@ -87,7 +88,8 @@ class Relay:
 class Sender:
     """Reads a stream and answers it. A failure sets the status of the process.
 
-    log: True or False where an option says it, None where the configuration does.
+    log: True or False where an option says it, None where the configuration does. is_detached: whether
+    a reply that the server writes in the background goes on after SIGINT.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Sender:
         log: bool | None = None,
         is_dry_run: bool = False,
         has_events: bool = True,
+        is_detached: bool = False,
     ) -> None:
         self.process = process
         self._asker = Asker(options, self._resolve)
@@ -107,6 +110,7 @@ class Sender:
         self._log = log
         self._is_dry_run = is_dry_run
         self._has_events = has_events
+        self._is_detached = is_detached
         self._tools: list[tuple[int, Record]] = []
         self._journal: Journal | None = None
         self._until: float | None = None
@@ -241,18 +245,36 @@ class Sender:
         limit = self._asker.options.limits.total
         until = time.monotonic() + limit if limit is not None else None
         batches = exchange.batches(self.process.sleep)
+        is_over = False
         try:
-            while True:
+            while not is_over:
                 with self.process.interruptible(until):
                     records = next(batches, None)
-                if records is None:
-                    break
-                yield records
+                is_over = records is None
+                if records is not None:
+                    yield records
         except (CancelledError, TimedOutError) as error:
             self._cancelled = error
         finally:
             batches.close()
+            self._leave(exchange, is_over=is_over)
         yield exchange.cancel(self._cancelled)
+
+    def _leave(self, exchange: Exchange, *, is_over: bool) -> None:
+        """Stop a reply that the server goes on with, if nobody wants it; else report how to get it.
+
+        is_over: whether the exchange ended by itself.
+        """
+        reply_id = exchange.background_id
+        if not reply_id:
+            return
+        is_unwanted = not is_over and isinstance(self._cancelled, CancelledError)
+        if is_unwanted and self.process.signal in (None, SIGINT) and not self._is_detached:
+            failure = exchange.stop()
+            if failure is None:
+                return
+            self.process.say(f"the reply {reply_id} could not be stopped: {failure.message}")
+        self.process.say(f"{exchange.request.model} goes on with the reply: llm-send --await {reply_id} gets it")
 
     def _emit(self, records: list[Record]) -> None:
         if not self._has_events:

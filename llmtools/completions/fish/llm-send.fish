@@ -25,6 +25,8 @@ complete -c llm-send -l idle-timeout -x -d 'Give up after SECONDS without any da
 complete -c llm-send -l retries -x -d 'Retry a failed request up to N times'
 complete -c llm-send -l retry-stream -d 'Retry also after the first event, with a reset record'
 complete -c llm-send -l no-stream -d 'Ask the provider for the answer in one piece'
+complete -c llm-send -l await -x -d 'Wait for the background reply ID instead of sending a request'
+complete -c llm-send -l detach -d 'Leave a background reply to the provider when Ctrl-C ends the wait'
 complete -c llm-send -l dry-run -d 'Print the HTTP request with the key masked; send nothing'
 complete -c llm-send -l anyway -d 'Send the conversation even if the stream has failed'
 complete -c llm-send -l prefill -d 'Let the model continue its own last message'

@@ -4,7 +4,8 @@ Rules:
 * The terminal event is response.completed or response.incomplete. response.failed and `error`,
   which may be flat or hold an object, are failures; the first is reported.
 * `keepalive`, `[DONE]` and unknown events count as seen, but make no records.
-* A body whose response is queued or in progress is not a reply yet, and is not waited for.
+* A body whose response is queued or in progress is not a reply yet. If the server writes it in the
+  background, `background_id` is its id, and `reopen` takes what the server answers later.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from orjson import loads as parse
 from ...errors import TruncatedError
 from ...http.failure import failure_from_body
 from ..event_decoder import ERROR_FIELDS, EventDecoder
+from ..json_fields import count_or_none, string_or_empty
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -61,6 +63,7 @@ class Decoder(EventDecoder):
         if not chunk:
             return []
         text.chunks.append(chunk)
+        self.sequence = event.get("sequence_number")
         return [{"type": "text", "chunk": chunk, "part_index": text.index}]
 
     def _event(self, name: str, payload: bytes) -> list[Record]:
@@ -73,6 +76,8 @@ class Decoder(EventDecoder):
     def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = event.get("type")
         response = event.get("response")
+        self.sequence = count_or_none(event.get("sequence_number"))
+        self._take_background(response)
         is_other = event.get("object") != "response" and not event.keys().isdisjoint(ERROR_FIELDS)
         has_failed = kind in _END_TYPES and isinstance(response, dict) and response.get("status") in _FAILURE_STATUSES
         if name == "error" or kind in _FAILURE_TYPES or has_failed or (not kind and (event.get("error") or is_other)):
@@ -85,7 +90,14 @@ class Decoder(EventDecoder):
             return self._body(event)
         return self._reply.take(event)
 
+    def _take_background(self, response: Any) -> None:
+        """Keep the id of a reply that the server writes in the background, until it is over."""
+        if isinstance(response, dict) and "status" in response:
+            is_going_on = response.get("background") is True and response["status"] in ("queued", "in_progress")
+            self.background_id = string_or_empty(response.get("id")) if is_going_on else ""
+
     def _body(self, body: Any) -> list[Record]:
+        self._take_background(body)
         if isinstance(body, dict) and body.get("error"):
             self._reply.note_response({"response": body})
             return self._fail(_event_failure(body))
@@ -97,6 +109,7 @@ class Decoder(EventDecoder):
         if body.get("status") == "failed":
             return self._fail(_event_failure(body))
         if body.get("status") in _UNFINISHED_STATUSES:
-            return self._fail(TruncatedError(f"the reply is not ready: its status is {body['status']}"))
+            self._fail(TruncatedError(f"the reply is not ready: its status is {body['status']}"))
+            return self._reply.take({"type": "response.created", "response": body}) if self.background_id else []
         self._is_over = True
         return self._reply.end({"response": body})

@@ -3,7 +3,7 @@
 Rules:
 * The vendor stores nothing: `store` is false, the whole conversation is sent, and the ciphertext
   of the reasoning is asked for in its place. Models that do not reason refuse to be asked for it.
-  The option `include` asks for more; null asks for nothing.
+  A reply in the background has to be stored. The option `include` asks for more; null asks for nothing.
 * Options go to their places (see `options`) and are laid over the rest of the body. An option
   that is null removes the field.
 * Tools are flat, and `strict` is always sent: without it the vendor takes every tool as strict,
@@ -58,7 +58,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     messages = Messages(request)
     options = messages.options()
     items = messages.encode(conversation.messages)
-    body: JsonObject = {"model": request.served_name, "input": items, "store": False}
+    body: JsonObject = {"model": request.served_name, "input": items, "store": options.get("background") is True}
     tools = messages.tool_blocks(conversation.tools.values(), partial(_function, messages))
     if tools:
         body["tools"] = tools

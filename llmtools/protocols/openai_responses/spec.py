@@ -26,4 +26,6 @@ SPEC = Spec(
         "mcp": {"type": "mcp"},
     },
     url_types=("image/", "application/pdf"),
+    background_path="/responses/{id}",
+    background_events="?stream=true&starting_after={after}",
 )
