@@ -52,6 +52,7 @@ def _fields(required: dict[str, Kind], optional: dict[str, Kind]) -> Fields:
 _META = {"provider_metadata": METADATA}
 _CALL_ID = {"tool_call_id": TEXT}
 _SERVER = {"server_executed": FLAG}
+_CALL_FLAGS = {**_SERVER, "needs_approval": FLAG}
 
 ATTACHMENT_FIELDS = _fields({}, dict.fromkeys(("type", "name", "content", "path", "sha256", "url"), TEXT))
 ANNOTATION_FIELDS = _fields(
@@ -64,7 +65,7 @@ PARTS: dict[str, Fields] = {
     "refusal": _fields({"text": TEXT}, _META),
     "tool_call": _fields(
         {"name": TEXT, "arguments": OBJECT},
-        {"arguments_raw": TEXT, "exception": TEXT, **_CALL_ID, **_SERVER, **_META},
+        {"arguments_raw": TEXT, "exception": TEXT, **_CALL_ID, **_CALL_FLAGS, **_META},
     ),
     "tool_result": _fields(
         {"name": TEXT, "output": TEXT},
@@ -120,7 +121,7 @@ EVENTS: dict[str, Fields] = {
     "text": _fields({"chunk": TEXT, "part_index": COUNT}, {"phase": _one_of(TEXT_PHASES), **_META}),
     "reasoning": _fields({"chunk": TEXT, "part_index": COUNT}, {"redacted": FLAG, **_META}),
     "refusal": _fields({"chunk": TEXT, "part_index": COUNT}, _META),
-    "tool_call_name": _fields({"chunk": TEXT, "part_index": COUNT}, {**_CALL_ID, **_SERVER, **_META}),
+    "tool_call_name": _fields({"chunk": TEXT, "part_index": COUNT}, {**_CALL_ID, **_CALL_FLAGS, **_META}),
     "tool_call_args": _fields({"chunk": TEXT, "part_index": COUNT}, {**_CALL_ID, **_META}),
     "tool_result": _fields(
         {"chunk": TEXT, "part_index": COUNT},

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TEXT_KINDS = frozenset(("text", "reasoning", "refusal"))
 _PART_TYPE = {"tool_call_name": "tool_call", "tool_call_args": "tool_call", "annotation": "text"}
 _CHUNK_FIELD = {"tool_call": "name", "tool_result": "output"}
-_PART_FIELDS = ("phase", "redacted", "tool_call_id", "server_executed", "exception")
+_PART_FIELDS = ("phase", "redacted", "tool_call_id", "server_executed", "needs_approval", "exception")
 _FROM_START = ("model", "provider", "created", "request", "request_id")
 _FROM_END = (
     "status",
@@ -288,7 +288,9 @@ _CHUNK_FIELDS = {
     **dict.fromkeys(TEXT_KINDS, ("type", "text")),
     "tool_call": ("type", "name", "arguments", "arguments_raw"),
 }
-_EVENT_FIELDS = frozenset(("phase", "redacted", "tool_call_id", "server_executed", "provider_metadata"))
+_EVENT_FIELDS = frozenset(
+    ("phase", "redacted", "tool_call_id", "server_executed", "needs_approval", "provider_metadata")
+)
 
 
 def events_of(message: Message) -> list[Record]:

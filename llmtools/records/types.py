@@ -74,13 +74,15 @@ class RefusalPart(TypedDict):
 
 class ToolCallPart(TypedDict):
     """A call. `arguments_raw` is the text of the vendor, if it is not the compact form of `arguments`.
-    A call with `exception` is never run."""
+    A call with `exception` is never run. One that `needs_approval` is run by the provider, once the
+    user says yes: a result without an exception."""
 
     type: Literal["tool_call"]
     name: str
     arguments: dict[str, Any]
     tool_call_id: str
     server_executed: NotRequired[bool]
+    needs_approval: NotRequired[bool]
     arguments_raw: NotRequired[str]
     exception: NotRequired[str]
     provider_metadata: NotRequired[Metadata]

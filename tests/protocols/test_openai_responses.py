@@ -648,11 +648,23 @@ class TestHostedTools:
             "tool_result",
             "tool_call",
             "tool_result",
-            "mcp_approval_request",
+            "tool_call",
         ]
+        assert said[5]["needs_approval"] is True
         assert (said[2]["output"], said[4]["exception"]) == ("It is done.", "no")
         assert "output" not in said[1]["provider_metadata"][ISSUER]
         assert sent_back(*events) == [tools, answered, failed, asks]
+
+    @pytest.mark.parametrize(
+        ("fields", "answer"),
+        [({}, {"approve": True}), ({"exception": "no"}, {"approve": False, "reason": "Error: no"})],
+    )
+    def test_the_answer_to_a_request_for_approval(self, fields: Object, answer: Object) -> None:
+        asks: Object = {"type": "mcp_approval_request", "id": "mcpr_3", "name": "t", "arguments": "{}"}
+        found = parts(done(0, **asks, server_label="s"))
+        result = {"type": "tool_result", "name": "t", "output": "", "tool_call_id": "mcpr_3", **fields}
+        sent = items(user("hi"), assistant(*found), {"type": "message", "role": "tool", "parts": [result]})
+        assert sent[-1] == {"type": "mcp_approval_response", "approval_request_id": "mcpr_3", **answer}
 
     def test_a_shell_of_the_servers_and_its_output(self) -> None:
         ran: Object = {

@@ -50,6 +50,7 @@ _SEVERAL = "the file holds four responses one after the other; a reply ends with
 _REASON = "incomplete_details.reason is the vendor's word for why"
 _NO_END = "the finish stands in `end`, which the decoder does not make of a stream that failed"
 _TRIMMED = "chunks were taken out of that file; the oracle reads those left, we what output_text.done says"
+_APPROVAL = "a call that needs approval is a call; the oracle reads function calls alone"
 _TWO = "responses/prism__openai-stream-unknown-error-responses-1.sse"
 _ALL = "responses/ai__azure-reasoning-encrypted-content.1.chunks.jsonl"
 JUSTIFIED: dict[tuple[str, str], str] = {
@@ -61,6 +62,8 @@ JUSTIFIED: dict[tuple[str, str], str] = {
     ("responses/ai__openai-error.1.chunks.jsonl", "finish"): _NO_END,
     (_TWO, "finish"): _NO_END,
     (_TWO, "error"): "an error event says Foobar, response.failed then something else; the first is told",
+    ("responses/ai__openai-mcp-tool-approval.1-0.sse", "calls"): _APPROVAL,
+    ("responses/ai__openai-mcp-tool-approval.3-0.sse", "calls"): _APPROVAL,
     ("responses/ai__openai-shell-container.1.chunks.jsonl", "text"): _TRIMMED,
     ("responses/ai__openai-phase.1.chunks.jsonl", "text"): _TRIMMED,
 }
@@ -197,7 +200,7 @@ def test_a_body_says_what_is_in_it(name: str) -> None:
     assert records[-1]["details"][ISSUER]["usage"] == usage
     refusals = [part["text"] for part in whole(records)["parts"] if part["type"] == "refusal"]
     assert refusals == [block["refusal"] for block in contents if block["type"] == "refusal"]
-    is_calling = called or any(item["type"] == "apply_patch_call" for item in items)
+    is_calling = called or any(item["type"] in ("apply_patch_call", "mcp_approval_request") for item in items)
     finish = "length" if body["status"] == "incomplete" else "tool_calls" if is_calling else "stop"
     assert records[-1]["finish_reason"] == ("refusal" if refusals else finish)
 

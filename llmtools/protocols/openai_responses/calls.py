@@ -8,6 +8,7 @@ Rules:
   item's id.
 * Calls that the server ran are marked. A shell, a patch or a click that is ours to run is a call
   like any other, and its result goes back in an item of its own type.
+* An approval request is a call that needs approval; its result is the answer.
 * The text of a server's result is only for people to read, except that of an MCP call.
 """
 
@@ -31,6 +32,7 @@ ARGUMENT_FIELDS: dict[str, tuple[str, ...]] = {
     "function_call": ("arguments",),
     "custom_tool_call": ("input",),
     "mcp_call": ("arguments",),
+    "mcp_approval_request": ("arguments",),
     "web_search_call": ("action", "arguments"),
     "file_search_call": ("queries",),
     "code_interpreter_call": ("code",),
@@ -48,9 +50,18 @@ OUTPUT_TOOLS = {"shell_call_output": "shell", "tool_search_output": "tool_search
 BARE_FIELDS = frozenset(("input", "code", "queries", "actions"))
 """Fields whose value is not an object. It becomes the argument of that name."""
 
-_NAMED_CALLS = ("function_call", "custom_tool_call", "mcp_call")
-_WITHOUT_CALL_ID = ("mcp_call", "web_search_call", "file_search_call", "code_interpreter_call")
+APPROVAL = "mcp_approval_request"
+"""The type of a call that the server runs once it is approved."""
+
+_NAMED_CALLS = ("function_call", "custom_tool_call", "mcp_call", APPROVAL)
+_WITHOUT_CALL_ID = (APPROVAL, "mcp_call", "web_search_call", "file_search_call", "code_interpreter_call")
 _READABLE_FIELDS = ("stdout", "stderr", "logs", "result", "title", "filename", "url", "text", "name")
+
+
+_OUR_CALLS = (
+    *("function_call", "custom_tool_call", "local_shell_call", "apply_patch_call", "computer_call"),
+    APPROVAL,
+)
 
 
 def name_of(item: JsonObject) -> str:
@@ -72,7 +83,7 @@ def is_served(item: JsonObject) -> bool:
         return isinstance(environment, dict) and environment.get("type") not in (None, "local")
     if kind == "tool_search_call":
         return item.get("execution") != "client"
-    return kind not in ("function_call", "custom_tool_call", "local_shell_call", "apply_patch_call", "computer_call")
+    return kind not in _OUR_CALLS
 
 
 def field_of(item: JsonObject) -> str:
@@ -139,6 +150,9 @@ def result_item(kind: str, call_id: str, output: str | list[JsonObject], text: s
 
     kind: the type of the call's item. output: the text, or blocks if there are attachments.
     """
+    if kind == APPROVAL:
+        reason = {"reason": text} if is_failed and text else {}
+        return {"type": "mcp_approval_response", "approval_request_id": call_id, "approve": not is_failed, **reason}
     item: JsonObject = {"type": f"{kind}_output", "call_id": call_id}
     if kind == "local_shell_call":
         return {"type": item["type"], "id": call_id, "output": text}

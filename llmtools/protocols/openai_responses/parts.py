@@ -16,6 +16,7 @@ from ..json_fields import inside_of_string, object_in_chunks, string_or_empty
 from ..media_types import bytes_of_base64, image_type
 from ..reply_writer import join_halves
 from .calls import (
+    APPROVAL,
     BARE_FIELDS,
     arguments_in,
     call_metadata,
@@ -157,11 +158,16 @@ class CallPart:
         self._raw: list[str] = []
         self._is_open = False
         self.is_served = is_served(item)
+        self._needs_approval = item.get("type") == APPROVAL
         self._add_name(self._name)
 
+    def _flags(self) -> JsonObject:
+        approval = {"needs_approval": True} if self._needs_approval else {}
+        return {"server_executed": True} if self.is_served else approval
+
     def _add_name(self, chunk: str, metadata: JsonObject | None = None) -> None:
-        served = {"server_executed": True} if self.is_served else {}
-        self._writer.add_chunk("tool_call_name", chunk, self._index, metadata, tool_call_id=self._id, **served)
+        flags = self._flags()
+        self._writer.add_chunk("tool_call_name", chunk, self._index, metadata, tool_call_id=self._id, **flags)
 
     def add(self, field: str, chunk: str) -> None:
         """Add a chunk of the arguments; `field` is the field of the item that has them."""
@@ -187,7 +193,7 @@ class CallPart:
     def _replace(self, arguments: str) -> None:
         self._is_open = False
         part = {"type": "tool_call", "name": self._name, **parse_arguments(arguments), "tool_call_id": self._id}
-        part |= {"server_executed": True} if self.is_served else {}
+        part |= self._flags()
         self._writer.add({"type": "part", "part_index": self._index, "part": part})
 
     def _close(self) -> None:
@@ -217,6 +223,10 @@ class CallPart:
         self._name = self._name or name
         if self.is_served:
             self._add_result(item)
+        elif self._needs_approval:
+            server = string_or_empty(item.get("server_label")) or "its server"
+            message = f"the provider asks whether to run {self._name} of {server} (llm-tools run --ask answers)"
+            self._writer.notice("approval", message)
 
     def _add_result(self, item: JsonObject) -> None:
         output, exception = output_in(item), exception_in(item)
