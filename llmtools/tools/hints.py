@@ -198,9 +198,8 @@ def _convert_union(value: Any, hints: tuple[Any, ...]) -> Any:
     from ..schema import check
 
     for hint in hints:
-        schema = schema_of_hint(hint)
         try:
-            check(value, schema, schema, "")
+            check(value, schema_of_hint(hint), "")
             return convert(value, hint)
         except (InputError, ValueError, TypeError):
             continue

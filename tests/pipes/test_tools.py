@@ -302,7 +302,7 @@ def test_run_answers_every_call_in_its_order(calc: Shell) -> None:
         "ValueError: no luck",
         None,
         "the tool nope was not offered",
-        "the call was not run: arguments: b is missing",
+        "the call was not run: arguments: 'b' is a required property",
     ]
     assert found[3]["attachments"][0]["type"] == "image/png"
     assert done.err == "working\n", "what a tool prints is for people"
