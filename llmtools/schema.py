@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
+from operator import getitem
 
 from .errors import InputError, NoInputError, UsageError
 from .records.jsonl import Number, dumps, loads
@@ -33,6 +34,8 @@ MAX_REFERENCES = 1_000_000
 """How many times a check may follow a `$ref`: a small schema can ask for 2 ** 100."""
 MAX_MESSAGE = 300
 """The most characters of an error about a value, which repeats the value."""
+MAX_PROBLEMS = 50
+"""How many keywords of a schema may be wrong before nothing of it is taken."""
 _references_left: ContextVar[int] = ContextVar("references_left")
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
@@ -171,39 +174,65 @@ def _validator(data: bytes) -> Any:
 
     The schemas that `$ref` names are in the schema itself: the registry fetches nothing.
     """
-    from jsonschema import FormatChecker, exceptions
-    from jsonschema.validators import Draft202012Validator, validator_for
     from referencing import Registry
 
     schema = loads(data)
+    draft = _draft_of(schema)
+    error = _first_error(schema, draft)
+    if error is not None:
+        raise SchemaError(f"is not valid: {error.json_path}: {_shorten(error.message)}")
+    for _, reference in _lost_references(schema, draft):
+        raise SchemaError(_describe(reference))
+    return _lenient(draft)(schema, registry=Registry())
+
+
+def valid_part(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a schema without the keywords that are not valid and each `$ref` that leads nowhere, and
+    what is wrong with each. Raises SchemaError if too much is wrong."""
+    part = loads(dumps(schema))
+    problems: list[str] = []
+    draft = _draft_of(part)
+    while (error := _first_error(part, draft)) is not None:
+        if not error.absolute_path or len(problems) == MAX_PROBLEMS:
+            raise SchemaError(f"is not valid: {error.json_path}: {_shorten(error.message)}")
+        problems.append(f"{error.json_path} is not valid: {_shorten(error.message)}")
+        *path, last = error.absolute_path
+        del reduce(getitem, path, part)[last]
+    for contents, reference in list(_lost_references(part, draft)):
+        problems.append(_describe(reference))
+        del contents["$ref"]
+    return part, problems
+
+
+def _draft_of(schema: Any) -> Any:
+    """Return the validator class of the draft that a schema names, of 2020-12 if it names none that is known."""
+    from jsonschema.validators import Draft202012Validator, validator_for
+
     names_draft = isinstance(schema, dict) and isinstance(schema.get("$schema"), str)
-    draft: Any = validator_for(schema, default=Draft202012Validator) if names_draft else Draft202012Validator
-    try:
-        draft.check_schema(schema, format_checker=FormatChecker(formats=()))
-    except exceptions.SchemaError as error:
-        raise SchemaError(f"is not valid: {error.json_path}: {_shorten(error.message)}") from None
-    validator = _lenient(draft)(schema, registry=Registry())
-    _check_references(schema, draft)
-    return validator
+    return validator_for(schema, default=Draft202012Validator) if names_draft else Draft202012Validator
 
 
-def _check_references(schema: Any, draft: Any) -> None:
-    """Raise SchemaError if a `$ref` of a schema leads out of it, or nowhere."""
+def _first_error(schema: Any, draft: Any) -> Any:
+    """Return the first error of a schema by the rules of its draft; None if it is valid."""
+    return next(draft(draft.META_SCHEMA).iter_errors(schema), None)
+
+
+def _lost_references(schema: Any, draft: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the (sub)schemas of which the `$ref` leads out of the schema, or nowhere; and that `$ref`."""
     from referencing import Registry
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import specification_with
 
-    specification = specification_with(draft.META_SCHEMA["$schema"])
-    root = specification.create_resource(schema)
+    root = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
     pending = [(root, Registry().resolver_with_root(root))]
     while pending:
         resource, resolver = pending.pop()
-        reference = resource.contents.get("$ref") if isinstance(resource.contents, dict) else None
+        reference: Any = resource.contents.get("$ref") if isinstance(resource.contents, dict) else None
         try:
             if isinstance(reference, str):
                 resolver.lookup(reference)
         except Unresolvable:
-            raise SchemaError(_describe(reference)) from None
+            yield resource.contents, reference
         pending += [(each, resolver.in_subresource(each)) for each in resource.subresources()]
 
 

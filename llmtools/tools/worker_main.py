@@ -1,9 +1,11 @@
 """A child process that runs the functions of a Python file: `python -P -m llmtools.tools.worker_main FILE`.
 
 It lists its tools in the first line, then reads calls and writes replies, a line of JSON each:
-    {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
+    {"tools": [{"type": "tool", "name": "add", …}], "notices": ["…"]}
+    {"error": "…", "code": "no_key"}                       in its place; the code is one of `errors`
     {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
     {"taken": 1}                the call is about to run
+    {"login": {…}}              for the parent to keep (see `logins`)
     {"id": 1, "output": "3"}    with "exception" and "attachments" if there are any
 
 Rules:
@@ -32,7 +34,7 @@ from .function import call_async, methods_of, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, NoReturn
 
     RunCall = Callable[[str, dict[str, Any]], Awaitable[Result]]
@@ -74,12 +76,18 @@ class Channel:
         return loads(line) if line else None
 
 
-async def serve(channel: Channel, tools: list[Any], run_call: RunCall, over: asyncio.Event | None = None) -> None:
-    """List the tools, then run calls until the input ends or `over` is set."""
+async def serve(
+    channel: Channel,
+    tools: list[Any],
+    run_call: RunCall,
+    over: asyncio.Event | None = None,
+    notices: Sequence[str] = (),
+) -> None:
+    """List the tools, then run calls until the input ends or `over` is set. notices: for the user."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS))
     reader = ThreadPoolExecutor(1)  # a thread of its own, so that calls cannot keep it from reading
-    channel.write({"tools": tools})
+    channel.write({"tools": tools, "notices": list(notices)})
     running: set[asyncio.Task[None]] = set()
     over = over or asyncio.Event()
     end = asyncio.create_task(over.wait())
