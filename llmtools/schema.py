@@ -289,23 +289,52 @@ def _shorten(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE // 2]} … {message[-MAX_MESSAGE // 2 :]}"
 
 
+_STRICT_HEADS = frozenset(("type", "anyOf", "$ref", "enum", "const"))
+"""One of these is in every schema of the strict mode."""
+_NOT_STRICT = frozenset(
+    [
+        "allOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "patternProperties",
+        "propertyNames",
+        "prefixItems",
+        "contains",
+        "uniqueItems",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
+)
+"""Keywords that the strict mode refuses."""
+
+
 def is_strict(schema: Any) -> bool:
     """Return whether a JSON Schema fits a vendor's strict mode: every object in it requires all its
-    properties and forbids others."""
+    properties and forbids others, every value has a type, and no keyword is in it that the mode refuses.
+
+    Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
     pending = [schema]
     while pending:
         item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, dict):
-            properties = item.get("properties")
-            properties = properties if isinstance(properties, dict) else {}
-            if item.get("type") == "object" or "properties" in item:
-                required = item.get("required", [])
-                if item.get("additionalProperties") is not False or not isinstance(required, list):
-                    return False
-                if any(name not in required for name in properties):
-                    return False
-                pending += properties.values()
-            pending += [value for name, value in item.items() if name not in ("properties", "enum", "const")]
+        if not isinstance(item, dict) or _STRICT_HEADS.isdisjoint(item) or not _NOT_STRICT.isdisjoint(item):
+            return False
+        if (item.get("type") == "object" or "properties" in item) and not _is_closed(item):
+            return False
+        for name in ("properties", "$defs", "definitions"):
+            pending += item[name].values() if isinstance(item.get(name), dict) else ()
+        pending += item["anyOf"] if isinstance(item.get("anyOf"), list) else ()
+        pending += [item["items"]] if "items" in item else ()
     return True
+
+
+def _is_closed(schema: dict[str, Any]) -> bool:
+    """Return whether the schema of an object requires all its properties and forbids others."""
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    is_known = isinstance(properties, dict) and isinstance(required, list)
+    return is_known and schema.get("additionalProperties") is False and all(name in required for name in properties)

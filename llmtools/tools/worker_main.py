@@ -30,12 +30,14 @@ from types import ModuleType
 from ..errors import InputError
 from ..records.jsonl import dumps, loads
 from .calls import Result, describe_exception
-from .function import call_async, methods_of, result_of, tool_record, values_of
+from .function import call_async, methods_of, record_and_notices, result_of, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, NoReturn
+
+    from ..records.types import ToolRecord
 
     RunCall = Callable[[str, dict[str, Any]], Awaitable[Result]]
 
@@ -137,11 +139,33 @@ def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
         is_public = name in public if public is not None else not name.startswith("_")
         if not is_public or getattr(value, "__module__", None) != module.__name__:
             continue
-        if inspect.isfunction(value):
+        if callable(value) and inspect.isfunction(inspect.unwrap(value)):  # functools.cache and the like wrap it
             functions[name] = value
         elif inspect.isclass(value) and any(base.__name__ == "Toolbox" for base in value.__mro__[1:]):
             functions.update(methods_of(value()))
     return functions
+
+
+def describe_tools(functions: dict[str, Callable[..., Any]]) -> tuple[list[ToolRecord], list[str]]:
+    """Return the records of the functions that a model can call, and notices about the others.
+
+    Raises InputError if there are only others.
+    """
+    records: list[ToolRecord] = []
+    notices: list[str] = []
+    failure: InputError | None = None
+    for name, function in functions.items():
+        try:
+            record, about = record_and_notices(function, name)
+        except InputError as error:
+            failure = error
+            notices.append(f"{error.message}: it is left out")
+        else:
+            records.append(record)
+            notices += about
+    if failure is not None and not records:
+        raise failure
+    return records, notices
 
 
 def make_caller(functions: dict[str, Callable[..., Any]]) -> RunCall:
@@ -172,8 +196,8 @@ def main(path: str) -> None:
     channel = Channel()
 
     async def serve_functions(functions: dict[str, Callable[..., Any]]) -> NoReturn:
-        tools = [tool_record(function, name) for name, function in functions.items()]
-        await serve(channel, tools, make_caller(functions))
+        tools, notices = describe_tools(functions)
+        await serve(channel, tools, make_caller(functions), None, notices)
         os._exit(0)  # do not wait for threads that hang
 
     try:
