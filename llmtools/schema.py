@@ -5,29 +5,51 @@ A field is `NAME [TYPE] [: DESCRIPTION]`, TYPE one of str, int, float, bool. All
 
     name, age int, bio: one line
 
-`check` knows the keywords that vendors accept for structured output, and skips others.
+The package jsonschema checks values, by the draft that `$schema` names, else by draft 2020-12. It is
+imported only for a check.
+
+Rules:
+* `format` is an annotation in every draft, and is not checked.
+* Nothing is fetched: a `$ref` out of the schema is an error.
+* A schema may come from another person: a check that never ends is an error, except for a `pattern`
+  on which Python's `re` takes for ever.
 """
 
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
+from functools import lru_cache, partial, reduce
+from operator import getitem
 
 from .errors import InputError, NoInputError, UsageError
-from .records.jsonl import Number, is_same, loads
+from .records.jsonl import Number, dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import Any
+
+MAX_REFERENCES = 1_000_000
+"""How many times a check may follow a `$ref`: a small schema can ask for 2 ** 100."""
+MAX_MESSAGE = 300
+"""The most characters of an error about a value, which repeats the value."""
+MAX_PROBLEMS = 50
+"""How many keywords of a schema may be wrong before nothing of it is taken."""
+_references_left: ContextVar[int] = ContextVar("references_left")
 
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _FIELD = re.compile(r"\s*(?P<name>[^\s:,]+)(?:\s+(?P<type>[a-z]+))?\s*(?::\s*(?P<description>.*?))?\s*", re.DOTALL)
 
 
+class SchemaError(InputError):
+    """A JSON Schema that is not valid, or that a value cannot be checked against."""
+
+
 def schema_from_text(text: str) -> dict[str, Any]:
     """Return the schema of a text: JSON, the name of a JSON file, or the short form.
 
-    Raises UsageError or NoInputError.
+    Raises UsageError, also for a schema that is not valid, or NoInputError.
     """
     if text.lstrip().startswith("{"):
         return _object(text, "the schema")
@@ -53,6 +75,10 @@ def _object(text: str, source: str) -> dict[str, Any]:
         raise UsageError(f"{source}: {error.message}") from None
     if type(schema) is not dict:
         raise UsageError(f"{source}: not a JSON Schema: not an object")
+    try:
+        check_schema(schema)
+    except SchemaError as error:
+        raise UsageError(f"{source} {error.message}") from None
     return schema
 
 
@@ -90,145 +116,225 @@ def schema_of_list(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_answer(text: str, schema: dict[str, Any]) -> Any:
-    """Return the JSON value of an answer. Raises InputError for one that does not fit its schema."""
+    """Return the JSON value of an answer.
+
+    Raises InputError for one that does not fit its schema, SchemaError if it cannot be checked.
+    """
     try:
         value = loads(text)
     except InputError as error:
         raise InputError(f"the answer is {error.message}") from None
     try:
-        check(value, schema, schema, "the answer")
-    except (TypeError, AttributeError, RecursionError):
-        raise InputError("the answer cannot be checked: its schema is not valid") from None
+        check(value, schema, "the answer")
+    except SchemaError as error:
+        raise SchemaError(f"the answer cannot be checked: the schema {error.message}") from None
     return value
 
 
-_KINDS: dict[str, Callable[[Any], bool]] = {
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "null": lambda value: value is None,
-    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
-    "integer": lambda value: (
-        (isinstance(value, int) and not isinstance(value, bool))
-        or (isinstance(value, float) and not isinstance(value, Number) and value.is_integer())
-    ),
-}
-_BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
-    "minimum": lambda value, bound: value >= bound,
-    "maximum": lambda value, bound: value <= bound,
-    "exclusiveMinimum": lambda value, bound: value > bound,
-    "exclusiveMaximum": lambda value, bound: value < bound,
-}
-_LENGTHS = {
-    "minLength": (str, lambda length, bound: length >= bound),
-    "maxLength": (str, lambda length, bound: length <= bound),
-    "minItems": (list, lambda length, bound: length >= bound),
-    "maxItems": (list, lambda length, bound: length <= bound),
-}
+def check_schema(schema: Any) -> None:
+    """Raise SchemaError for a value that is not a valid JSON Schema, or has a `$ref` that leads nowhere."""
+    _validator_of(schema)
 
 
-def check(value: Any, schema: Any, root: dict[str, Any], place: str) -> None:
-    """Check a value against its schema; `root` is the schema that a $ref points into.
+def check(value: Any, schema: Any, place: str) -> None:
+    """Check a value against its schema.
 
-    Raises InputError with the place of the first error.
+    Raises InputError with the place of the most telling error, SchemaError if the value cannot be
+    checked; its message follows the words "the schema".
     """
-    if schema is False:
-        raise InputError(f"{place}: must be absent")
-    if type(schema) is not dict:
-        return
-    if isinstance(schema.get("$ref"), str):
-        check(value, _resolve_ref(schema["$ref"], root), root, place)
-    _check_kind(value, schema, place)
-    _check_bounds(value, schema, place)
-    _check_choices(value, schema, root, place)
-    if isinstance(value, dict):
-        _check_members(value, schema, root, place)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            check(item, schema.get("items", True), root, f"{place}[{index}]")
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
-
-def _resolve_ref(reference: str, root: dict[str, Any]) -> Any:
-    target: Any = root
-    for name in reference.removeprefix("#").split("/")[1:]:
-        target = target.get(name.replace("~1", "/").replace("~0", "~"), True) if isinstance(target, dict) else True
-    return target
-
-
-def _check_kind(value: Any, schema: dict[str, Any], place: str) -> None:
-    kinds = schema.get("type")
-    names = [kinds] if isinstance(kinds, str) else kinds or []
-    if names and not any(_KINDS.get(name, lambda _: True)(value) for name in names):
-        raise InputError(f"{place}: must be of type {' or '.join(names)}")
-    if "enum" in schema and not any(is_same(value, choice) for choice in schema["enum"]):
-        raise InputError(f"{place}: must be one of the enumerated values")
-    if "const" in schema and not is_same(value, schema["const"]):
-        raise InputError(f"{place}: must be the constant of the schema")
-
-
-def _check_bounds(value: Any, schema: dict[str, Any], place: str) -> None:
-    if _KINDS["number"](value):
-        for name, holds in _BOUNDS.items():
-            if name in schema and not holds(value, schema[name]):
-                raise InputError(f"{place}: does not keep to {name} {schema[name]}")
-    for name, (kind, holds_length) in _LENGTHS.items():
-        if name in schema and isinstance(value, kind) and not holds_length(len(value), schema[name]):
-            raise InputError(f"{place}: does not keep to {name} {schema[name]}")
-    if isinstance(value, str) and "pattern" in schema and not _matches(schema["pattern"], value):
-        raise InputError(f"{place}: does not match {schema['pattern']}")
-
-
-def _matches(pattern: str, text: str) -> bool:
-    """Return whether a text matches. A pattern that Python does not know (`\\p{L}`) matches."""
+    validator = _validator_of(schema)
+    _references_left.set(MAX_REFERENCES)
     try:
-        return bool(re.search(pattern, text))
+        error = best_match(validator.iter_errors(value))
+    except RecursionError:
+        raise SchemaError("leads back to itself") from None
+    except Unresolvable as failure:
+        raise SchemaError(_describe(failure.ref)) from None
+    except re.error as failure:  # in patternProperties
+        raise SchemaError(f"has a pattern that cannot be read: {failure}") from None
+    if error is not None:
+        raise InputError(f"{place}{error.json_path[1:]}: {_shorten(error.message)}")
+
+
+def _validator_of(schema: Any) -> Any:
+    try:
+        return _validator(dumps(schema))
+    except InputError as error:
+        raise SchemaError(error.message) from None
+    except RecursionError:
+        raise SchemaError("is too deep") from None
+
+
+@lru_cache(maxsize=32)
+def _validator(data: bytes) -> Any:
+    """Return the validator for a schema in JSON. Raises SchemaError.
+
+    The schemas that `$ref` names are in the schema itself: the registry fetches nothing.
+    """
+    from referencing import Registry
+
+    schema = loads(data)
+    draft = _draft_of(schema)
+    error = _first_error(schema, draft)
+    if error is not None:
+        raise SchemaError(f"is not valid: {error.json_path}: {_shorten(error.message)}")
+    for _, reference in _lost_references(schema, draft):
+        raise SchemaError(_describe(reference))
+    return _lenient(draft)(schema, registry=Registry())
+
+
+def valid_part(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a schema without the keywords that are not valid and each `$ref` that leads nowhere, and
+    what is wrong with each. Raises SchemaError if too much is wrong."""
+    part = loads(dumps(schema))
+    problems: list[str] = []
+    draft = _draft_of(part)
+    while (error := _first_error(part, draft)) is not None:
+        if not error.absolute_path or len(problems) == MAX_PROBLEMS:
+            raise SchemaError(f"is not valid: {error.json_path}: {_shorten(error.message)}")
+        problems.append(f"{error.json_path} is not valid: {_shorten(error.message)}")
+        *path, last = error.absolute_path
+        del reduce(getitem, path, part)[last]
+    for contents, reference in list(_lost_references(part, draft)):
+        problems.append(_describe(reference))
+        del contents["$ref"]
+    return part, problems
+
+
+def _draft_of(schema: Any) -> Any:
+    """Return the validator class of the draft that a schema names, of 2020-12 if it names none that is known."""
+    from jsonschema.validators import Draft202012Validator, validator_for
+
+    names_draft = isinstance(schema, dict) and isinstance(schema.get("$schema"), str)
+    return validator_for(schema, default=Draft202012Validator) if names_draft else Draft202012Validator
+
+
+def _first_error(schema: Any, draft: Any) -> Any:
+    """Return the first error of a schema by the rules of its draft; None if it is valid."""
+    return next(draft(draft.META_SCHEMA).iter_errors(schema), None)
+
+
+def _lost_references(schema: Any, draft: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the (sub)schemas of which the `$ref` leads out of the schema, or nowhere; and that `$ref`."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import specification_with
+
+    root = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
+    pending = [(root, Registry().resolver_with_root(root))]
+    while pending:
+        resource, resolver = pending.pop()
+        reference: Any = resource.contents.get("$ref") if isinstance(resource.contents, dict) else None
+        try:
+            if isinstance(reference, str):
+                resolver.lookup(reference)
+        except Unresolvable:
+            yield resource.contents, reference
+        pending += [(each, resolver.in_subresource(each)) for each in resource.subresources()]
+
+
+def _describe(reference: Any) -> str:
+    """Return why a `$ref` that could not be followed is a fault of its schema."""
+    if "://" in str(reference):
+        return f"refers to {reference}, and nothing is fetched for a schema"
+    return f"refers to {reference}, which is not in it"
+
+
+@lru_cache
+def _lenient(draft: Any) -> Any:
+    """Return the validator class of a draft with exact numbers, ECMA patterns and a limit of references."""
+    from jsonschema.validators import extend
+
+    known = draft.TYPE_CHECKER
+    types = known.redefine("integer", lambda _, value: type(value) is not Number and known.is_type(value, "integer"))
+    keywords = {"pattern": _pattern, "multipleOf": _multiple_of, "$ref": partial(_reference, draft.VALIDATORS["$ref"])}
+    return extend(draft, keywords, type_checker=types)  # type: ignore[no-untyped-call]
+
+
+def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
+    """Check `pattern`. A pattern that Python does not know (`\\p{L}`) matches."""
+    from jsonschema import ValidationError
+
+    try:
+        if isinstance(value, str) and not re.search(pattern, value):
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
     except re.error:
-        return True
+        return
 
 
-def _check_choices(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
-    for one in schema.get("allOf", ()):
-        check(value, one, root, place)
-    for name in ("anyOf", "oneOf"):
-        if name in schema and not any(_holds(value, one, root, place) for one in schema[name]):
-            raise InputError(f"{place}: fits no schema of {name}")
+def _multiple_of(_: Any, unit: float, value: Any, __: Any) -> Iterator[Any]:
+    """Check `multipleOf` in decimal: as doubles, 0.3 is not a multiple of 0.1."""
+    from fractions import Fraction
+
+    from jsonschema import ValidationError
+
+    if type(value) in (int, float) and type(unit) in (int, float) and Fraction(repr(value)) % Fraction(repr(unit)):
+        yield ValidationError(f"{value!r} is not a multiple of {unit}")
 
 
-def _holds(value: Any, schema: Any, root: dict[str, Any], place: str) -> bool:
-    try:
-        check(value, schema, root, place)
-    except InputError:
-        return False
-    return True
+def _reference(follow: Any, validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
+    """Follow a `$ref`, `MAX_REFERENCES` of them at most."""
+    left = _references_left.get()
+    if left == 0:
+        raise SchemaError(f"needs more than {MAX_REFERENCES} references")
+    _references_left.set(left - 1)
+    yield from follow(validator, reference, value, schema) or ()
 
 
-def _check_members(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], place: str) -> None:
-    properties = schema.get("properties", {})
-    for name in schema.get("required", ()):
-        if name not in value:
-            raise InputError(f"{place}: {name} is missing")
-    for name, item in value.items():
-        check(item, properties.get(name, schema.get("additionalProperties", True)), root, f"{place}.{name}")
+def _shorten(message: str) -> str:
+    """Return a message without most of a long value in it."""
+    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE // 2]} … {message[-MAX_MESSAGE // 2 :]}"
+
+
+_STRICT_HEADS = frozenset(("type", "anyOf", "$ref", "enum", "const"))
+"""One of these is in every schema of the strict mode."""
+_NOT_STRICT = frozenset(
+    [
+        "allOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "else",
+        "dependentRequired",
+        "dependentSchemas",
+        "patternProperties",
+        "propertyNames",
+        "prefixItems",
+        "contains",
+        "uniqueItems",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    ]
+)
+"""Keywords that the strict mode refuses."""
 
 
 def is_strict(schema: Any) -> bool:
     """Return whether a JSON Schema fits a vendor's strict mode: every object in it requires all its
-    properties and forbids others."""
+    properties and forbids others, every value has a type, and no keyword is in it that the mode refuses.
+
+    Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+    """
     pending = [schema]
     while pending:
         item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, dict):
-            properties = item.get("properties")
-            properties = properties if isinstance(properties, dict) else {}
-            if item.get("type") == "object" or "properties" in item:
-                required = item.get("required", [])
-                if item.get("additionalProperties") is not False or not isinstance(required, list):
-                    return False
-                if any(name not in required for name in properties):
-                    return False
-                pending += properties.values()
-            pending += [value for name, value in item.items() if name not in ("properties", "enum", "const")]
+        if not isinstance(item, dict) or _STRICT_HEADS.isdisjoint(item) or not _NOT_STRICT.isdisjoint(item):
+            return False
+        if (item.get("type") == "object" or "properties" in item) and not _is_closed(item):
+            return False
+        for name in ("properties", "$defs", "definitions"):
+            pending += item[name].values() if isinstance(item.get(name), dict) else ()
+        pending += item["anyOf"] if isinstance(item.get("anyOf"), list) else ()
+        pending += [item["items"]] if "items" in item else ()
     return True
+
+
+def _is_closed(schema: dict[str, Any]) -> bool:
+    """Return whether the schema of an object requires all its properties and forbids others."""
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    is_known = isinstance(properties, dict) and isinstance(required, list)
+    return is_known and schema.get("additionalProperties") is False and all(name in required for name in properties)

@@ -41,6 +41,8 @@ _PROVIDER_TYPES = {
     "location": _STRING,
 }
 """The settings of a provider, and their types."""
+_MCP_TYPES = {name: _PROVIDER_TYPES[name] for name in ("key_env", "key_command", "headers")}
+"""The settings of an MCP server, and their types."""
 
 _KEY_ADVICE = "a key must not be in this file: key_env names its variable, key_command prints it, llm-keys keeps it"
 _ADVICE = {"key": _KEY_ADVICE, "api_key": _KEY_ADVICE}
@@ -57,6 +59,7 @@ class Config:
     providers: dict[str, Table] = field(default_factory=dict)
     models: dict[str, Table] = field(default_factory=dict)
     tools: dict[str, list[str]] = field(default_factory=dict)
+    mcp: dict[str, Table] = field(default_factory=dict)
 
 
 # Reading
@@ -112,7 +115,7 @@ class _Validator:
         self._text = text
 
     def validate(self, document: Table) -> Config:
-        tables = ("aliases", "providers", "models", "tools")
+        tables = ("aliases", "providers", "models", "tools", "mcp")
         self._check_keys(document, (), ("default_model", "log", *tables))
         for name in tables:
             self._check_type(document.get(name, {}), _TOML_TABLE, (name,))
@@ -132,15 +135,16 @@ class _Validator:
             self._check_type(table.get("options", {}), _TOML_TABLE, (*place, "options"))
         for name, sources in document.get("tools", {}).items():
             self._check_type(sources, _STRINGS, ("tools", name))
+        for url, table in document.get("mcp", {}).items():
+            self._check_settings(table, ("mcp", url), _MCP_TYPES)
+            if not url.startswith(("http://", "https://")):
+                self._reject(("mcp", url), "must be the URL of an MCP server, as in mcp+https://…, without mcp+")
         return Config(self._path, default, document.get("log", False), *(document.get(name, {}) for name in tables))
 
     def _check_provider(self, name: str, table: Any) -> None:
         place = ("providers", name)
-        self._check_type(table, _TOML_TABLE, place)
+        self._check_settings(table, place, _PROVIDER_TYPES)
         self._check_name(name, place)
-        self._check_keys(table, place, tuple(_PROVIDER_TYPES))
-        for key, value in table.items():
-            self._check_type(value, _PROVIDER_TYPES[key], (*place, key))
         if "base_url" in table:
             self._check_base_url(table["base_url"], (*place, "base_url"))
         elif name not in PROVIDERS:
@@ -148,6 +152,13 @@ class _Validator:
         self._check_keys({table.get("protocol", DEFAULT_PROTOCOL): None}, (*place, "protocol"), tuple(PROTOCOLS))
         for quirk in table.get("quirks", ()):
             self._check_keys({quirk: None}, (*place, "quirks"), tuple(QUIRKS))
+
+    def _check_settings(self, table: Any, place: tuple[str, ...], types: dict[str, str]) -> None:
+        """Check the settings of a table by their types, and its headers."""
+        self._check_type(table, _TOML_TABLE, place)
+        self._check_keys(table, place, tuple(types))
+        for key, value in table.items():
+            self._check_type(value, types[key], (*place, key))
         for header, value in table.get("headers", {}).items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", header) or not re.fullmatch(r"[\x20-\x7e]*", value):
                 self._reject((*place, "headers", header), "is not a header: it must be visible ASCII")

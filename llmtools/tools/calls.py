@@ -8,12 +8,11 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from ..errors import InputError, LlmToolsError, RoundLimitError
 from ..records.jsonl import dumps
-from ..schema import check
+from ..schema import SchemaError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,12 +77,12 @@ def refusal_reason(call: Part, offered: Mapping[str, Any], runnable: Mapping[str
         return f"the tool {name} cannot be run here"
     schema = runnable[name].get("input_schema", {})
     try:
-        check(call["arguments"], schema, schema, "arguments")
         dumps(call["arguments"])
-    except (InputError, RecursionError) as error:
-        return f"the call was not run: {error}"
-    except (TypeError, AttributeError, KeyError, re.error):
+        check(call["arguments"], schema, "arguments")
+    except SchemaError:
         return None
+    except InputError as error:
+        return f"the call was not run: {error}"
     return None
 
 

@@ -24,7 +24,7 @@ from .process import CallLimits, ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from ..records.types import ToolRecord
@@ -68,6 +68,8 @@ class Executable:
     """A program that prints its tools with --llm-tools. Each call starts it once, with
     {"name", "arguments"} on stdin; its stdout is the output. A status other than 0 is an exception."""
 
+    notices: Sequence[str] = ()
+
     def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
         self.name = name
         self._argv = argv
@@ -102,6 +104,8 @@ class Executable:
 
 class CommandTemplate:
     """A command line with fields. The arguments of a call fill the fields, without a shell."""
+
+    notices: Sequence[str] = ()
 
     def __init__(self, name: str, command: str, env: dict[str, str]) -> None:
         self.name = name

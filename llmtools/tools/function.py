@@ -1,7 +1,8 @@
 """Python functions as tools: their `tool` records, their arguments, and their results.
 
 Rules:
-* A parameter without a type hint accepts any value. One without a default is required.
+* A parameter without a type hint, or with one that only a type checker knows, accepts any value.
+  One without a default is required.
 * The description of the tool is the docstring up to its list of parameters. The description of a
   parameter comes from that list (Google's `Args:`, Sphinx's `:param name:`) or from
   `Annotated[T, "…"]`.
@@ -13,16 +14,17 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from dataclasses import asdict, is_dataclass
 from enum import Enum
 from math import isfinite
-from types import FunctionType, SimpleNamespace
-from typing import Any, get_type_hints
+from types import FunctionType
+from typing import Any
 
 from ..errors import InputError
 from ..records.jsonl import dumps
 from .calls import Result
-from .hints import convert, schema_of_hint
+from .hints import convert, hints_of, schema_of_hint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +42,22 @@ _SPHINX = re.compile(r":param (?:[^:]* )?(\w+):\s*(.*)")
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = list(inspect.signature(function).parameters.values())
+    parameters = list(_signature(function).parameters.values())
     for parameter in parameters:
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise InputError(
                 f"the tool {function.__name__}: {parameter.name} is positional-only; a model passes arguments by name"
             )
     return [parameter for parameter in parameters if parameter.kind in kinds]
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a function, or of the one that its decorators wrap."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
 
 
 def _is_json_number(value: Any) -> bool:
@@ -56,7 +67,7 @@ def _is_json_number(value: Any) -> bool:
 
 def _has_var_keyword(function: Callable[..., Any]) -> bool:
     """Whether a function has a parameter `**name`."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = _signature(function).parameters.values()
     return any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
@@ -86,49 +97,49 @@ def parse_docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
 
 
 def input_schema(function: Callable[..., Any]) -> Schema:
-    """Return the JSON Schema of the arguments of a function.
+    """Return the JSON Schema of the arguments of a function. Raises InputError for a positional-only parameter."""
+    return _schema_and_notices(function)[0]
 
-    Raises InputError for a positional-only parameter, and for a hint that cannot be evaluated.
-    """
+
+def _schema_and_notices(function: Callable[..., Any]) -> tuple[Schema, list[str]]:
+    """Return the schema of the arguments, and which parameters accept any value because of their hints."""
     _, descriptions = parse_docstring(function)
-    hints = _parameter_hints(function)
-    properties, required, shared = {}, [], {}  # type: ignore[var-annotated]
+    hints, problems = _parameter_hints(function)
+    properties: dict[str, Schema] = {}
+    required: list[str] = []
+    shared: dict[str, Any] = {}
     for parameter in _parameters(function):
+        name = parameter.name
         try:
-            schema = _hoist_definitions(schema_of_hint(hints.get(parameter.name, Any)), shared)
+            schema = _hoist_definitions(schema_of_hint(hints.get(name, Any)), shared)
         except RecursionError:
-            raise InputError(f"the tool {function.__name__}: the type of {parameter.name} contains itself") from None
-        if parameter.name in descriptions and "description" not in schema:
-            schema = {**schema, "description": descriptions[parameter.name]}
+            schema, problems[name] = {}, "it contains itself"
+        except InputError:
+            raise
+        except Exception as error:  # pydantic has no schema for some types
+            schema, problems[name] = {}, f"{error}".partition("\n")[0]
+        if name in descriptions and "description" not in schema:
+            schema = {**schema, "description": descriptions[name]}
         if parameter.default is inspect.Parameter.empty:
-            required.append(parameter.name)
+            required.append(name)
         elif isinstance(parameter.default, (str, int, float, bool)) and _is_json_number(parameter.default):
             schema = {**schema, "default": parameter.default}
-        properties[parameter.name] = schema
-    return {
+        properties[name] = schema
+    whole = {
         "type": "object",
         "properties": properties,
         **({"required": required} if required else {}),
         **({} if _has_var_keyword(function) else {"additionalProperties": False}),
         **({"$defs": shared} if shared else {}),
     }
+    about = {name: problem for name, problem in problems.items() if name in properties}
+    return whole, [f"{name} accepts any value, as its type has no schema: {problem}" for name, problem in about.items()]
 
 
-def _parameter_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the type hints of the parameters. That of the result may name what exists for a type
-    checker only. Raises InputError for a hint that cannot be evaluated."""
+def _parameter_hints(function: Callable[..., Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the type hints of the parameters, and of those that cannot be evaluated, why not."""
     unwrapped: Any = inspect.unwrap(function)
-    variables = getattr(unwrapped, "__globals__", {})
-    hints: dict[str, Any] = {}
-    for name, hint in getattr(unwrapped, "__annotations__", {}).items():
-        if name == "return":
-            continue
-        try:
-            holder = SimpleNamespace(__annotations__={name: hint})
-            hints |= get_type_hints(holder, globalns=variables, include_extras=True)
-        except Exception as error:  # a hint can be any expression
-            raise InputError(f"the tool {function.__name__}: {error}") from None
-    return hints
+    return hints_of(unwrapped, getattr(unwrapped, "__globals__", {}))
 
 
 def _hoist_definitions(schema: Any, shared: dict[str, Any]) -> Any:
@@ -145,7 +156,7 @@ def _hoist_definitions(schema: Any, shared: dict[str, Any]) -> Any:
 
 
 def tool_record(function: Callable[..., Any], name: str | None = None) -> ToolRecord:
-    """Return the `tool` record of a function.
+    """Return the `tool` record of a function. Raises InputError for one that no model can call.
 
     def add(a: int, b: int) -> int:
         "Add two numbers."
@@ -153,12 +164,17 @@ def tool_record(function: Callable[..., Any], name: str | None = None) -> ToolRe
 
     tool_record(add)["input_schema"]["required"]  # ["a", "b"]
     """
+    return record_and_notices(function, name)[0]
+
+
+def record_and_notices(function: Callable[..., Any], name: str | None = None) -> tuple[ToolRecord, list[str]]:
+    """Return the `tool` record of a function, as `tool_record` does, and what the user should know of it."""
     description, _ = parse_docstring(function)
     record: ToolRecord = {"type": "tool", "name": name or function.__name__}
     if description:
         record["description"] = description
-    record["input_schema"] = input_schema(function)
-    return record
+    record["input_schema"], notices = _schema_and_notices(function)
+    return record, [f"the tool {record['name']}: {notice}" for notice in notices]
 
 
 def values_of(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +182,7 @@ def values_of(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[s
 
     Raises InputError if an argument cannot be converted.
     """
-    hints = _parameter_hints(function)
+    hints, _ = _parameter_hints(function)
     values = {}
     for name, value in arguments.items():
         try:

@@ -2,17 +2,20 @@
 
 Rules:
 * A hint that we do not know accepts any value.
+* Every vendor takes the schemas: an array has `items`, also one of any values, and no keyword that
+  a vendor refuses (`prefixItems`, `uniqueItems`, most of `format`).
 * A value is checked against the schema before it is converted. Only types that JSON does not have
-  are constructed: dataclasses, enums, pydantic models, sets and tuples, paths, dates and times
-  (ISO 8601).
+  are constructed: dataclasses, enums, pydantic models, sets and tuples, paths, UUIDs, exact decimals,
+  addresses, dates and times (ISO 8601).
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
     Any,
@@ -31,7 +34,7 @@ from ..records.jsonl import Number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 Schema = dict[str, Any]
 
@@ -40,6 +43,39 @@ MAX_EXACT = 2**53
 does not tell them apart."""
 _JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 _LIST_TYPES = (list, set, frozenset, tuple)
+_TEXT_TYPES = ("uuid.UUID", "ipaddress.IPv4Address", "ipaddress.IPv6Address")
+"""Types that are made of a text."""
+
+
+def hints_of(holder: Any, names: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the type hints of a function or a class, by name; and for those that cannot be evaluated,
+    such as the name of a module that only a type checker imports, why not.
+
+    names: the variables for hints that are text; None for those of the class.
+    """
+    hints: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    try:
+        return get_type_hints(holder, names, include_extras=True), problems
+    except Exception:  # a hint can be any expression
+        annotations = [_annotations(each) for each in reversed(getattr(holder, "__mro__", (holder,)))]
+    for name, hint in {name: hint for each in annotations for name, hint in each.items()}.items():
+        variables = names or vars(sys.modules.get(holder.__module__, holder))
+        try:
+            hints |= get_type_hints(SimpleNamespace(__annotations__={name: hint}), variables, include_extras=True)
+        except Exception as error:
+            problems[name] = f"{error}" or type(error).__name__
+    return hints, problems
+
+
+def _annotations(holder: Any) -> dict[str, Any]:
+    """Return the annotations of a function or a class, not evaluated if they need not be."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format, get_annotations
+
+        return get_annotations(holder, format=Format.FORWARDREF)
+    found: dict[str, Any] = getattr(holder, "__annotations__", {})
+    return found
 
 
 def schema_of_hint(hint: Any) -> Schema:
@@ -59,6 +95,8 @@ def schema_of_hint(hint: Any) -> Schema:
         return {"anyOf": [schema_of_hint(argument) for argument in arguments]}
     if origin is Literal:
         return _enum_schema([_enum_value(argument) for argument in arguments])
+    if _is_named(hint, "decimal.Decimal"):
+        return {"type": "number"}
     if _is_list(hint, origin):
         return _list_schema(hint, origin, arguments)
     if _is_dict(hint, origin):
@@ -82,7 +120,12 @@ def _text_parser(hint: Any) -> Callable[[str], Any] | None:
     """Return the function that parses a text to this type, None for another type."""
     if not isinstance(hint, type):
         return None
-    return hint if issubclass(hint, PurePath) else getattr(hint, "fromisoformat", None)
+    return hint if issubclass(hint, PurePath) or _is_named(hint, *_TEXT_TYPES) else getattr(hint, "fromisoformat", None)
+
+
+def _is_named(hint: Any, *names: str) -> bool:
+    """Whether a type is one of these, by its module and name: it is not imported for that."""
+    return isinstance(hint, type) and f"{hint.__module__}.{hint.__qualname__}" in names
 
 
 def _is_dict(hint: Any, origin: Any) -> bool:
@@ -99,21 +142,26 @@ def _is_list(hint: Any, origin: Any) -> bool:
 
 
 def _list_schema(hint: Any, origin: Any, arguments: tuple[Any, ...]) -> Schema:
-    schema: Schema = {"type": "array"}
     if (origin or hint) is tuple and arguments and arguments[-1] is not Ellipsis:
         size = len(arguments)
-        return {**schema, "prefixItems": [schema_of_hint(one) for one in arguments], "minItems": size, "maxItems": size}
-    if arguments:
-        schema["items"] = schema_of_hint(arguments[0])
-    if (origin or hint) in (set, frozenset):
-        schema["uniqueItems"] = True
-    return schema
+        return {"type": "array", "items": _any_of(map(schema_of_hint, arguments)), "minItems": size, "maxItems": size}
+    return {"type": "array", "items": schema_of_hint(arguments[0]) if arguments else {}}
+
+
+def _any_of(schemas: Iterable[Schema]) -> Schema:
+    """Return the schema of a value that fits one of several: {} if one of them is."""
+    distinct: list[Schema] = []
+    distinct += (schema for schema in schemas if schema not in distinct)
+    return {} if {} in distinct else distinct[0] if len(distinct) == 1 else {"anyOf": distinct}
 
 
 def _enum_schema(values: list[Any]) -> Schema:
-    types = {_JSON_TYPES.get(type(value), "") for value in values}
-    one_type = {"type": types.pop()} if len(types) == 1 and "" not in types else {}
-    return {**one_type, "enum": values}
+    types = dict.fromkeys(_JSON_TYPES.get(type(value), "") for value in values)
+    if "" in types:
+        return {"enum": values}
+    return _any_of(
+        {"type": kind, "enum": [value for value in values if _JSON_TYPES[type(value)] == kind]} for kind in types
+    )
 
 
 def _class_schema(hint: Any) -> Schema:
@@ -128,17 +176,17 @@ def _class_schema(hint: Any) -> Schema:
         return schema
     if is_dataclass(hint):
         parameters = [one for one in fields(hint) if one.init]
-        hints = get_type_hints(hint, include_extras=True)
+        hints = hints_of(hint)[0]
         required = [one.name for one in parameters if one.default is MISSING and one.default_factory is MISSING]
-        return _object_schema({one.name: hints[one.name] for one in parameters}, required)
+        return _object_schema({one.name: hints.get(one.name, Any) for one in parameters}, required)
     if is_typeddict(hint):
-        return _object_schema(get_type_hints(hint, include_extras=True), _required_keys(hint))
+        return _object_schema(hints_of(hint)[0], _required_keys(hint))
     return {}
 
 
 def _required_keys(hint: Any) -> list[str]:
     """Return the required keys of a TypedDict. `__required_keys__` alone is wrong if the hints are text."""
-    origins = {name: get_origin(each) for name, each in get_type_hints(hint, include_extras=True).items()}
+    origins = {name: get_origin(each) for name, each in hints_of(hint)[0].items()}
     required = [name for name in origins if name in hint.__required_keys__ or origins[name] is Required]
     return [name for name in required if origins[name] is not NotRequired]
 
@@ -157,6 +205,8 @@ def convert(value: Any, hint: Any) -> Any:
     """
     hint = _resolve_alias(hint)
     origin, arguments = get_origin(hint), get_args(hint)
+    if _is_named(hint, "decimal.Decimal") and type(value) in (int, float, Number):
+        return hint(value.text if isinstance(value, Number) else repr(value))
     if isinstance(value, Number):
         raise InputError(f"{value.text} does not fit into a Python number")
     if origin in (Union, UnionType):
@@ -166,8 +216,9 @@ def convert(value: Any, hint: Any) -> Any:
     if isinstance(value, list) and _is_list(hint, origin):
         return _convert_list(value, origin or hint, arguments)
     if isinstance(value, dict) and _is_dict(hint, origin):
-        inner = arguments[1] if len(arguments) == 2 else Any
-        return {name: convert(item, inner) for name, item in value.items()}
+        of_name, inner = arguments if len(arguments) == 2 else (Any, Any)
+        parse: Any = of_name if of_name in (int, float) else str  # names are texts in JSON
+        return {parse(name): convert(item, inner) for name, item in value.items()}
     return _construct(value, hint) if isinstance(hint, type) else value
 
 
@@ -182,15 +233,21 @@ def _construct(value: Any, hint: type[Any]) -> Any:
     if isinstance(value, dict) and hasattr(hint, "model_validate"):
         return hint.model_validate(value)
     if isinstance(value, dict) and is_dataclass(hint):
-        inner_hints = get_type_hints(hint)
+        inner_hints = hints_of(hint)[0]
         return hint(**{name: convert(item, inner_hints.get(name, Any)) for name, item in value.items()})
     return value
 
 
 def _convert_list(value: list[Any], list_type: Any, arguments: tuple[Any, ...]) -> Any:
+    from ..schema import check
+
     is_fixed = list_type is tuple and arguments and arguments[-1] is not Ellipsis
     hints = list(arguments) if is_fixed else [arguments[0] if arguments else Any] * len(value)
-    items = [convert(item, hint) for item, hint in zip(value, hints, strict=True)]
+    items = []
+    for place, (item, hint) in enumerate(zip(value, hints, strict=True)):
+        if is_fixed:  # the schema of the list does not say which item has which type
+            check(item, schema_of_hint(hint), f"[{place}]")
+        items.append(convert(item, hint))
     return list_type(items) if list_type in _LIST_TYPES else items
 
 
@@ -198,9 +255,8 @@ def _convert_union(value: Any, hints: tuple[Any, ...]) -> Any:
     from ..schema import check
 
     for hint in hints:
-        schema = schema_of_hint(hint)
         try:
-            check(value, schema, schema, "")
+            check(value, schema_of_hint(hint), "")
             return convert(value, hint)
         except (InputError, ValueError, TypeError):
             continue

@@ -16,7 +16,7 @@ from .function import call_sync, result_of, tool_record, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from ..records.types import ToolRecord
@@ -27,6 +27,7 @@ class Functions:
     """Functions of this process, by name."""
 
     name = "functions"
+    notices: Sequence[str] = ()
 
     def __init__(self, functions: Iterable[Callable[..., Any]]) -> None:
         self._functions = {function.__name__: function for function in functions}

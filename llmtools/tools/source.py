@@ -17,11 +17,12 @@ import sys
 
 from ..errors import ConfigError, UsageError
 from .command import CommandTemplate, Executable, find_program, tools_by_name
+from .logins import MCP_CLIENT, WEB_SCHEMES, Login
 from .worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Protocol
 
     from ..records.types import ToolRecord
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
         name: str
 
         @property
+        def notices(self) -> Sequence[str]:
+            """What the user should know of the tools, once they are listed."""
+
+        @property
         def tools(self) -> dict[str, ToolRecord]:
             """The tools, by name. Raises ToolError if the source does not list them."""
 
@@ -44,7 +49,6 @@ if TYPE_CHECKING:
             """End the processes of the source."""
 
 
-_WEB_SCHEMES = ("mcp+http://", "mcp+https://")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 WEB_VARIABLES = (*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
 """The variables for proxies and certificates, passed on to the child that connects to a server on the web."""
@@ -60,6 +64,11 @@ class PrefixedSource:
         self.name = f"{name}={source.name}"
         self._prefix = f"{name}_"
         self._source = source
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the user should know of the tools."""
+        return self._source.notices
 
     @property
     def tools(self) -> dict[str, ToolRecord]:
@@ -83,10 +92,11 @@ def parse_source(text: str, env: dict[str, str]) -> ToolSource:
     """
     if (match := _PREFIXED.fullmatch(text)) and not os.path.exists(text):
         return PrefixedSource(match[1], parse_source(match[2], env))
-    if text.startswith(("mcp:", *_WEB_SCHEMES)):
-        is_web = text.startswith(_WEB_SCHEMES)
+    if text.startswith(("mcp:", *WEB_SCHEMES)):
+        is_web = text.startswith(WEB_SCHEMES)
         web = {name: os.environ[name] for name in WEB_VARIABLES if name in os.environ} if is_web else {}
-        return Worker(text, [sys.executable, "-P", "-m", "llmtools.tools.mcp_main", text], {**web, **env})
+        login = Login(text.removeprefix("mcp+")) if is_web else None
+        return Worker(text, [*MCP_CLIENT, text], {**web, **env}, login)
     if match := _TEMPLATE.fullmatch(text):
         return CommandTemplate(match[1], match[2], env)
     if text.endswith(".py"):

@@ -52,8 +52,9 @@ def _configured_tools() -> dict[str, list[str]]:
 class Toolset:
     """The tools of sources: SOURCEs as `llm-tools` takes them, and functions of this process.
 
-    `records`: the tool records, by name. `owners`: the source of each tool, by the same name. Close
-    it, or use it with `with`: its sources run processes.
+    `records`: the tool records, by name. `owners`: the source of each tool, by the same name.
+    `notices`: what the user should know of the tools, such as one that a server lists and no model
+    can call. Close it, or use it with `with`: its sources run processes.
 
     env: the names of more variables for the tools. limits: of each call. approve: decides whether a
     call may run, None for every call. jobs: how many calls run at once. wait: whether to wait until
@@ -78,6 +79,7 @@ class Toolset:
             self.sources.append(Functions(functions))
         self.records: dict[str, ToolRecord] = {}
         self.owners: dict[str, ToolSource] = {}
+        self.notices: list[str] = []
         self.limits = limits or CallLimits()
         self.approve = approve
         self.jobs = jobs
@@ -93,6 +95,7 @@ class Toolset:
             while self._pending:
                 owner, listing = self._pending[0]
                 self._add(owner, listing.result())
+                self.notices += owner.notices
                 self._pending.popleft()
         except BaseException:
             self.close()

@@ -19,7 +19,7 @@ import threading
 from contextlib import suppress
 from itertools import count
 
-from ..errors import InputError
+from ..errors import InputError, error_classes
 from ..records.jsonl import dumps, loads
 from . import process
 from .calls import Result
@@ -28,9 +28,11 @@ from .process import KILL_DELAY, CallLimits, ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from ..records.types import ToolRecord
+    from .logins import Login
 
     Replies = queue.Queue[Any]
 
@@ -46,13 +48,17 @@ class WorkerProcess:
     `greeting`: a queue for its first line. `is_over`: whether it takes no more calls.
     """
 
-    def __init__(self, argv: list[str], env: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], env: dict[str, str], login: Login | None = None) -> None:
+        settings = [] if login is None else [dumps(login.settings()) + b"\n"]
+        self._login = login
         self._child = process.start(argv, env, stderr=None)
         self._lock = threading.Lock()
         self._waiting: dict[int, Replies] = {GREETING_ID: queue.Queue()}
         self._numbers = count(GREETING_ID + 1)
         self._last_taken = GREETING_ID  # the last call that the process has taken
         self._lines: queue.Queue[bytes | None] = queue.Queue()
+        for line in settings:
+            self._lines.put(line)
         self.greeting = self._waiting[GREETING_ID]
         self.is_over = False
         self._listener = threading.Thread(target=self._read_replies, daemon=True)
@@ -114,6 +120,8 @@ class WorkerProcess:
     def _handle(self, reply: dict[str, Any]) -> None:
         if "error" in reply:  # the process could not start, or cannot continue
             return self._wake_all(reply)
+        if "login" in reply and self._login is not None:
+            return self._login.keep(reply["login"])
         with self._lock:
             self._last_taken = reply.get("taken", self._last_taken)
             replies = self._waiting.pop(GREETING_ID if "tools" in reply else reply.get("id", -1), None)
@@ -142,10 +150,13 @@ class WorkerProcess:
 
 
 class Worker:
-    """A source whose tools run in a child process."""
+    """A source whose tools run in a child process. login: what the process needs to log in at a server
+    on the web, None for another source."""
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
+    def __init__(self, name: str, argv: list[str], env: dict[str, str], login: Login | None = None) -> None:
         self.name = name
+        self.notices: Sequence[str] = ()
+        self._login = login
         self._argv = argv
         self._env = env
         self._lock = threading.Lock()
@@ -183,7 +194,7 @@ class Worker:
         with self._lock:
             if not self._processes or self._processes[-1].is_over:
                 old = [each for each in self._processes if not each.has_ended]
-                self._processes = [*old, WorkerProcess(self._argv, self._env)]
+                self._processes = [*old, WorkerProcess(self._argv, self._env, self._login)]
                 try:
                     self._tools = self._read_tools(self._processes[-1])
                 except BaseException:
@@ -201,5 +212,7 @@ class Worker:
         if not reply:
             raise ToolError(f"{self.name}: it did not list its tools")
         if "error" in reply:
-            raise ToolError(f"{self.name}: {reply['error']}")
+            error_class = error_classes().get(reply.get("code", ""), ToolError)
+            raise error_class(f"{self.name}: {reply['error']}")
+        self.notices = [f"{self.name}: {notice}" for notice in reply.get("notices", ())]
         return tools_by_name(self.name, reply["tools"])

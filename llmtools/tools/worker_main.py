@@ -1,9 +1,11 @@
 """A child process that runs the functions of a Python file: `python -P -m llmtools.tools.worker_main FILE`.
 
 It lists its tools in the first line, then reads calls and writes replies, a line of JSON each:
-    {"tools": [{"type": "tool", "name": "add", …}]}        or {"error": "…"}
+    {"tools": [{"type": "tool", "name": "add", …}], "notices": ["…"]}
+    {"error": "…", "code": "no_key"}                       in its place; the code is one of `errors`
     {"id": 1, "name": "add", "arguments": {"a": 1, "b": 2}, "max_output": 1048576}
     {"taken": 1}                the call is about to run
+    {"login": {…}}              for the parent to keep (see `logins`)
     {"id": 1, "output": "3"}    with "exception" and "attachments" if there are any
 
 Rules:
@@ -28,12 +30,14 @@ from types import ModuleType
 from ..errors import InputError
 from ..records.jsonl import dumps, loads
 from .calls import Result, describe_exception
-from .function import call_async, methods_of, result_of, tool_record, values_of
+from .function import call_async, methods_of, record_and_notices, result_of, values_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from typing import Any, NoReturn
+
+    from ..records.types import ToolRecord
 
     RunCall = Callable[[str, dict[str, Any]], Awaitable[Result]]
 
@@ -74,12 +78,18 @@ class Channel:
         return loads(line) if line else None
 
 
-async def serve(channel: Channel, tools: list[Any], run_call: RunCall, over: asyncio.Event | None = None) -> None:
-    """List the tools, then run calls until the input ends or `over` is set."""
+async def serve(
+    channel: Channel,
+    tools: list[Any],
+    run_call: RunCall,
+    over: asyncio.Event | None = None,
+    notices: Sequence[str] = (),
+) -> None:
+    """List the tools, then run calls until the input ends or `over` is set. notices: for the user."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(MAX_THREADS))
     reader = ThreadPoolExecutor(1)  # a thread of its own, so that calls cannot keep it from reading
-    channel.write({"tools": tools})
+    channel.write({"tools": tools, "notices": list(notices)})
     running: set[asyncio.Task[None]] = set()
     over = over or asyncio.Event()
     end = asyncio.create_task(over.wait())
@@ -129,11 +139,33 @@ def functions_of(module: ModuleType) -> dict[str, Callable[..., Any]]:
         is_public = name in public if public is not None else not name.startswith("_")
         if not is_public or getattr(value, "__module__", None) != module.__name__:
             continue
-        if inspect.isfunction(value):
+        if callable(value) and inspect.isfunction(inspect.unwrap(value)):  # functools.cache and the like wrap it
             functions[name] = value
         elif inspect.isclass(value) and any(base.__name__ == "Toolbox" for base in value.__mro__[1:]):
             functions.update(methods_of(value()))
     return functions
+
+
+def describe_tools(functions: dict[str, Callable[..., Any]]) -> tuple[list[ToolRecord], list[str]]:
+    """Return the records of the functions that a model can call, and notices about the others.
+
+    Raises InputError if there are only others.
+    """
+    records: list[ToolRecord] = []
+    notices: list[str] = []
+    failure: InputError | None = None
+    for name, function in functions.items():
+        try:
+            record, about = record_and_notices(function, name)
+        except InputError as error:
+            failure = error
+            notices.append(f"{error.message}: it is left out")
+        else:
+            records.append(record)
+            notices += about
+    if failure is not None and not records:
+        raise failure
+    return records, notices
 
 
 def make_caller(functions: dict[str, Callable[..., Any]]) -> RunCall:
@@ -164,8 +196,8 @@ def main(path: str) -> None:
     channel = Channel()
 
     async def serve_functions(functions: dict[str, Callable[..., Any]]) -> NoReturn:
-        tools = [tool_record(function, name) for name, function in functions.items()]
-        await serve(channel, tools, make_caller(functions))
+        tools, notices = describe_tools(functions)
+        await serve(channel, tools, make_caller(functions), None, notices)
         os._exit(0)  # do not wait for threads that hang
 
     try:

@@ -240,7 +240,7 @@ def test_every_call_has_its_result(is_async: bool) -> None:
         "ValueError: no luck",
         None,
         "the tool nope was not offered",
-        "the call was not run: arguments.by: must be of type integer",
+        "the call was not run: arguments.by: 'x' is not of type 'integer'",
     ]
 
 

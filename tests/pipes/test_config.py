@@ -163,6 +163,13 @@ def test_a_byte_order_mark_and_other_line_ends_are_read(shell: Shell, text: byte
         ("\n[models.'a/b']\noption = {}\n", 3, "models.\"a/b\".option: 'option' is not known: perhaps options"),
         ("[models.'a/b']\noptions = 3\n", 2, 'models."a/b".options: must be a table'),
         ("[tools]\ngit = 'mcp:x'\n", 2, "tools.git: must be a list of strings"),
+        ("[mcp.x]\nkey_env = 'A'\n", 1, "mcp.x: must be the URL of an MCP server"),
+        (
+            "[mcp.'https://x/mcp']\nkey = 'sk-1'\n",
+            2,
+            "mcp.\"https://x/mcp\".key: 'key' is not known: a key must not be",
+        ),
+        ("[mcp.'https://x/mcp']\nheaders = {a = 1}\n", 2, 'mcp."https://x/mcp".headers: must be a table of strings'),
         ("a = \n", 1, "Invalid value"),
         ("x = 1\nx = 2\n", 2, "Cannot overwrite a value"),
         ('[aliases]\n# é\nb = """\nx\n"""\nc = 1\n', 6, "aliases.c: must be a string"),

@@ -11,16 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from llmtools.tools.calls import Result
-from llmtools.tools.mcp_main import mcp_result, vendor_name
 from llmtools.tools.toolset import Toolset
 from support.harness import LIMIT, Done, Shell, is_gone
-from support.mcp_servers import OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
+from support.mcp_servers import ODD, OWN, Web, everything_on_the_web, node, own_on_the_web, require_sdk
 
 Object = dict[str, Any]
 slow = pytest.mark.slow
@@ -29,33 +26,6 @@ OWN_NAMES = ["count_up", "count_up_2", "weather", "draw", "boom", "echo", "die",
 
 
 # Without a server
-
-
-def said(*blocks: Object, structured: Any = None, is_error: bool = False) -> SimpleNamespace:
-    content = [SimpleNamespace(**block) for block in blocks]
-    return SimpleNamespace(content=content, structured_content=structured, is_error=is_error)
-
-
-def test_what_a_server_says_as_a_result() -> None:
-    text = {"type": "text", "text": "one"}
-    assert mcp_result(said(text, {**text, "text": "two"}, structured={"a": 1})) == Result("one\ntwo")
-    assert mcp_result(said(structured={"a": 1})) == Result('{"a":1}')
-    assert mcp_result(said(text, is_error=True)) == Result("one", "one")
-    assert mcp_result(said(is_error=True)) == Result("", "the tool failed")
-    link = {"type": "resource_link", "name": "notes", "uri": "file:///notes"}
-    resource = {"type": "resource", "resource": SimpleNamespace(text="inside")}
-    assert mcp_result(said(link, resource)).output == "notes: file:///notes\ninside"
-    sound = {"type": "audio", "mime_type": "audio/wav", "data": "QUJD"}
-    blob = {"type": "resource", "resource": SimpleNamespace(blob="QUJD", mime_type=None)}
-    assert mcp_result(said(sound, blob)).attachments == [
-        {"type": "audio/wav", "content": "QUJD"},
-        {"type": "application/octet-stream", "content": "QUJD"},
-    ]
-
-
-@pytest.mark.parametrize(("name", "fit"), [("a.b/c", "a_b_c"), ("é" * 70, "_" * 64), ("", "tool"), ("ok-1", "ok-1")])
-def test_a_name_that_vendors_do_not_take(name: str, fit: str) -> None:
-    assert vendor_name(name) == fit
 
 
 def test_without_the_sdk_the_error_says_what_to_install() -> None:
@@ -95,7 +65,7 @@ def test_time(sdk: Shell) -> None:
     assert (done.status, "Mars" in done.err) == (1, True)
     done = call(sdk, "mcp:mcp-server-time", "convert_time", {})
     assert done.status == 65
-    assert "is missing" in done.err
+    assert "is a required property" in done.err
 
 
 @slow
@@ -297,6 +267,94 @@ def test_two_servers_with_one_name(sdk: Shell) -> None:
     assert done.text.split() == ["a_get_current_time", "a_convert_time", "b_get_current_time", "b_convert_time"]
     arguments = {"source_timezone": "Asia/Tokyo", "time": "12:00", "target_timezone": "UTC"}
     assert "-9.0h" in call(sdk, f"a={source}", "a_convert_time", arguments).text
+
+
+# A server that keeps to nothing
+
+
+@pytest.fixture
+def odd(sdk: Shell) -> Shell:
+    (sdk.folder / "server.py").write_text(ODD)
+    sdk.environment["ODD"] = f"mcp:{sys.executable} server.py"
+    return sdk
+
+
+def play(odd: Shell, replies: dict[str, str], tools: list[Any] | None = None) -> None:
+    names: list[Any] = [{"name": name, "inputSchema": {"type": "object"}} for name in replies]
+    (odd.folder / "odd.json").write_text(json.dumps({"tools": names if tools is None else tools, "replies": replies}))
+
+
+def line(result: str) -> str:
+    return f'{{"jsonrpc":"2.0","id":ID,"result":{result}}}'
+
+
+@slow
+def test_one_odd_tool_costs_only_itself(odd: Shell) -> None:
+    any_of = {"anyOf": [{"type": "object", "properties": {"a": {}}}]}
+    tools: list[Any] = [
+        {"name": "files/read", "inputSchema": any_of, "outputSchema": {"type": "array"}},
+        {"name": "files.read", "inputSchema": None},
+        {"inputSchema": {"type": "object"}},
+        {"name": "text", "inputSchema": {"type": "string"}},
+        {"name": "null", "inputSchema": {"type": "object", "required": None}},
+    ]
+    play(odd, {}, tools)
+    done = odd.run('llm-tools list "$ODD"')
+    assert (done.status, done.text.split()) == (0, ["files_read", "files_read_2", "null"])
+    assert "tool 3 has no name" in done.err and "the tool text is left out" in done.err
+    assert "the tool null: a part of its inputSchema is left out: $.required" in done.err
+    assert odd.run('llm-tools list -q "$ODD"').err == ""
+    offered = odd.run('llm-msg user hi | llm-tools offer "$ODD"')
+    assert [record["name"] for record in offered.records[1:]] == ["files_read", "files_read_2", "null"]
+
+
+@slow
+def test_no_odd_answer_is_waited_for(odd: Shell) -> None:
+    text = '{"content":[{"type":"text","text":"%s"}]}'
+    replies = {
+        "latin": line(text % "caf\udce9"),
+        "half": line(text % "a\\ud83d"),
+        "nan": line('{"content":"ok","structuredContent":{"x":NaN}}'),
+        "version": line(text % "no version").replace('"jsonrpc":"2.0",', ""),
+        "bare": line('"just text"'),
+        "string": line(text % "string id").replace("ID", '"ID"'),
+        "null": line(text % "error null").replace('"result"', '"error":null,"result"'),
+        "lines": line(text % "indented").replace("{", "{\n ").replace("}", "\n}"),
+        "empty": line("{}").replace(',"result":{}', ""),
+        "error": '{"id":ID,"error":"no luck"}',
+    }
+    play(odd, replies)
+    done = loop(odd, "$ODD", [(name, {}) for name in replies], "--max-rounds 20 --timeout 20")
+    assert done.status == 0, done.err
+    assert outputs(done) == [
+        "caf�",
+        "a�",
+        "ok",
+        "no version",
+        "just text",
+        "string id",
+        "error null",
+        "indented",
+        "the answer of the server has neither a result nor an error",
+        "no luck",
+    ]
+
+
+@slow
+def test_a_server_that_dies_in_a_call_is_told_with_its_last_words(odd: Shell) -> None:
+    play(odd, {"die": "DIE", "live": line('{"content":"still here"}')})
+    done = loop(odd, "$ODD", [("die", {}), ("live", {})])
+    assert outputs(done) == ["the server ended with status 7: out of luck", "still here"]
+
+
+@slow
+def test_a_broken_image_does_not_reach_the_model(odd: Shell) -> None:
+    block = '{"type":"image","mimeType":"image/png","data":"%s"}'
+    blocks = ['{"type":"text","text":"shot"}', block % "!!", block % "iVBORw0K\\nGgo"]
+    play(odd, {"draw": line(f'{{"content":[{",".join(blocks)}]}}')})
+    part = part_of(odd.run('llm-tools call "$ODD" --json draw "{}"'))
+    assert (part["output"], part["attachments"]) == ("shot", [{"type": "image/png", "content": "iVBORw0KGgo="}])
+    assert part["exception"] == "the image of the result is broken: it is not base64"
 
 
 # Over HTTP

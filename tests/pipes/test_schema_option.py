@@ -50,6 +50,8 @@ def test_the_schema_is_on_the_wire_and_in_the_record(shell: Shell, options: str,
         ("--schema '{'", 2),
         ("--schema-multi ', '", 2),
         ("--schema missing.json", 66),
+        ("""--schema '{"minLength": "3"}'""", 2),
+        ("""--schema-multi '{"$ref": "https://example.com/a.json"}'""", 2),
     ],
 )
 def test_a_wrong_schema_is_refused_before_anything_is_sent(shell: Shell, options: str, status: int) -> None:
@@ -78,6 +80,15 @@ def test_the_answer_is_held_against_its_schema(shell: Shell, answer: str, status
     assert (statuses[1:], done.text) == ([0, status], out)
     if status:
         assert "the answer" in done.err
+
+
+def test_a_schema_of_a_stream_that_cannot_be_checked(shell: Shell) -> None:
+    request = {"schema": {"properties": {"a": {"$ref": "https://example.com/a.json"}}}}
+    message = {"type": "message", "role": "assistant", "parts": [{"type": "text", "text": "{}"}]}
+    record = {**message, "response": {"status": "ok", "request": request}}
+    done = shell.run("llm-parts --json", stdin=json.dumps(record).encode() + b"\n")
+    assert (done.status, done.text) == (65, "")
+    assert "the answer cannot be checked: the schema refers to https://example.com/a.json, and nothing" in done.err
 
 
 def test_many_objects_come_as_their_items(shell: Shell) -> None:

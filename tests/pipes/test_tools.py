@@ -171,6 +171,53 @@ def test_a_file_that_cannot_be_loaded(text: str, message: str, shell: Shell) -> 
     assert message in done.err and done.err.count("\n") == 1
 
 
+ODD_FUNCTIONS = """
+from __future__ import annotations
+import functools
+from typing import TYPE_CHECKING, Literal
+from uuid import UUID
+if TYPE_CHECKING:
+    import pandas as pd
+
+def traced(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+    return call
+
+@traced
+def box(b: tuple[int, int, int, int], names: set[str]) -> str:
+    return repr((b, names))
+
+@functools.cache
+def twice(n: int) -> int:
+    return 2 * n
+
+def table(frame: pd.DataFrame, key: UUID) -> pd.DataFrame:
+    return [frame, repr(key)]
+
+def mixed(x: Literal[1, 'a'], items: list, anything) -> str:
+    return repr((x, items, anything))
+
+def helper(a, /): ...
+"""
+
+
+def test_odd_functions(shell: Shell) -> None:
+    (shell.folder / "t.py").write_text(ODD_FUNCTIONS)
+    done = shell.run("llm-tools list t.py")
+    assert (done.status, done.text.split()) == (0, ["traced", "box", "twice", "table", "mixed"])
+    assert "t.py: the tool table: frame accepts any value" in done.err
+    assert "t.py: the tool helper: a is positional-only" in done.err and "it is left out" in done.err
+    arguments = '{"b": [1, 2, 3, 4], "names": ["x", "x"]}'
+    assert shell.run(f"llm-tools call -q t.py box '{arguments}'").text == "((1, 2, 3, 4), {'x'})\n"
+    identity = "12345678-1234-5678-1234-567812345678"
+    done = shell.run(f"""llm-tools call -q t.py table '{{"frame": [1], "key": "{identity}"}}'""")
+    assert (done.text, done.err) == (f"""[[1],"UUID('{identity}')"]\n""", "")
+    done = shell.run("""llm-tools call -q t.py box '{"b": [1, 2, 3], "names": []}'""")
+    assert (done.status, "arguments.b: [1, 2, 3] is too short" in done.err) == (65, True)
+
+
 @pytest.mark.parametrize("named", ["nothing.py", "no-such-command", "''"])
 def test_a_source_that_is_not_there(named: str, shell: Shell) -> None:
     done = shell.run(f"llm-msg user hi | llm-tools offer {named}")
@@ -302,7 +349,7 @@ def test_run_answers_every_call_in_its_order(calc: Shell) -> None:
         "ValueError: no luck",
         None,
         "the tool nope was not offered",
-        "the call was not run: arguments: b is missing",
+        "the call was not run: arguments: 'b' is a required property",
     ]
     assert found[3]["attachments"][0]["type"] == "image/png"
     assert done.err == "working\n", "what a tool prints is for people"

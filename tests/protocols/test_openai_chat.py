@@ -1075,7 +1075,8 @@ class TestRequest:
         assert ("response_format" in data, notices) == (False, ["dropped_schema"])
 
     def test_a_strict_schema_is_strict_all_through(self) -> None:
-        inner: Object = {"type": "object", "properties": {"a": {}}, "required": [], "additionalProperties": False}
+        properties = {"a": {"type": "string"}}
+        inner: Object = {"type": "object", "properties": properties, "required": [], "additionalProperties": False}
         outer = {
             "type": "object",
             "properties": {"b": {"anyOf": [inner]}},
@@ -1086,10 +1087,18 @@ class TestRequest:
         inner["required"] = ["a"]
         assert is_strict(outer)
         assert not is_strict({**outer, "required": 7})
-        deep: Object = {}
+        deep: Object = {"type": "string"}
         for _ in range(5000):
             deep = {"anyOf": [deep]}
         assert is_strict(deep)
+
+    @pytest.mark.parametrize(
+        "part",
+        [{}, {"description": "anything"}, {"type": "array", "items": {}}, {"type": "array", "uniqueItems": True}],
+    )
+    def test_what_the_strict_mode_refuses_is_not_strict(self, part: Object) -> None:
+        closed = {"type": "object", "properties": {"a": part}, "required": ["a"], "additionalProperties": False}
+        assert not is_strict(closed)
 
     @pytest.mark.parametrize(
         ("quirk", "high", "none"),

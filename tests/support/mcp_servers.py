@@ -60,7 +60,7 @@ def weather(city: str) -> Weather:
 
 @server.tool()
 def draw() -> list:
-    return ["two", Image(data=b"\\x89PNG\\r\\n\\x1a\\n", format="png"), Image(data=b"GIF89a", format="gif")]
+    return ["two", Image(data=b"\\x89PNG\\r\\n\\x1a\\n", format="png"), Image(data=b"GIF89a\\x01\\x00", format="gif")]
 
 @server.tool()
 def boom() -> str:
@@ -92,6 +92,38 @@ if sys.argv[1:]:
 else:
     server.run()
 """
+
+ODD = """
+import json, os, sys
+
+script = json.load(open("odd.json"))
+print("Odd server v1 {starting", flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    method, number = request["method"], request.get("id")
+    if method == "initialize":
+        result = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "odd"}}
+    elif method == "tools/list":
+        result = {"tools": script["tools"], "nextCursor": "again"}
+    elif method == "tools/call":
+        name = request["params"]["name"]
+        reply = script["replies"][name]
+        if reply == "DIE":
+            sys.stderr.write("starting\\nout of luck\\n")
+            os._exit(7)
+        data = reply.replace("ID", json.dumps(number)).encode(errors="surrogateescape")
+        sys.stdout.buffer.write(data + b"\\n")
+        sys.stdout.buffer.flush()
+        continue
+    elif number is None:
+        continue
+    else:
+        print(json.dumps({"id": number, "error": "unheard of"}), flush=True)
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": number, "result": result}), flush=True)
+"""
+"""A server that keeps to nothing. `odd.json` has its tools, as it lists them, and the line that answers
+the call of each, in which ID is the id of the call; DIE ends it."""
 
 
 def require_sdk() -> None:

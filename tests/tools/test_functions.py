@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import enum
+import functools
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NewType, Optional, Required, TypedDict
+from uuid import UUID
 
 import jsonschema
 import pytest
@@ -19,7 +23,14 @@ from hypothesis import strategies as st
 from llmtools.errors import InputError
 from llmtools.records.jsonl import Number
 from llmtools.tools.calls import Result
-from llmtools.tools.function import input_schema, parse_docstring, result_of, tool_record, values_of
+from llmtools.tools.function import (
+    input_schema,
+    parse_docstring,
+    record_and_notices,
+    result_of,
+    tool_record,
+    values_of,
+)
 from llmtools.tools.hints import convert, schema_of_hint
 
 
@@ -47,6 +58,7 @@ class Counted:
     count: ClassVar[int] = 0
 
 
+ID = UUID("12345678-1234-5678-1234-567812345678")
 INT, STR = {"type": "integer"}, {"type": "string"}
 POINT = {
     "type": "object",
@@ -67,16 +79,20 @@ POINT = {
         (object, {}),
         (Optional[str], {"anyOf": [STR, {"type": "null"}]}),  # noqa: UP045
         (int | str, {"anyOf": [INT, STR]}),
-        (list, {"type": "array"}),
+        (list, {"type": "array", "items": {}}),
         (list[int], {"type": "array", "items": INT}),
         (Sequence[str], {"type": "array", "items": STR}),
-        (set[int], {"type": "array", "items": INT, "uniqueItems": True}),
+        (set[int], {"type": "array", "items": INT}),
+        (set, {"type": "array", "items": {}}),
         (tuple[int, ...], {"type": "array", "items": INT}),
-        (tuple[int, str], {"type": "array", "prefixItems": [INT, STR], "minItems": 2, "maxItems": 2}),
+        (tuple[int, str], {"type": "array", "items": {"anyOf": [INT, STR]}, "minItems": 2, "maxItems": 2}),
+        (tuple[int, int], {"type": "array", "items": INT, "minItems": 2, "maxItems": 2}),
+        (tuple[int, Any], {"type": "array", "items": {}, "minItems": 2, "maxItems": 2}),
+        (tuple, {"type": "array", "items": {}}),
         (dict, {"type": "object"}),
         (dict[str, int], {"type": "object", "additionalProperties": INT}),
         (Literal["a", "b"], {"type": "string", "enum": ["a", "b"]}),
-        (Literal["a", 1], {"enum": ["a", 1]}),
+        (Literal["a", 1, "b"], {"anyOf": [{**STR, "enum": ["a", "b"]}, {**INT, "enum": [1]}]}),
         (Colour, {"type": "string", "enum": ["red", "green"]}),
         (Annotated[int, "how many"], {**INT, "description": "how many"}),
         (Point, POINT),
@@ -84,6 +100,9 @@ POINT = {
         (Literal[Colour.RED], {"type": "string", "enum": ["red"]}),
         (Path, STR),
         (date, STR),
+        (UUID, STR),
+        (IPv4Address, STR),
+        (Decimal, {"type": "number"}),
         (NewType("Id", int), INT),
         (Mapping[str, int], {"type": "object", "additionalProperties": INT}),
         (Counted, {"type": "object", "properties": {"size": {**INT, "description": "how big"}}, "required": ["size"]}),
@@ -161,15 +180,54 @@ def test_the_hint_of_the_result_is_not_evaluated() -> None:
     assert values_of(table, {"n": 3}) == {"n": 3}
 
 
-def test_functions_that_cannot_be_tools() -> None:
+def test_a_function_that_cannot_be_a_tool() -> None:
     def positional(a: int, /) -> None: ...
-
-    def unknown(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
     with pytest.raises(InputError, match="the tool positional: a is positional-only"):
         input_schema(positional)
-    with pytest.raises(InputError, match="the tool unknown: name 'Nowhere'"):
-        input_schema(unknown)
+
+
+@dataclass
+class Holder:
+    frame: pandas.DataFrame  # type: ignore[name-defined]  # noqa: F821
+    size: int = 0
+
+
+def test_a_type_that_only_a_checker_knows_accepts_any_value() -> None:
+    def plot(frame: pandas.DataFrame, size: int = 3) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    record, [notice] = record_and_notices(plot)
+    assert record["input_schema"]["properties"] == {"frame": {}, "size": {**INT, "default": 3}}
+    assert notice == "the tool plot: frame accepts any value, as its type has no schema: name 'pandas' is not defined"
+    assert values_of(plot, {"frame": [[1]], "size": 4}) == {"frame": [[1]], "size": 4}
+    assert schema_of_hint(Holder)["properties"] == {"frame": {}, "size": INT}
+    assert convert({"frame": 1, "size": 2}, Holder) == Holder(1, 2)
+
+
+def test_decorators_keep_the_signature() -> None:
+    def traced(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **kwargs)
+
+        return call
+
+    @traced
+    @functools.cache
+    def area(size: tuple[int, int]) -> int:
+        """Return an area."""
+        return size[0] * size[1]
+
+    record = tool_record(area)
+    assert (record["name"], record["description"]) == ("area", "Return an area.")
+    assert list(record["input_schema"]["properties"]) == ["size"]
+    assert area(**values_of(area, {"size": [2, 3]})) == 6
+
+
+@pytest.mark.parametrize(("value", "says"), [(["a", 1], r"\[0\]: 'a' is not of type 'integer'"), ([1], "longer")])
+def test_the_items_of_a_tuple_are_checked(value: Any, says: str) -> None:
+    with pytest.raises((InputError, ValueError), match=says):
+        convert(value, tuple[int, str])
 
 
 def test_a_pydantic_model() -> None:
@@ -210,11 +268,12 @@ class Tree:
     inner: list[Tree]
 
 
-def test_a_recursive_type_is_refused() -> None:
+def test_a_recursive_type_accepts_any_value() -> None:
     def plant(tree: Tree) -> None: ...
 
-    with pytest.raises(InputError, match="the tool plant: the type of tree contains itself"):
-        input_schema(plant)
+    record, [notice] = record_and_notices(plant)
+    assert record["input_schema"]["properties"] == {"tree": {}}
+    assert notice == "the tool plant: tree accepts any value, as its type has no schema: it contains itself"
 
 
 @pytest.mark.parametrize(
@@ -239,6 +298,15 @@ def test_a_recursive_type_is_refused() -> None:
         (int, 2**64, 2**64),
         (Any, {"x": 1}, {"x": 1}),
         (Sequence[int], [1], [1]),
+        (set, ["a", "a"], {"a"}),
+        (frozenset[UUID], [str(ID)], frozenset([ID])),
+        (UUID, str(ID), ID),
+        (UUID | None, str(ID), ID),
+        (IPv4Address, "127.0.0.1", IPv4Address("127.0.0.1")),
+        (Decimal, 0.1, Decimal("0.1")),
+        (Decimal, Number("1e400"), Decimal("1e400")),
+        (dict[int, str], {"1": "a"}, {1: "a"}),
+        (tuple[int, str] | None, [1, "a"], (1, "a")),
     ],
 )
 def test_values(hint: Any, value: Any, expected: Any) -> None:

@@ -75,7 +75,7 @@ def test_functions_are_offered_and_called() -> None:
         assert tools.call("add", {"a": 1, "b": 2}) == Result("3")
         assert tools.call("greet", {"name": "Ada"}).output == "hello Ada"
         assert tools.call("boom", {}).exception == "SystemExit: gone"
-        assert tools.call("add", {"a": 1}).exception == "the call was not run: arguments: b is missing"
+        assert tools.call("add", {"a": 1}).exception == "the call was not run: arguments: 'b' is a required property"
         with pytest.raises(UsageError, match="no tool nope: there are add, greet, boom"):
             tools.call("nope", {})
 

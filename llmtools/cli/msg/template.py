@@ -209,10 +209,11 @@ def _checked_template(name: str, fields: dict[str, Any]) -> Template:
     try:
         dumps(fields)  # YAML and TOML hold more than JSON does
         _check_fields(fields)
-        if isinstance(fields.get("schema"), str):
+        if "schema" in fields:
             from ...schema import schema_from_text
 
-            fields = {**fields, "schema": schema_from_text(fields["schema"])}
+            schema = fields["schema"] if isinstance(fields["schema"], str) else dumps(fields["schema"]).decode()
+            fields = {**fields, "schema": schema_from_text(schema)}
     except (InputError, UsageError, NoInputError) as error:
         raise InputError(f"the template {name}: {error.message.replace('--schema', 'schema')}") from None
     return Template(name, fields)

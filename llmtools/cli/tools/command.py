@@ -6,6 +6,7 @@ import click
 
 from ...errors import CancelledError, LlmToolsError
 from ...tools.approval import Approval, ask_on_terminal
+from ...tools.logins import log_in
 from ...tools.process import CHILDREN, CallLimits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
@@ -25,7 +26,7 @@ llm-tools list 'mcp:mcp-server-git --repository .'
 llm-tools call ./calc.py multiply '{"a": 12, "b": 34}'
 llm-msg user 'Where is main?' | llm-tools loop 'find: grep -rn -- {text} src' -- llm-send
 """
-ACTIONS = ("list", "offer", "run", "loop", "call")
+ACTIONS = ("list", "offer", "run", "loop", "call", "login")
 
 
 class ToolsCommand(Command):
@@ -49,6 +50,17 @@ def _approval(process: Process, options: dict[str, Any]) -> Approval:
             return ask_on_terminal(question)
 
     return Approval(allow=options["allow"], deny=options["deny"], ask=ask, edit=edit_text, folder=data_folder())
+
+
+def _check_arguments(action: str, source: tuple[str, ...], loop_command: list[str]) -> None:
+    if action == "call" and len(source) < 3:
+        raise click.UsageError("call needs SOURCE, NAME and JSON")
+    if not source:
+        raise click.UsageError(f"{action} needs a SOURCE")
+    if action == "login" and len(source) != 1:
+        raise click.UsageError("login needs one SOURCE")
+    if action == "loop" and not loop_command:
+        raise click.UsageError("loop needs a COMMAND after --, such as: -- llm-send")
 
 
 @click.command(
@@ -110,19 +122,18 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     run SOURCE...               run the pending calls, append the results (a filter)
     loop SOURCE... -- COMMAND   offer, then COMMAND and run in turn until the model calls no more
     call SOURCE... NAME JSON    run one tool
+    login SOURCE                log in at an MCP server on the web
     """
     process: Process = ctx.obj
     names, call = (source[:-2], source[-2:]) if action == "call" else (source, ())
-    if action == "call" and len(source) < 3:
-        raise click.UsageError("call needs SOURCE, NAME and JSON")
-    if not names:
-        raise click.UsageError(f"{action} needs a SOURCE")
-    if action == "loop" and not ctx.meta["command"]:
-        raise click.UsageError("loop needs a COMMAND after --, such as: -- llm-send")
+    _check_arguments(action, source, ctx.meta["command"])
     if action in ("offer", "run", "loop"):
         needs_stream(process, options["no_stdin"])
     process.writes_records = action in ("offer", "run", "loop")
     process.check_stdout()
+    if action == "login":
+        with process.interruptible():
+            return process.say(log_in(names[0]))
     tools: Toolset | None = None
     limits = CallLimits(options["timeout"], options["max_output"])
     try:

@@ -63,6 +63,9 @@ class Runner:
         """Wait for the tools; the sources are asked for them while the stream passes."""
         with self.process.interruptible():
             self.tools.ready()
+        for notice in self.tools.notices if not self.process.quiet else ():
+            self.process.say(notice)
+        self.tools.notices = []
 
     def _has_stream(self) -> bool:
         """Return whether there is a conversation to continue. Raises StreamFailure."""

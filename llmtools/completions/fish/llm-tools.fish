@@ -2,7 +2,7 @@
 # Written by tests/completions.py from the options of llm-tools: do not edit.
 
 complete -c llm-tools -f
-complete -c llm-tools -n 'not __fish_seen_subcommand_from list offer run loop call' -a 'list offer run loop call'
+complete -c llm-tools -n 'not __fish_seen_subcommand_from list offer run loop call login' -a 'list offer run loop call login'
 complete -c llm-tools -l max-rounds -x -d 'Run the calls of at most N replies (loop)'
 complete -c llm-tools -s j -l jobs -x -d 'Run at most N calls at the same time'
 complete -c llm-tools -l timeout -x -d 'End a call that takes longer than SECONDS'
