@@ -210,25 +210,3 @@ def _check_members(value: dict[str, Any], schema: dict[str, Any], root: dict[str
             raise InputError(f"{place}: {name} is missing")
     for name, item in value.items():
         check(item, properties.get(name, schema.get("additionalProperties", True)), root, f"{place}.{name}")
-
-
-def is_strict(schema: Any) -> bool:
-    """Return whether a JSON Schema fits a vendor's strict mode: every object in it requires all its
-    properties and forbids others."""
-    pending = [schema]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, list):
-            pending += item
-        elif isinstance(item, dict):
-            properties = item.get("properties")
-            properties = properties if isinstance(properties, dict) else {}
-            if item.get("type") == "object" or "properties" in item:
-                required = item.get("required", [])
-                if item.get("additionalProperties") is not False or not isinstance(required, list):
-                    return False
-                if any(name not in required for name in properties):
-                    return False
-                pending += properties.values()
-            pending += [value for name, value in item.items() if name not in ("properties", "enum", "const")]
-    return True

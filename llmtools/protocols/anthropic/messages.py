@@ -98,7 +98,7 @@ class Messages(Builder):
             return
         self.system += blocks
         if turns and blocks:
-            self._notice_moved_system()
+            self.notice_moved_system()
 
     def _end_turn(self, turns: list[JsonObject]) -> None:
         """Put the later system messages behind the user's words."""
@@ -107,10 +107,7 @@ class Messages(Builder):
             turns.append({"role": "system", "content": late})
         elif late:
             self.system += late
-            self._notice_moved_system()
-
-    def _notice_moved_system(self) -> None:
-        self.notice("moved_system", "a later system message was sent with the first: it is not allowed at its place")
+            self.notice_moved_system()
 
     # ---- the user's side
 

@@ -10,9 +10,13 @@ Rules:
 * An id of a call that the server does not take, or that came twice, is replaced. The same
   conversation always gets the same ids.
 
-Quirks: `developer`, `short_ids` (nine letters and digits), `reasoning_with_calls` (a turn with
-calls needs reasoning_content, even if empty), `tool_images`, `file_urls`, `video`, `document_url`
-(the form of a PDF), `audio_string`, `prefix` (marks a message of the model to be continued).
+* A server that takes one system message gets all of them as the first. One that takes no message of
+  the user behind a result gets a short one of the model between the two.
+
+Quirks: `no_late_system` (one system message, at the beginning), `assistant_after_tool`, `developer`,
+`short_ids` (nine letters and digits), `reasoning_with_calls` (a turn with calls needs
+reasoning_content, even if empty), `tool_images`, `file_urls`, `video`, `document_url` (the form of a
+PDF), `audio_string`, `prefix` (marks a message of the model to be continued).
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
+_ACKNOWLEDGEMENT = "OK."
 _SOUND_FORMATS = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -87,14 +92,32 @@ class Messages(Builder):
     def encode(self, messages: list[Message]) -> list[JsonObject]:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes were not read."""
         encoded: list[JsonObject] = []
-        for message in self.non_empty(messages):
+        messages = self.non_empty(messages)
+        for message in self.with_one_system(messages) if "no_late_system" in self._quirks else messages:
             if message["role"] != "tool":
                 encoded += self._attachments_of_results()
             encoded += [item for item in self._encode(message) if item.get("content") or len(item) > 2]
         encoded += self._attachments_of_results()
+        if "assistant_after_tool" in self._quirks:
+            encoded = self._with_assistant_after_tool(encoded)
         if "prefix" in self._quirks and encoded and encoded[-1]["role"] == "assistant":
             encoded[-1]["prefix"] = True
         return encoded
+
+    def _with_assistant_after_tool(self, encoded: list[JsonObject]) -> list[JsonObject]:
+        """Return messages with one of the model between a result and what the user says then
+        ("Unexpected role 'user' after role 'tool'")."""
+        spaced: list[JsonObject] = []
+        for message in encoded:
+            if message["role"] == "user" and spaced and spaced[-1]["role"] == "tool":
+                spaced.append({"role": "assistant", "content": _ACKNOWLEDGEMENT})
+                self.notice(
+                    "added_message",
+                    f'a message "{_ACKNOWLEDGEMENT}" of the model was sent between a tool result and the user\'s next '
+                    "words: this provider requires one",
+                )
+            spaced.append(message)
+        return spaced
 
     def _attachments_of_results(self) -> list[JsonObject]:
         """Return a message of the user with the blocks that the last results could not hold, if there are any."""
