@@ -12,6 +12,7 @@ from ..errors import InputError, UsageError
 from ..http.request import HttpRequest
 from ..records.jsonl import dumps
 from .instructions import JSON_INSTRUCTION, mentions_json, schema_instruction, with_instruction, with_one_system
+from .media_types import usual_type
 from .options import ANSWER_OPTIONS, NAMES
 from .schemas import NOT_AT_ROOT, parameters_of, without_alternatives
 
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
     from .request import Request
     from .spec import Spec
 
-STRUCTURED_TEXT = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
-"""Types of attachments that are text, though their names do not begin with `text/`."""
-
-TEXT_TYPES = ("text/", *STRUCTURED_TEXT)
-"""Beginnings of the types of attachments that are text."""
-
 _SEVERAL_ANSWERS = ("n", "candidate_count", "candidateCount")
 """Options that ask for more than one answer."""
 
@@ -48,6 +43,13 @@ def overlay(block: JsonObject, metadata: JsonObject) -> JsonObject:
         below = merged.get(name)
         merged[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def named_text(attachment: Attachment) -> str:
+    """Return the text of an attachment behind its name, if it has one. Raises InputError if its content is not
+    base64."""
+    text, name = text_in_base64(attachment["content"]), attachment.get("name")
+    return f"{name}:\n{text}" if name else text
 
 
 def text_in_base64(content: str) -> str:
@@ -175,8 +177,14 @@ class Builder:
 
     def refuse_type(self, attachment: Attachment) -> None:
         """Refuse an attachment whose type this protocol does not take (see `refuse`)."""
-        kind = attachment.get("type") or "unknown type"
-        self.refuse(attachment, f"this protocol does not take {kind}{'' if 'content' in attachment else ' by URL'}")
+        kind, name = usual_type(attachment.get("type") or "unknown type"), attachment.get("name")
+        how = "" if "content" in attachment else " by URL"
+        taken = f", but {', '.join(self._spec.image_types)}" if kind.startswith("image/") else ""
+        self.refuse(attachment, f"{f'{name}: ' if name else ''}this protocol does not take {kind}{how}{taken}")
+
+    def is_taken_image(self, kind: str) -> bool:
+        """Return whether the vendor takes images of a MIME type."""
+        return kind in self._spec.image_types
 
     # ---- options and tools
 

@@ -948,7 +948,10 @@ class TestMessages:
                 {"type": "image/png", "content": "cG5n"},
                 {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "cG5n"}},
             ),
-            ({"type": "image/x", "url": "http://a"}, {"type": "image", "source": {"type": "url", "url": "http://a"}}),
+            (
+                {"type": "image/webp", "url": "http://a"},
+                {"type": "image", "source": {"type": "url", "url": "http://a"}},
+            ),
             ({"url": "http://a"}, {"type": "image", "source": {"type": "url", "url": "http://a"}}),
             (
                 {"type": "application/pdf", "content": "cG5n", "name": "a.pdf"},

@@ -24,7 +24,8 @@ from __future__ import annotations
 import re
 
 from ...records.fold import arguments_of
-from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..media_types import is_text_type, usual_type
 from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
 
@@ -169,17 +170,17 @@ class Messages(Builder):
 
     def _sendable(self, attachment: Attachment) -> JsonObject | None:
         """Return the block of an attachment that has bytes or a URL, None for a type that is not taken."""
-        kind, name = attachment.get("type", ""), attachment.get("name", "")
+        kind, name = usual_type(attachment.get("type", "")), attachment.get("name", "")
         is_inline = "content" in attachment
+        if is_text_type(kind):
+            return {"type": "text", "text": named_text(attachment)} if is_inline else None
         uri = f"data:{kind};base64,{attachment['content']}" if is_inline else attachment["url"]
-        if kind.startswith("image/") or (not kind and "url" in attachment):
+        if self.is_taken_image(kind) or (not kind and "url" in attachment):
             return {"type": "image_url", "image_url": {"url": uri}}
         if kind.startswith("audio/") and is_inline:
             return self._sound(kind, attachment["content"])
         if kind.startswith("video/") and "video" in self._quirks:
             return {"type": "video_url", "video_url": {"url": uri}}
-        if kind.startswith(TEXT_TYPES) and is_inline:
-            return {"type": "text", "text": text_in_base64(attachment["content"])}
         if kind == "application/pdf" and "document_url" in self._quirks:
             return {"type": "document_url", "document_url": uri, **({"document_name": name} if name else {})}
         if kind == "application/pdf" and (is_inline or "file_urls" in self._quirks):
