@@ -75,8 +75,9 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["tool_choice"] = _tool_choice(choice, messages, is_free="no_forced_tools" in request.quirks)
     if request.cache_prompt:
         body["cache_control"] = {"type": "ephemeral"}  # up to the last block
-    if messages.container:
-        body["container"] = messages.container
+    if messages.container:  # skills of an option join it
+        is_object = isinstance(options.get("container"), dict)
+        body["container"] = {"id": messages.container} if is_object else messages.container
     body = overlay({**body, **_reasoning(request, options, body, messages)}, answer)
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
     _complete_tool_choice(body)

@@ -59,10 +59,10 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["toolConfig"] = config
     if generation:
         body["generationConfig"] = generation
-    body = overlay(body, options)
-    messages.notice_no_cache()
     if messages.token:
         body["continuationToken"] = messages.token
+    body = overlay(body, options)
+    messages.notice_no_cache()
     return messages.http_request(_request_path(request), body)
 
 

@@ -53,7 +53,6 @@ SPEC = Spec(
             "continuationToken",
             "systemInstruction",
             "outputConfig",
-            "modelConfig",
         ),
     ),
     key_header=("x-goog-api-key", ""),

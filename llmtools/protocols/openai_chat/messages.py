@@ -28,6 +28,7 @@ from ..builder import Builder, attachment_parts, named_text, overlay, result_tex
 from ..media_types import is_text_type, usual_type
 from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
+from .thinking import thinking_block_with_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,6 +250,8 @@ class Messages(Builder):
         text, kind = part["text"], own.get("type")
         if not own:
             self.notice("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
+        elif isinstance(own.get("thinking_block"), dict):
+            turn.append("thinking_blocks", thinking_block_with_text(own["thinking_block"], text))
         elif kind == "thinking" and isinstance(own.get("thinking"), str):
             turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":
