@@ -1,5 +1,7 @@
 """Attachments by URL: the vendor fetches some types itself, llmtools fetches the others. No I/O.
 
+An SVG, which no vendor takes as an image, is always fetched: it is sent as text.
+
 Rule: a stream may come from another person. For a model on another machine, a URL is fetched only
 from a public address, never from this machine or from a private network: a stream must not read
 them for its author.
@@ -49,7 +51,8 @@ def with_fetched(
 
 def _must_fetch(attachment: Attachment, vendor_types: tuple[str, ...]) -> bool:
     url, kind = attachment.get("url", ""), attachment.get("type") or "image/"
-    return url.startswith(("http://", "https://")) and "content" not in attachment and not kind.startswith(vendor_types)
+    is_vendors = kind.startswith(vendor_types) and kind != "image/svg+xml"
+    return url.startswith(("http://", "https://")) and "content" not in attachment and not is_vendors
 
 
 def _with_bytes(attachment: Attachment, vendor_types: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:

@@ -3,7 +3,7 @@
 Each folder exports four names: `SPEC` (its data, a `spec.Spec`), `encode` (conversation and
 request to HTTP request), `Decoder` (bytes of the response to records) and `error_of` (error
 response to exception). Its files are request, messages, decoder, reply and spec; usage, calls,
-media, results, sources, parts and end if it needs them. No folder imports another.
+content, media, results, schemas, sources, thinking, parts and end if it needs them. No folder imports another.
 
 To add a protocol, write its folder and add its name to `PROTOCOLS`.
 """

@@ -11,7 +11,10 @@ import re
 from ..errors import InputError, UsageError
 from ..http.request import HttpRequest
 from ..records.jsonl import dumps
-from .options import NAMES
+from .instructions import JSON_INSTRUCTION, mentions_json, schema_instruction, with_instruction, with_one_system
+from .media_types import usual_type
+from .options import ANSWER_OPTIONS, NAMES
+from .schemas import NOT_AT_ROOT, parameters_of, without_alternatives
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +32,6 @@ if TYPE_CHECKING:
     from .request import Request
     from .spec import Spec
 
-STRUCTURED_TEXT = ("application/json", "application/xml", "application/yaml", "application/x-ndjson")
-"""Types of attachments that are text, though their names do not begin with `text/`."""
-
-TEXT_TYPES = ("text/", *STRUCTURED_TEXT)
-"""Beginnings of the types of attachments that are text."""
-
 _SEVERAL_ANSWERS = ("n", "candidate_count", "candidateCount")
 """Options that ask for more than one answer."""
 
@@ -46,6 +43,13 @@ def overlay(block: JsonObject, metadata: JsonObject) -> JsonObject:
         below = merged.get(name)
         merged[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def named_text(attachment: Attachment) -> str:
+    """Return the text of an attachment behind its name, if it has one. Raises InputError if its content is not
+    base64."""
+    text, name = text_in_base64(attachment["content"]), attachment.get("name")
+    return f"{name}:\n{text}" if name else text
 
 
 def text_in_base64(content: str) -> str:
@@ -71,45 +75,17 @@ def attachment_parts(part: Part) -> list[Part]:
     return [{"type": "attachment", "attachment": item} for item in part.get("attachments", ())]
 
 
-_ALTERNATIVES = ("anyOf", "oneOf", "allOf")
-
-
-def parameters_of(tool: ToolRecord) -> JsonObject:
-    """Return the JSON Schema of a tool's arguments. One of an object has `type` and `properties`, without
-    which vendors refuse it (https://platform.openai.com/docs/guides/function-calling)."""
-    schema: JsonObject = {"type": "object", **tool.get("input_schema", {})}
-    is_complete = schema["type"] != "object" or "properties" in schema or "$ref" in schema
-    return schema if is_complete else {**schema, "properties": {}}
-
-
-def without_alternatives(schema: JsonObject) -> JsonObject:
-    """Return a schema without anyOf, oneOf and allOf at its root. Their properties are allowed, those of
-    allOf are required as they were."""
-    branches = [(name, _definition(branch, schema)) for name in _ALTERNATIVES for branch in schema.get(name, ())]
-    properties, required = {**schema.get("properties", {})}, [*schema.get("required", ())]
-    for name, branch in branches:
-        properties = {**branch.get("properties", {}), **properties}
-        required += branch.get("required", ()) if name == "allOf" else ()
-    rest = {name: value for name, value in schema.items() if name not in _ALTERNATIVES}
-    return {**rest, "properties": properties, **({"required": list(dict.fromkeys(required))} if required else {})}
-
-
-def _definition(branch: Any, root: JsonObject) -> JsonObject:
-    """Return a branch of a schema, that which it refers to in `$defs` instead of a reference."""
-    name = branch.get("$ref", "").removeprefix("#/$defs/") if isinstance(branch, dict) else ""
-    found = root.get("$defs", {}).get(name, branch)
-    return found if isinstance(found, dict) else {}
-
-
 def name_and_description(tool: ToolRecord) -> JsonObject:
     """Return the name of a tool, and its description if it has one."""
     description = {"description": tool["description"]} if "description" in tool else {}
     return {"name": tool["name"], **description}
 
 
-def function_tool(tool: ToolRecord) -> JsonObject:
-    """Return the block of a function as OpenAI Chat Completions and Ollama have it."""
-    return {"type": "function", "function": {**name_and_description(tool), "parameters": parameters_of(tool)}}
+def function_tool(tool: ToolRecord, parameters: JsonObject | None = None) -> JsonObject:
+    """Return the block of a function as OpenAI Chat Completions and Ollama have it. `parameters`: the schema of
+    its arguments, if it is not simply that of the tool."""
+    schema = parameters_of(tool) if parameters is None else parameters
+    return {"type": "function", "function": {**name_and_description(tool), "parameters": schema}}
 
 
 def schema_name(schema: JsonObject) -> str:
@@ -130,14 +106,28 @@ class Builder:
         self._quirks = request.quirks
         self._spec = spec
         self._conversation: list[Message] = []
+        self._instruction = ""
+        self._read_options: set[str] = set()
         self._call_ids: dict[str, str] = {}
         self._used_ids: set[str] = set()
 
     def non_empty(self, messages: list[Message]) -> list[Message]:
-        """Return the messages that have parts. Messages without any still count in the numbers
-        that error messages use."""
+        """Return the messages that have parts, with the instruction if there is one. Messages without
+        any parts still count in the numbers that error messages use."""
         self._conversation = messages
-        return [message for message in messages if message["parts"]]
+        found = [message for message in messages if message["parts"]]
+        return with_instruction(found, self._instruction) if self._instruction else found
+
+    def with_one_system(self, messages: list[Message]) -> list[Message]:
+        """Return messages whose system messages are one, the first; a notice tells of those that were late."""
+        merged, is_late = with_one_system(messages)
+        if is_late:
+            self.notice_moved_system()
+        return merged
+
+    def notice_moved_system(self) -> None:
+        """Note that a system message is not sent at its place."""
+        self.notice("moved_system", "a later system message was sent with the first: it is not allowed at its place")
 
     def notice(self, code: str, message: str) -> None:
         """Add a notice, unless there is one with the same message."""
@@ -155,6 +145,9 @@ class Builder:
 
         Raises InputError if the body nests too deep to be written.
         """
+        for name in ANSWER_OPTIONS:
+            if name not in self._read_options and self._request.options.get(name) is not None:
+                self._notice_dropped(name)
         accept = stream if self._request.stream else "application/json"
         headers = {"content-type": "application/json", "accept": accept, **(headers or {})}
         return HttpRequest(path, dumps(body), headers), list(self.notices.values())
@@ -184,8 +177,14 @@ class Builder:
 
     def refuse_type(self, attachment: Attachment) -> None:
         """Refuse an attachment whose type this protocol does not take (see `refuse`)."""
-        kind = attachment.get("type") or "unknown type"
-        self.refuse(attachment, f"this protocol does not take {kind}{'' if 'content' in attachment else ' by URL'}")
+        kind, name = usual_type(attachment.get("type") or "unknown type"), attachment.get("name")
+        how = "" if "content" in attachment else " by URL"
+        taken = f", but {', '.join(self._spec.image_types)}" if kind.startswith("image/") else ""
+        self.refuse(attachment, f"{f'{name}: ' if name else ''}this protocol does not take {kind}{how}{taken}")
+
+    def is_taken_image(self, kind: str) -> bool:
+        """Return whether the vendor takes images of a MIME type."""
+        return kind in self._spec.image_types
 
     # ---- options and tools
 
@@ -204,12 +203,44 @@ class Builder:
         spelled = {
             name if name in NAMES else self.vendor_spelling(name): value
             for name, value in options.items()
-            if name not in _SEVERAL_ANSWERS
+            if name not in (*_SEVERAL_ANSWERS, *ANSWER_OPTIONS)
         }
         body, dropped = self._spec.options.put(spelled, self._quirks)
         for name in dropped:
-            self.notice("dropped_option", f"the option {name} was not sent: this protocol or model does not have it")
+            self._notice_dropped(name)
         return body
+
+    def _notice_dropped(self, name: str) -> None:
+        self.notice("dropped_option", f"the option {name} was not sent: this protocol or model does not have it")
+
+    def summary(self) -> str | bool | None:
+        """Return the option reasoning_summary: how the reasoning is shown ("auto", "concise" …), False for
+        not at all, None if it is not set. Raises UsageError for another type."""
+        self._read_options.add("reasoning_summary")
+        value = self._request.options.get("reasoning_summary")
+        if not isinstance(value, str | bool | None):
+            raise UsageError(f"-o reasoning_summary {value}: not true, false or a word such as auto")
+        if value in ("none", "false"):
+            return False
+        return "auto" if value is True else value
+
+    # ---- the form of the answer
+
+    def wants_json(self, messages: list[Message], *, always_in_words: bool = False) -> bool:
+        """Return whether the option json_object asks for JSON without a schema. Vendors want the word JSON
+        in a message, so that it is added if it is missing there; with `always_in_words` it always is."""
+        self._read_options.add("json_object")
+        if not self._request.options.get("json_object") or self._request.schema is not None:
+            return False
+        if always_in_words or not mentions_json(messages):
+            self._instruction = JSON_INSTRUCTION
+        return True
+
+    def ask_for_schema(self, why: str) -> None:
+        """Ask for the schema of the answer in words, with a notice. `why`: why there is no field for it."""
+        if self._request.schema is not None:
+            self._instruction = schema_instruction(self._request.schema)
+            self.notice("changed_schema", f"the schema was sent in words, in the system message: {why}")
 
     def vendor_spelling(self, name: str) -> str:
         """Return the vendor's spelling of an option that has no common name."""
@@ -235,9 +266,9 @@ class Builder:
     def flat_parameters(self, tool: ToolRecord) -> JsonObject:
         """Return the JSON Schema of a tool's arguments without alternatives at its root, with a notice."""
         schema = parameters_of(tool)
-        if schema.keys().isdisjoint(_ALTERNATIVES):
+        if schema.keys().isdisjoint(NOT_AT_ROOT):
             return schema
-        found = " and ".join(name for name in _ALTERNATIVES if name in schema)
+        found = " and ".join(name for name in NOT_AT_ROOT if name in schema)
         self.notice("changed_schema", f"the schema of the tool {tool['name']} was sent without its {found}")
         return without_alternatives(schema)
 
@@ -250,9 +281,9 @@ class Builder:
         choice, other_tools = self._request.tool_choice, self._request.options.get("tools")
         return choice if tools or other_tools or choice not in ("auto", "none") else None
 
-    def notice_no_schema(self) -> None:
-        """Note that the schema was not sent."""
-        self.notice("dropped_schema", "the schema was not sent: this provider does not take one")
+    def notice_loose_schema(self, obstacle: str) -> None:
+        """Note that the schema of the answer is not strict: the server need not keep to it."""
+        self.notice("loose_schema", f"the schema was sent without strict: {obstacle}")
 
     # ---- ids and the cache
 

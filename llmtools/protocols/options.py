@@ -35,6 +35,10 @@ NAMES = (
 )
 """The common names."""
 
+ANSWER_OPTIONS = ("reasoning_effort", "reasoning_summary", "json_object")
+"""Common names of options that each protocol expresses in its own way. The first is the field `reasoning`
+of a request; `Builder` has the others."""
+
 REFUSED = {
     "no_stop": ("stop",),
     "no_sampling": (

@@ -17,7 +17,7 @@ from ..errors import InputError, ProtocolError
 from ..http.failure import visible_text
 from ..records.fold import NAMELESS, parse_arguments
 from ..records.jsonl import loads
-from .json_fields import object_in_chunks, string_of, unhandled_fields
+from .json_fields import object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +149,13 @@ class ReplyWriter:
     def notice(self, code: str, message: str) -> None:
         """Add a notice."""
         self.records.append({"type": "notice", "code": code, "message": message})
+
+    def notice_changed_input(self, changes: Any) -> None:
+        """Add a notice for each item of `input_transformations`: reasoning that the model did not get to read."""
+        for change in objects_of(changes):
+            words = [string_or_empty(change.get(name)) for name in ("type", "action", "path", "reason")]
+            description = " ".join([word for word in words if word])
+            self.notice("changed_input", f"the provider changed the input: {description}")
 
     def known_end(self, usage: Any, model: str, details: JsonObject) -> JsonObject:
         """Return the fields of `end` that are known: usage, model_served and details, without empty ones."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -21,7 +23,8 @@ class Request:
     model: the name that resolves to this model again. served_name: the provider's name of the
     model. issuer: the key of the provider_metadata that may be sent. options: by their common
     or the vendor's own names. schema: the JSON Schema of the answer. tool_choice: auto, none,
-    required or the name of a tool. reasoning: none, minimal, low, medium, high, xhigh or max.
+    required or the name of a tool. reasoning: none, minimal, low, medium, high, xhigh or max; if None,
+    that is the option reasoning_effort.
     cache_prompt: ask the provider to keep the conversation for the next turn. drop_unsupported:
     leave out attachments that the provider does not take. longest: the most tokens that the
     model writes, None if not known. reply_id: a reply that the server writes in the background, which
@@ -44,6 +47,18 @@ class Request:
     longest: int | None = None
     reply_id: str = ""
     quirks: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Take the option reasoning_effort as `reasoning`. Raises UsageError if it is not a word."""
+        if "reasoning_effort" not in self.options:
+            return
+        effort = self.options["reasoning_effort"]
+        if not isinstance(effort, str | None):
+            raise UsageError(f"-o reasoning_effort {effort}: not a word such as low or high")
+        rest = {name: value for name, value in self.options.items() if name != "reasoning_effort"}
+        object.__setattr__(self, "options", rest)
+        if self.reasoning is None:
+            object.__setattr__(self, "reasoning", effort)
 
     def record(self) -> dict[str, Any]:
         """Return the field `request` of `start`: options, schema, tool_choice and reasoning, if given."""

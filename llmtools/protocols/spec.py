@@ -34,6 +34,10 @@ DIALECT_FINISH_REASONS: dict[str, str] = {
 }
 """Words for why a reply ended, in lower case, that servers and gateways send in any protocol -> our finish_reason."""
 
+USUAL_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+"""What OpenAI (https://platform.openai.com/docs/guides/images-vision) and Anthropic
+(https://platform.claude.com/docs/en/build-with-claude/vision) take."""
+
 BEARER = ("authorization", "Bearer ")
 
 
@@ -69,6 +73,7 @@ class Spec:
     `DIALECT_FINISH_REASONS`. Other words mean `stop`, with a notice.
     server_tools: common name -> the block that asks for a tool that the vendor runs.
     server_tools_by_quirk: quirk -> the same for servers with that quirk, which comes first.
+    image_types: the MIME types of the images that the vendor takes.
     url_types: beginnings of the MIME types that the vendor fetches by URL; "" is every type.
     url_types_by_quirk: quirk -> further ones for servers with that quirk.
     list_headers: headers of a request for the list of models.
@@ -86,6 +91,7 @@ class Spec:
     finish_reasons: dict[str, str] = field(default_factory=dict)
     server_tools: Blocks = field(default_factory=dict)
     server_tools_by_quirk: dict[str, Blocks] = field(default_factory=dict)
+    image_types: tuple[str, ...] = USUAL_IMAGES
     url_types: tuple[str, ...] = ()
     url_types_by_quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)
     list_headers: dict[str, str] = field(default_factory=dict)

@@ -61,46 +61,59 @@ PROVIDERS = {
                        ("GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"), auth=_BEARER,
                        url_variable="GOOGLE_VERTEX_BASE_URL", models=""),
     "azure": Provider(_CHAT, "{endpoint}/openai/v1", ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
-                      frozenset(("max_completion_tokens", "prompt_cache_key")), auth=("api-key", ""),
+                      frozenset(("max_completion_tokens", "prompt_cache_key", "flat_tools")), auth=("api-key", ""),
                       url_variable="AZURE_OPENAI_ENDPOINT", models=""),
     "ollama": _of("ollama", f"{_LOCALHOST}:11434", "OLLAMA_API_KEY", key="remote", url_variable="OLLAMA_HOST",
                   models="api/tags", start="ollama serve", pull="ollama pull {model}"),
     "openrouter": _of(_CHAT, "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY",
                       "reasoning_object file_urls video openrouter_tools"),
     "mistral": _of(_CHAT, "https://api.mistral.ai/v1", "MISTRAL_API_KEY",
-                   "random_seed tool_choice_any short_ids audio_string document_url prefix no_stream_options"),
+                   "random_seed tool_choice_any short_ids audio_string document_url prefix no_stream_options "
+                   "no_late_system assistant_after_tool"),
     "deepseek": _of(_CHAT, "https://api.deepseek.com", "DEEPSEEK_API_KEY", "thinking reasoning_with_calls json_object"),
     "xai": _of(_CHAT, "https://api.x.ai/v1", "XAI_API_KEY"),
     "groq": _of(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "together": _of(_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "fireworks": _of(_CHAT, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
     "cerebras": _of(_CHAT, "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    "perplexity": _of(_CHAT, "https://api.perplexity.ai", "PERPLEXITY_API_KEY PPLX_API_KEY", models=""),
+    "perplexity": _of(_CHAT, "https://api.perplexity.ai", "PERPLEXITY_API_KEY PPLX_API_KEY",
+                      "no_late_system", models=""),
     "huggingface": _of(_CHAT, "https://router.huggingface.co/v1", "HF_TOKEN HUGGINGFACE_API_KEY"),
-    "github": _of(_CHAT, "https://models.github.ai/inference", "GITHUB_TOKEN", models="../catalog/models"),
+    "github": _of(_CHAT, "https://models.github.ai/inference", "GITHUB_TOKEN", "flat_tools",
+                  models="../catalog/models"),
     "nvidia": _of(_CHAT, "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
     "moonshot": _of(_CHAT, "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY",
                     "max_completion_tokens reasoning_with_calls"),
     "zai": _of(_CHAT, "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "thinking json_object"),
     "alibaba": _of(_CHAT, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
-                   "enable_thinking"),
-    "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", key="optional",
+                   "enable_thinking json_object"),
+    "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", "no_late_system", key="optional",
                     start="lms server start", pull="lms get {model}"),
-    "llamacpp": _of(_CHAT, f"{_LOCALHOST}:8080/v1", "LLAMA_API_KEY", "chat_template_kwargs unsigned_thinking",
+    "llamacpp": _of(_CHAT, f"{_LOCALHOST}:8080/v1", "LLAMA_API_KEY",
+                    "chat_template_kwargs unsigned_thinking no_late_system",
                     key="optional", owner="llamacpp", start="llama-server -m FILE.gguf"),
-    "vllm": _of(_CHAT, f"{_LOCALHOST}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video",
+    "vllm": _of(_CHAT, f"{_LOCALHOST}:8000/v1", "VLLM_API_KEY", "chat_template_kwargs video no_late_system",
                 key="optional", owner="vllm", start="vllm serve {model}"),
 }  # fmt: skip
 
+_TEXT_ONLY = r"(?!.*(image|tts|live|audio|embedding|computer|robotics))"
+_MISTRAL_MODELS = r"(.*/)?(open-)?(mi(s|x|nis)tral|devstral|magistral|pixtral|codestral|voxtral)"
 _REASONING_MODELS = r"(openai/)?(o\d|gpt-5($|-(?!chat)))"
 MODEL_QUIRKS = (
     ("anthropic", r".*claude-(3[-.]7|(opus|sonnet|haiku)-4([-.][0-5])?(-2\d{7})?$)", "budget_tokens"),
     ("anthropic", r".*claude-([0-3]|instant|(opus|sonnet|haiku)-4([-.][0-7])?(-2\d{7})?$)", "no_late_system"),
+    ("anthropic", r".*claude-(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview)", "hidden_thinking"),
+    ("anthropic", r".*claude-(fable|mythos|(opus|sonnet)-5[-.]5)", "always_thinking"),
+    ("anthropic", r".*claude-((fable|mythos)-5[-.]1|opus-5[-.]5)", "no_forced_tools"),
     ("gemini", r".*gemini-[12]\b", "thinking_budget"),
+    ("gemini", rf".*gemini-2\.5-(pro|flash(?!-lite)){_TEXT_ONLY}", "hidden_thinking"),
+    ("gemini", rf".*gemini-([3-9]|[1-9]\d|(pro|flash)-latest){_TEXT_ONLY}", "hidden_thinking"),
     ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
     ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
     ("openai azure github", _REASONING_MODELS, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
+    ("openai-chat", _MISTRAL_MODELS, "no_late_system assistant_after_tool"),
+    ("openai-chat", r"(.*/)?qwen-?3\.[5-9]", "no_late_system"),
     ("moonshot", r"kimi-k2", "thinking"),
     ("moonshot", r"kimi-k(2\.[5-9]|[3-9])", "no_sampling"),
     ("vllm", r"openai/gpt-oss", "-chat_template_kwargs"),
@@ -135,7 +148,8 @@ _QUIRK_NAMES = (
     "max_completion_tokens random_seed no_stop no_sampling no_stream_options prompt_cache_key no_include "
     "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
     "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
-    "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning"
+    "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning "
+    "hidden_thinking always_thinking no_forced_tools assistant_after_tool flat_tools"
 )
 QUIRKS = frozenset(_QUIRK_NAMES.split())
 """The quirks that the protocols implement."""

@@ -491,7 +491,8 @@ def test_json_without_a_schema_is_what_is_known_of_the_reply() -> None:
     assert told["response"]["model"] == "echo" and type(told) is dict
 
 
-ASKED = {"schema": {"type": "object", "required": ["age"]}, "options": {"temperature": 0.5, "seed": 1}}
+SCHEMA = {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+ASKED = {"schema": SCHEMA, "options": {"temperature": 0.5, "seed": 1}}
 
 
 @BOTH

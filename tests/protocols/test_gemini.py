@@ -501,6 +501,7 @@ class TestRequest:
             "maxOutputTokens": 5,
             "stopSequences": ["x"],
             "topK": 2,
+            "thinkingConfig": {"includeThoughts": True},
         }
         assert (body["safetySettings"], body["cachedContent"]) == ([], "c")
         with pytest.raises(UsageError):
@@ -526,7 +527,7 @@ class TestRequest:
         assert config == {"includeThoughts": True, "thinkingLevel": "HIGH"}
 
     def test_schema(self) -> None:
-        config = ask(user("hi"), schema={"type": "object"})[0]["generationConfig"]
+        config = ask(user("hi"), served="gemini-2.0-flash", schema={"type": "object"})[0]["generationConfig"]
         assert config == {"responseMimeType": "application/json", "responseJsonSchema": {"type": "object"}}
 
     def test_tools(self) -> None:

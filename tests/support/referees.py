@@ -30,7 +30,10 @@ Object = dict[str, Any]
 NEEDED = ("anthropic", "google.genai", "ollama", "openai", "pydantic")
 
 BEYOND = {
-    "openai-chat": ("reasoning_details", "extra_content"),  # OpenRouter's, and Google's at this protocol
+    "openai-chat": (
+        *("reasoning_details", "extra_content"),  # OpenRouter's, and Google's at this protocol
+        *("thinking_blocks", "provider_specific_fields"),  # LiteLLM's
+    ),
     "anthropic": (),
     "gemini": (),
     "ollama": ("tool_call_id", "id", "type", "index"),  # in Ollama's own api.Message and api.ToolCall

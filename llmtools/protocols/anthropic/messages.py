@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import re
 
-from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..media_types import is_text_type, usual_type
 from .results import citation_fields
 from .spec import SPEC
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 _UNNAMED_TOOLS = ("mcp_toolset",)
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
 class Messages(Builder):
@@ -98,7 +98,7 @@ class Messages(Builder):
             return
         self.system += blocks
         if turns and blocks:
-            self._notice_moved_system()
+            self.notice_moved_system()
 
     def _end_turn(self, turns: list[JsonObject]) -> None:
         """Put the later system messages behind the user's words."""
@@ -107,10 +107,7 @@ class Messages(Builder):
             turns.append({"role": "system", "content": late})
         elif late:
             self.system += late
-            self._notice_moved_system()
-
-    def _notice_moved_system(self) -> None:
-        self.notice("moved_system", "a later system message was sent with the first: it is not allowed at its place")
+            self.notice_moved_system()
 
     # ---- the user's side
 
@@ -130,17 +127,17 @@ class Messages(Builder):
 
     def _attachment(self, attachment: Attachment, own: JsonObject) -> JsonObject | None:
         """Return the block of an attachment, None if it cannot be sent."""
-        kind = attachment.get("type", "")
-        is_image = kind.startswith("image/") or (not kind and "url" in attachment)
+        kind = usual_type(attachment.get("type", ""))
+        is_image = self.is_taken_image(kind) or (not kind and "url" in attachment)
         block_type = "image" if is_image else "document"
         self.check_bytes(attachment)
         if "content" in attachment:
-            source = _inline_source(kind, attachment["content"])
+            source = _inline_source(kind, attachment["content"], is_image=is_image)
         elif "url" in attachment:
             is_allowed = is_image or kind == "application/pdf"
             source = {"type": "url", "url": attachment["url"]} if is_allowed else None
         elif own:
-            return {"type": block_type}
+            return {"type": "image" if kind.startswith("image/") else "document"}
         else:
             self.notice_foreign_file()
             return None
@@ -232,11 +229,11 @@ class Messages(Builder):
         return self.unique_id(call_id, bool(_VALID_ID.fullmatch(call_id)), "toolu_")
 
 
-def _inline_source(kind: str, content: str) -> JsonObject | None:
+def _inline_source(kind: str, content: str, *, is_image: bool) -> JsonObject | None:
     """Return the source of an attachment in base64, None for a type that the vendor does not take."""
-    if kind in _IMAGE_TYPES or kind == "application/pdf":
+    if is_image or kind == "application/pdf":
         return {"type": "base64", "media_type": kind, "data": content}
-    if kind.startswith(TEXT_TYPES):
+    if is_text_type(kind):
         return {"type": "text", "media_type": "text/plain", "data": text_in_base64(content)}
     return None
 

@@ -149,11 +149,13 @@ class Reply:
         if isinstance(delta, dict):
             self._take_message_fields(delta)
         self._take_usage(event.get("usage"))
+        self._writer.notice_changed_input(event.get("input_transformations"))
         self._details.update(unhandled_fields(event, _KNOWN_EVENT_FIELDS))
 
     def _take_message_fields(self, fields: JsonObject) -> None:
         self._finish = string_or_empty(fields.get("stop_reason")) or self._finish
         self._details.update(unhandled_fields(fields, _MESSAGE_FIELDS))
+        self._writer.notice_changed_input(fields.get("input_transformations"))
         if isinstance(fields.get("container"), dict):
             self._metadata["container"] = fields["container"]
 
@@ -185,6 +187,8 @@ class Reply:
         elif kind.endswith("_tool_result") and string_or_empty(content.get("tool_use_id")):
             self._add_result(block, content)
         else:
+            if kind == "fallback" and isinstance(content.get("to"), dict):  # another model goes on
+                self._model = string_or_empty(content["to"].get("model")) or self._model
             block.raw = content
             self._add_raw(block)
 

@@ -8,10 +8,13 @@ Rules:
 * The version is 2026-10-21. It is 2023-06-01 if the request has what the newer one refuses:
   temperature, top_p, top_k, a document in a message of the model, citations in one of the user.
 * Reasoning is adaptive with an effort. Older models get a budget of tokens below max_tokens.
-* Every object of a schema is closed: the vendor takes no other schema.
+* The text of the thinking is asked for, also of a model that thinks by itself and hides it.
+* The schema of an answer has the form that `schemas` describes. If it has none, it is asked for in
+  words, and so is JSON without a schema.
 
-Quirks: `budget_tokens` (a budget in the place of an effort), `no_schema`, and those of
-`messages`.
+Quirks: `budget_tokens` (a budget in the place of an effort), `hidden_thinking` (the model thinks
+by itself, and shows it only on request), `always_thinking` (it cannot be turned off),
+`no_forced_tools` (the model decides whether it calls a tool), `no_schema`, and those of `messages`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from ...http.failure import failure_from_response as error_of
 from ..builder import name_and_description, overlay
 from .decoder import Decoder
 from .messages import Messages
+from .schemas import answer_schema
 from .spec import API_VERSION, OLD_API_VERSION
 
 TYPE_CHECKING = False
@@ -56,6 +60,9 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     whose bytes were not read, and for values that nest too deep to be written.
     """
     messages = Messages(request)
+    answer = _output_format(request, messages)
+    if messages.wants_json(conversation.messages, always_in_words=True):
+        messages.notice("changed_option", "the option json_object was sent in words: this protocol does not have it")
     wire_messages = messages.encode(conversation.messages)
     options = {name: value for name, value in messages.options().items() if name not in _HEADER_OPTIONS}
     body: JsonObject = {"model": request.served_name, "max_tokens": _max_tokens(request), "messages": wire_messages}
@@ -65,15 +72,13 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     if tools:
         body["tools"] = tools
     if choice := messages.tool_choice(tools):
-        body["tool_choice"] = _tool_choice(choice)
+        body["tool_choice"] = _tool_choice(choice, messages, is_free="no_forced_tools" in request.quirks)
     if request.cache_prompt:
         body["cache_control"] = {"type": "ephemeral"}  # up to the last block
-    if messages.container:
-        body["container"] = messages.container
-    if request.reasoning is not None:
-        body.update(_reasoning(request, options, body, messages))
-    if request.schema is not None:
-        body = overlay(body, _output_format(request, messages))
+    if messages.container:  # skills of an option join it
+        is_object = isinstance(options.get("container"), dict)
+        body["container"] = {"id": messages.container} if is_object else messages.container
+    body = overlay({**body, **_reasoning(request, options, body, messages)}, answer)
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
     _complete_tool_choice(body)
     if request.stream:
@@ -128,23 +133,35 @@ def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
     return {**name_and_description(tool), "input_schema": messages.flat_parameters(tool)}
 
 
-def _tool_choice(choice: str) -> JsonObject:
+def _tool_choice(choice: str, messages: Messages, *, is_free: bool) -> JsonObject:
+    """Return the tool choice; `is_free`: the model cannot be made to call a tool."""
     if choice in ("auto", "none"):
         return {"type": choice}
+    if is_free:
+        messages.notice("changed_tool_choice", f"tool choice {choice} was sent as auto: this model takes no other")
+        return {"type": "auto"}
     return {"type": "any"} if choice == "required" else {"type": "tool", "name": choice}
 
 
 def _reasoning(request: Request, options: JsonObject, body: JsonObject, messages: Messages) -> JsonObject:
-    effort = request.reasoning or "none"
-    if effort == "none":
+    effort, is_shown = request.reasoning, messages.summary() is not False
+    display = "summarized" if is_shown else "omitted"
+    thinking = {"type": "adaptive", "display": display}
+    if effort is None:
+        is_free = (
+            is_shown and "thinking" not in options and body.get("tool_choice", {}).get("type") not in ("any", "tool")
+        )
+        return {"thinking": thinking} if "hidden_thinking" in request.quirks and is_free else {}
+    if effort == "none" and "always_thinking" not in request.quirks:
         return {"thinking": {"type": "disabled"}}
     if "budget_tokens" in request.quirks:
-        return _budget(effort, body, messages, is_fixed="max_tokens" in options)
-    thinking = {"type": "adaptive", "display": "summarized"}
-    return {"thinking": thinking, "output_config": {"effort": "low" if effort == "minimal" else effort}}
+        return _budget(effort, display, body, messages, is_fixed="max_tokens" in options)
+    if effort == "none":
+        messages.notice("changed_reasoning", "reasoning none was sent as low: this model always reasons")
+    return {"thinking": thinking, "output_config": {"effort": "low" if effort in ("none", "minimal") else effort}}
 
 
-def _budget(effort: str, body: JsonObject, messages: Messages, *, is_fixed: bool) -> JsonObject:
+def _budget(effort: str, display: str, body: JsonObject, messages: Messages, *, is_fixed: bool) -> JsonObject:
     """Return the thinking of a model that needs a budget.
 
     The budget is part of max_tokens. If the user set max_tokens (`is_fixed`), the budget stays
@@ -158,29 +175,20 @@ def _budget(effort: str, body: JsonObject, messages: Messages, *, is_fixed: bool
         return {}
     if not is_fixed:
         budget = min(budget, longest // 2)
-    return {"thinking": {"type": "enabled", "budget_tokens": budget, "display": "summarized"}}
+    return {"thinking": {"type": "enabled", "budget_tokens": budget, "display": display}}
 
 
 def _output_format(request: Request, messages: Messages) -> JsonObject:
-    if "no_schema" in request.quirks:
-        messages.notice_no_schema()
+    """Return the form of the answer, {} if there is none or if it is asked for in words."""
+    if request.schema is None:
         return {}
-    return {"output_config": {"format": {"type": "json_schema", "schema": close_objects(request.schema)}}}
-
-
-def close_objects(schema: Any) -> Any:
-    """Return a JSON Schema in which no object allows further properties, unless it says that it does."""
-    if isinstance(schema, list):
-        return [close_objects(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    closed = {
-        name: value if name in ("enum", "const", "default", "examples") else close_objects(value)
-        for name, value in schema.items()
-        if name != "properties"
-    }
-    if isinstance(schema.get("properties"), dict):
-        closed["properties"] = {name: close_objects(value) for name, value in schema["properties"].items()}
-    if schema.get("type") == "object" or "properties" in closed:
-        closed.setdefault("additionalProperties", False)
-    return closed
+    if "no_schema" in request.quirks:
+        messages.ask_for_schema("this provider does not take one")
+        return {}
+    schema, described, obstacle = answer_schema(request.schema)
+    if obstacle:
+        messages.ask_for_schema(f"this provider does not take it: {obstacle}")
+        return {}
+    if described:
+        messages.notice("changed_schema", f"the schema was sent with {', '.join(described)} in its descriptions")
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}

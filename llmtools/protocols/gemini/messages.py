@@ -20,7 +20,8 @@ import re
 
 from ...errors import InputError
 from ...records.jsonl import loads
-from ..builder import STRUCTURED_TEXT, Builder, attachment_parts, overlay
+from ..builder import Builder, attachment_parts, overlay
+from ..media_types import is_text_type, usual_type
 from .spec import SPEC
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 NO_SIGNATURE = "skip_thought_signature_validator"
 """The signature of a call that Gemini has not made."""
 
+_TAKEN_TYPES = ("text/", "audio/", "video/", "application/pdf")
 _THINKING = ("thinkingBudget", "thinkingLevel", "includeThoughts")
 
 
@@ -98,9 +100,15 @@ class Messages(Builder):
 
     def _attachment(self, attachment: Attachment, own: JsonObject) -> list[JsonObject]:
         """Return the part of an attachment, [] if it cannot be sent."""
-        kind = attachment.get("type", "")
-        mime = {"mimeType": "text/plain" if kind.startswith(STRUCTURED_TEXT) else kind} if kind else {}
+        given = attachment.get("type", "")
+        kind = usual_type(given)
+        sent = "text/plain" if is_text_type(kind) else kind if self.is_taken_image(kind) else given
+        mime = {"mimeType": sent} if sent else {}
         self.check_bytes(attachment)
+        is_taken = not sent or sent.startswith(_TAKEN_TYPES) or self.is_taken_image(sent)
+        if not is_taken and not own and ("content" in attachment or "url" in attachment):
+            self.refuse_type(attachment)
+            return []
         if "content" in attachment:
             return [overlay({"inlineData": {**mime, "data": attachment["content"]}}, own)]
         if "url" in attachment:

@@ -5,16 +5,18 @@ Rules:
   over the rest of the body. Google's own names may be spelled with underscores.
 * Schemas, of answers and of tools, are sent as JSON Schema.
 * Reasoning is a level; for models before Gemini 3 (quirk `thinking_budget`) it is a budget of
-  tokens. The thoughts are always asked for.
+  tokens. The thoughts are asked for with it, and of a model that is known to think by itself
+  (quirk `hidden_thinking`); other models refuse the question.
 
-Quirks: `thinking_budget`, and those of `messages`.
+Quirks: `thinking_budget`, `hidden_thinking`, and those of `messages`.
 """
 
 from __future__ import annotations
 
 import re
 
-from ..builder import overlay, parameters_of
+from ..builder import overlay
+from ..schemas import map_schema, modern_schema, parameters_of
 from .decoder import Decoder, error_of
 from .messages import Messages
 
@@ -44,22 +46,23 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     """
     messages = Messages(request)
     options = messages.options()
+    is_json = messages.wants_json(conversation.messages)
     body: JsonObject = {"contents": messages.encode(conversation.messages)}
     if messages.system:
         body["systemInstruction"] = {"parts": messages.system}
     tools, tool_generation = _tools(conversation, messages)
     config = _tool_config(messages.tool_choice(tools), tools, messages.has_trace)
-    generation = overlay(tool_generation, _generation(request, messages))
+    generation = overlay(tool_generation, _generation(request, messages, options, is_json=is_json))
     if tools or "tools" in options:
         body["tools"] = [*tools, *_list_or_empty(options.pop("tools", None))]
     if config:
         body["toolConfig"] = config
     if generation:
         body["generationConfig"] = generation
-    body = overlay(body, options)
-    messages.notice_no_cache()
     if messages.token:
         body["continuationToken"] = messages.token
+    body = overlay(body, options)
+    messages.notice_no_cache()
     return messages.http_request(_request_path(request), body)
 
 
@@ -81,24 +84,34 @@ def _list_or_empty(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _generation(request: Request, messages: Messages) -> JsonObject:
-    generation: JsonObject = {}
+def _generation(request: Request, messages: Messages, options: JsonObject, *, is_json: bool) -> JsonObject:
+    generation: JsonObject = {"responseMimeType": "application/json"} if is_json else {}
     if request.schema is not None:
         generation["responseMimeType"] = "application/json"
-        generation["responseJsonSchema"] = request.schema
-    if request.reasoning is not None:
-        generation["thinkingConfig"] = _thinking(request, messages)
+        generation["responseJsonSchema"] = google_schema(request.schema)
+    if thinking := _thinking(request, messages, options):
+        generation["thinkingConfig"] = thinking
     return generation
 
 
-def _thinking(request: Request, messages: Messages) -> JsonObject:
-    effort = request.reasoning or "none"
-    shown = {"includeThoughts": True} if effort != "none" else {}
+def _thinking(request: Request, messages: Messages, options: JsonObject) -> JsonObject:
+    effort, summary = request.reasoning, messages.summary()
+    is_shown = bool(summary) or (summary is None and effort != "none")
+    shown = {"includeThoughts": True} if is_shown else {}
+    if effort is None:
+        is_asked = summary or "hidden_thinking" in request.quirks
+        return shown if is_asked and not _has_thinking(options) else {}
     if "thinking_budget" in request.quirks:
         return {**shown, "thinkingBudget": _BUDGETS.get(effort, _HIGHEST_BUDGET)}
     if effort == "none":
         messages.notice("changed_reasoning", "reasoning none was sent as minimal: this model always reasons")
     return {**shown, "thinkingLevel": _LEVELS.get(effort, effort.upper())}
+
+
+def _has_thinking(options: JsonObject) -> bool:
+    """Return whether the user's own options say how the model thinks."""
+    generation = options.get("generationConfig")
+    return isinstance(generation, dict) and "thinkingConfig" in generation
 
 
 def _tools(conversation: Conversation, messages: Messages) -> tuple[list[JsonObject], JsonObject]:
@@ -116,8 +129,25 @@ def _function(tool: ToolRecord) -> JsonObject:
     return {
         "name": tool["name"],
         "description": tool.get("description", ""),
-        "parametersJsonSchema": parameters_of(tool),
+        "parametersJsonSchema": google_schema(parameters_of(tool)),
     }
+
+
+def google_schema(schema: JsonObject) -> JsonObject:
+    """Return a JSON Schema as Google takes it: a reference is alone, and a constant is an enum
+    (https://ai.google.dev/api/generate-content#FIELDS.response_json_schema)."""
+    found: JsonObject = map_schema(modern_schema(schema), _google_form)
+    return found
+
+
+def _google_form(schema: JsonObject) -> JsonObject:
+    if "$ref" in schema and any(not name.startswith("$") for name in schema) and "anyOf" not in schema:
+        schema = {name: value for name, value in schema.items() if name != "$ref"} | {
+            "anyOf": [{"$ref": schema["$ref"]}]
+        }
+    if isinstance(schema.get("const"), str | int | float) and not isinstance(schema["const"], bool):
+        schema = {**{name: value for name, value in schema.items() if name != "const"}, "enum": [schema["const"]]}
+    return schema
 
 
 def _tool_config(choice: str | None, tools: list[JsonObject], has_trace: bool) -> JsonObject:

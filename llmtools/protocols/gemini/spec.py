@@ -53,7 +53,6 @@ SPEC = Spec(
             "continuationToken",
             "systemInstruction",
             "outputConfig",
-            "modelConfig",
         ),
     ),
     key_header=("x-goog-api-key", ""),
@@ -72,6 +71,7 @@ SPEC = Spec(
         "maps": {"googleMaps": {}},
         "image_generation": {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}},
     },
+    image_types=("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "image/avif"),
     url_types=("",),
     next_page=_next_page,
 )

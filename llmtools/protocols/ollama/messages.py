@@ -11,7 +11,8 @@ Rules:
 
 from __future__ import annotations
 
-from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..media_types import is_text_type, usual_type
 from .spec import SPEC
 
 TYPE_CHECKING = False
@@ -71,15 +72,15 @@ class Messages(Builder):
 
     def _attach(self, attachment: Attachment, texts: list[str], images: list[str]) -> None:
         """Add an attachment to the images or the texts."""
-        kind = attachment.get("type", "")
+        kind = usual_type(attachment.get("type", ""))
         self.check_bytes(attachment)
         if "content" not in attachment:
             how = "a URL" if "url" in attachment else "a file of another provider"
             self.refuse(attachment, f"this protocol does not take {how}")
-        elif kind.startswith("image/"):
+        elif is_text_type(kind):
+            texts.append(named_text(attachment))
+        elif self.is_taken_image(kind):
             images.append(attachment["content"])
-        elif kind.startswith(TEXT_TYPES):
-            texts.append(text_in_base64(attachment["content"]))
         else:
             self.refuse_type(attachment)
 

@@ -15,6 +15,8 @@ from .messages import Messages
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ...http.request import HttpRequest
     from ...records.conversation import Conversation
     from ...records.types import Record
@@ -35,12 +37,13 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     whose bytes were not read, and for values that nest too deep to be written.
     """
     messages = Messages(request)
+    form: Any = "json" if messages.wants_json(conversation.messages) else request.schema
     body: JsonObject = {"model": request.served_name, "messages": messages.encode(conversation.messages)}
     tools = _tools(conversation, request, messages)
     if tools:
         body["tools"] = tools
-    if request.schema is not None:
-        body["format"] = request.schema
+    if form is not None:
+        body["format"] = form
     if request.reasoning is not None:
         body["think"] = _EFFORTS.get(request.reasoning, request.reasoning)
     body = overlay(body, messages.options())

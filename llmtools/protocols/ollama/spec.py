@@ -21,5 +21,6 @@ SPEC = Spec(
         root="options",
         beside=("options", "keep_alive", "think", "format", "logprobs", "top_logprobs", "truncate", "shift"),
     ),
+    image_types=("image/png", "image/jpeg", "image/webp"),  # those of its own command, cmd/interactive.go
     finish_reasons={"load": "stop", "unload": "stop"},
 )

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _EXECUTED_FIELDS = frozenset(("index", "type", "arguments", "output"))
 _LEGACY = "function_call"
+_REPLAYED_FIELDS = ("extra_content", "provider_specific_fields")
+"""Fields of a call, Google's and LiteLLM's, that go back with it: the signatures of thoughts are there."""
 
 
 class _Call:
@@ -110,7 +112,10 @@ class ToolCalls:
         call_id = "" if call_id == "null" else call_id
         value = content.get("input" if is_custom else "arguments")
         text = string_of(value)
-        extra = {"extra_content": item["extra_content"]} if item.get("extra_content") else {}
+        extra = {name: item[name] for name in _REPLAYED_FIELDS if item.get(name)}
+        function = item.get("function")
+        if isinstance(function, dict) and function.get("provider_specific_fields"):
+            extra["function"] = {"provider_specific_fields": function["provider_specific_fields"]}
         if not (name or call_id or text or extra):
             return
         before = len(self._calls)

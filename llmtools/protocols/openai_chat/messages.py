@@ -10,9 +10,13 @@ Rules:
 * An id of a call that the server does not take, or that came twice, is replaced. The same
   conversation always gets the same ids.
 
-Quirks: `developer`, `short_ids` (nine letters and digits), `reasoning_with_calls` (a turn with
-calls needs reasoning_content, even if empty), `tool_images`, `file_urls`, `video`, `document_url`
-(the form of a PDF), `audio_string`, `prefix` (marks a message of the model to be continued).
+* A server that takes one system message gets all of them as the first. One that takes no message of
+  the user behind a result gets a short one of the model between the two.
+
+Quirks: `no_late_system` (one system message, at the beginning), `assistant_after_tool`, `developer`,
+`short_ids` (nine letters and digits), `reasoning_with_calls` (a turn with calls needs
+reasoning_content, even if empty), `tool_images`, `file_urls`, `video`, `document_url` (the form of a
+PDF), `audio_string`, `prefix` (marks a message of the model to be continued).
 """
 
 from __future__ import annotations
@@ -20,9 +24,11 @@ from __future__ import annotations
 import re
 
 from ...records.fold import arguments_of
-from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..media_types import is_text_type, usual_type
 from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
+from .thinking import thinking_block_with_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
 
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
+_ACKNOWLEDGEMENT = "OK."
 _SOUND_FORMATS = {
     "audio/mpeg": "mp3",
     "audio/mp3": "mp3",
@@ -87,14 +94,32 @@ class Messages(Builder):
     def encode(self, messages: list[Message]) -> list[JsonObject]:
         """Return the messages on the wire. Raises InputError for an attachment whose bytes were not read."""
         encoded: list[JsonObject] = []
-        for message in self.non_empty(messages):
+        messages = self.non_empty(messages)
+        for message in self.with_one_system(messages) if "no_late_system" in self._quirks else messages:
             if message["role"] != "tool":
                 encoded += self._attachments_of_results()
             encoded += [item for item in self._encode(message) if item.get("content") or len(item) > 2]
         encoded += self._attachments_of_results()
+        if "assistant_after_tool" in self._quirks:
+            encoded = self._with_assistant_after_tool(encoded)
         if "prefix" in self._quirks and encoded and encoded[-1]["role"] == "assistant":
             encoded[-1]["prefix"] = True
         return encoded
+
+    def _with_assistant_after_tool(self, encoded: list[JsonObject]) -> list[JsonObject]:
+        """Return messages with one of the model between a result and what the user says then
+        ("Unexpected role 'user' after role 'tool'")."""
+        spaced: list[JsonObject] = []
+        for message in encoded:
+            if message["role"] == "user" and spaced and spaced[-1]["role"] == "tool":
+                spaced.append({"role": "assistant", "content": _ACKNOWLEDGEMENT})
+                self.notice(
+                    "added_message",
+                    f'a message "{_ACKNOWLEDGEMENT}" of the model was sent between a tool result and the user\'s next '
+                    "words: this provider requires one",
+                )
+            spaced.append(message)
+        return spaced
 
     def _attachments_of_results(self) -> list[JsonObject]:
         """Return a message of the user with the blocks that the last results could not hold, if there are any."""
@@ -146,17 +171,17 @@ class Messages(Builder):
 
     def _sendable(self, attachment: Attachment) -> JsonObject | None:
         """Return the block of an attachment that has bytes or a URL, None for a type that is not taken."""
-        kind, name = attachment.get("type", ""), attachment.get("name", "")
+        kind, name = usual_type(attachment.get("type", "")), attachment.get("name", "")
         is_inline = "content" in attachment
+        if is_text_type(kind):
+            return {"type": "text", "text": named_text(attachment)} if is_inline else None
         uri = f"data:{kind};base64,{attachment['content']}" if is_inline else attachment["url"]
-        if kind.startswith("image/") or (not kind and "url" in attachment):
+        if self.is_taken_image(kind) or (not kind and "url" in attachment):
             return {"type": "image_url", "image_url": {"url": uri}}
         if kind.startswith("audio/") and is_inline:
             return self._sound(kind, attachment["content"])
         if kind.startswith("video/") and "video" in self._quirks:
             return {"type": "video_url", "video_url": {"url": uri}}
-        if kind.startswith(TEXT_TYPES) and is_inline:
-            return {"type": "text", "text": text_in_base64(attachment["content"])}
         if kind == "application/pdf" and "document_url" in self._quirks:
             return {"type": "document_url", "document_url": uri, **({"document_name": name} if name else {})}
         if kind == "application/pdf" and (is_inline or "file_urls" in self._quirks):
@@ -225,6 +250,8 @@ class Messages(Builder):
         text, kind = part["text"], own.get("type")
         if not own:
             self.notice("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
+        elif isinstance(own.get("thinking_block"), dict):
+            turn.append("thinking_blocks", thinking_block_with_text(own["thinking_block"], text))
         elif kind == "thinking" and isinstance(own.get("thinking"), str):
             turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":

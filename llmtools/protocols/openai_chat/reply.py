@@ -3,9 +3,10 @@
 Rules:
 * A reply has one text, one refusal and one reasoning part, whatever comes between their deltas,
   because each is one string on the wire. If the vendor sends a list of blocks (Mistral's
-  content, reasoning_details), each block is a part.
+  content, reasoning_details, LiteLLM's thinking_blocks), each block is a part.
 * provider_metadata holds what the neutral fields do not: the `field` in which a reasoning
-  string came, the other fields of a block, `extra_content`, `custom` for free text. Fields that
+  string came, the other fields of a block, `extra_content` and `provider_specific_fields` (of calls
+  and of the message), `thinking_block`, `custom` for free text. Fields that
   are output only are kept in details and never sent back: logprobs, the usage object, and all
   fields of a chunk that have no place of their own.
 * The content is that of `content`, the calls that of `calls`.
@@ -24,6 +25,7 @@ from .calls import ToolCalls
 from .content import Content
 from .media import Media
 from .spec import REASONING_FIELDS, SPEC
+from .thinking import Thinking
 from .usage import USAGE_PLACES, has_counts, usage_of
 
 TYPE_CHECKING = False
@@ -44,6 +46,7 @@ _CHOICE_FIELDS = frozenset(
 _DELTA_FIELDS = frozenset(
     ("role", "name", "content", "refusal", "reasoning", "reasoning_content", "reasoning_details", "token_id")
 ) | {"tool_calls", "function_call", "usage", "audio", "images", "annotations", "executed_tools", "extra_content"}
+_LITELLM_FIELDS = frozenset(("thinking_blocks", "provider_specific_fields"))
 
 
 class Reply:
@@ -66,6 +69,7 @@ class Reply:
         self._details: JsonObject = {}
         self._logprobs: dict[str, list[Any]] = {}
         self._metadata: JsonObject = {}
+        self._thinking = Thinking(self._writer)
         self._reasoning_items: dict[tuple[int | None, str], tuple[int, JsonObject]] = {}
         self._has_others = False
 
@@ -182,12 +186,24 @@ class Reply:
         self._calls.take(delta, is_whole)
         if isinstance(delta.get("extra_content"), dict) and delta["extra_content"]:
             self._metadata["extra_content"] = delta["extra_content"]
-        self._details.update(unhandled_fields(delta, _DELTA_FIELDS))
+        self._take_specific_fields(delta.get("provider_specific_fields"))
+        self._details.update(unhandled_fields(delta, _DELTA_FIELDS | _LITELLM_FIELDS))
+
+    def _take_specific_fields(self, fields: Any) -> None:
+        """Take LiteLLM's fields of the vendor behind it, which it wants back. Lists come in pieces; the thinking
+        blocks are there twice."""
+        found = unhandled_fields(fields, frozenset(("thinking_blocks",))) if isinstance(fields, dict) else {}
+        kept = self._metadata.setdefault("provider_specific_fields", {}) if found else {}
+        for name, value in found.items():
+            earlier = kept.get(name)
+            if isinstance(value, list) and isinstance(earlier, list):
+                value = earlier + [one for one in value if one not in earlier]
+            kept[name] = value
 
     # ---- reasoning
 
     def _take_reasoning(self, delta: JsonObject, is_whole: bool) -> None:
-        has_text = False
+        has_text = self._thinking.take(objects_of(delta.get("thinking_blocks")), is_whole)
         for item in filter(None, objects_of(list_of(delta.get("reasoning_details")))):
             has_text |= self._take_reasoning_item(item, is_whole)
         field = next((field for field in REASONING_FIELDS if string_of(delta.get(field))), None)

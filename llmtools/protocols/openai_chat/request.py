@@ -6,16 +6,20 @@ Rules:
   rest of the body.
 
 Quirks: those of `options`, `spec` and `messages`; `no_finish` of `decoder`; `no_stream_options`,
-`prompt_cache_key`, `tool_choice_any`, `json_object` (no JSON Schema), `no_schema`; for the
-reasoning `reasoning_object` ({"reasoning": {"effort"}}), `thinking` ({"thinking": {"type"}}),
-`enable_thinking`, `chat_template_kwargs`.
+`prompt_cache_key`, `tool_choice_any`, `flat_tools` (no alternatives at the root of a tool's schema);
+`json_object` (the server takes no JSON Schema: the request is for JSON, and has the schema in words),
+`no_schema` (it cannot be asked for JSON either); for the reasoning `reasoning_object`
+({"reasoning": {"effort"}}), `thinking` ({"thinking": {"type"}}), `enable_thinking`,
+`chat_template_kwargs`.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...http.failure import failure_from_response as error_of
-from ...schema import is_strict
 from ..builder import function_tool, overlay, schema_name
+from ..strict import strict_answer
 from .decoder import Decoder
 from .messages import Messages
 
@@ -23,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...http.request import HttpRequest
     from ...records.conversation import Conversation
-    from ...records.types import Record
+    from ...records.types import Message, Record, ToolRecord
     from ..json_fields import JsonObject
     from ..request import Request
 
@@ -40,8 +44,9 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     """
     messages = Messages(request)
     options = messages.options()
-    body: JsonObject = {"model": request.served_name, "messages": messages.encode(conversation.messages)}
-    blocks = messages.tool_blocks(conversation.tools.values(), function_tool)
+    answer = _response_format(request, messages, conversation.messages)
+    body: JsonObject = {"model": request.served_name, "messages": messages.encode(conversation.messages), **answer}
+    blocks = messages.tool_blocks(conversation.tools.values(), partial(_function, messages, request.quirks))
     tools = [block for block in blocks if "type" in block]
     if tools:
         body["tools"] = tools
@@ -49,10 +54,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body.update({} if "type" in block else block)
     if choice := messages.tool_choice(tools):
         body["tool_choice"] = _tool_choice(choice, request.quirks, tools)
-    if request.schema is not None:
-        body.update(_response_format(request.schema, request.quirks, messages))
-    if request.reasoning is not None:
-        body.update(_reasoning(request.reasoning, request.quirks))
+    body.update(_reasoning(request.reasoning, request.quirks, messages))
     if request.cache_prompt and "prompt_cache_key" in request.quirks:
         body["prompt_cache_key"] = messages.cache_key()
     else:
@@ -66,6 +68,10 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     return messages.http_request(_PATH, body)
 
 
+def _function(messages: Messages, quirks: frozenset[str], tool: ToolRecord) -> JsonObject:
+    return function_tool(tool, messages.flat_parameters(tool) if "flat_tools" in quirks else None)
+
+
 def _tool_choice(choice: str, quirks: frozenset[str], tools: list[JsonObject]) -> str | JsonObject:
     if choice == "required" and "tool_choice_any" in quirks:
         return "any"
@@ -76,23 +82,35 @@ def _tool_choice(choice: str, quirks: frozenset[str], tools: list[JsonObject]) -
     return {"type": kind, kind: {"name": choice}}
 
 
-def _response_format(schema: JsonObject, quirks: frozenset[str], messages: Messages) -> JsonObject:
-    if "no_schema" in quirks:
-        messages.notice_no_schema()
+def _response_format(request: Request, messages: Messages, conversation: list[Message]) -> JsonObject:
+    is_plain = "no_schema" in request.quirks
+    if messages.wants_json(conversation, always_in_words=is_plain):
+        return {} if is_plain else {"response_format": {"type": "json_object"}}
+    if request.schema is None:
         return {}
-    if "json_object" in quirks:
-        messages.notice("dropped_schema", "the schema was not sent: this provider is only asked to answer in JSON")
+    if is_plain:
+        messages.ask_for_schema("this provider does not take one")
+        return {}
+    if "json_object" in request.quirks:
+        messages.ask_for_schema("this provider can only be asked for JSON")
         return {"response_format": {"type": "json_object"}}
+    schema, obstacle = strict_answer(request.schema)
     json_schema: JsonObject = {"name": schema_name(schema), "schema": schema}
-    if is_strict(schema):
+    if obstacle:
+        messages.notice_loose_schema(obstacle)
+    else:
         json_schema["strict"] = True
     return {"response_format": {"type": "json_schema", "json_schema": json_schema}}
 
 
-def _reasoning(effort: str, quirks: frozenset[str]) -> JsonObject:
+def _reasoning(effort: str | None, quirks: frozenset[str], messages: Messages) -> JsonObject:
     is_on = effort != "none"
     if "reasoning_object" in quirks:
-        return {"reasoning": {"effort": effort}}
+        hidden = {"exclude": True} if messages.summary() is False else {}
+        reasoning = {**({"effort": effort} if effort is not None else {}), **hidden}
+        return {"reasoning": reasoning} if reasoning else {}
+    if effort is None:
+        return {}
     if "enable_thinking" in quirks:
         return {"enable_thinking": is_on}
     if "chat_template_kwargs" in quirks:

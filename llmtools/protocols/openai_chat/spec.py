@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..options import Places
-from ..spec import Spec
+from ..spec import USUAL_IMAGES, Spec
 
 REASONING_FIELDS = ("reasoning_content", "reasoning")
 """The fields in which servers send reasoning as a string."""
@@ -31,6 +31,7 @@ SPEC = Spec(
     ),
     server_tools={"web_search": {"web_search_options": {}}},
     server_tools_by_quirk={"openrouter_tools": {"web_search": {"type": "openrouter:web_search"}}},
+    image_types=(*USUAL_IMAGES, "image/bmp", "image/tiff"),  # the last two at servers of one's own: llama.cpp, vLLM
     url_types=("image/",),
     url_types_by_quirk={
         "video": ("video/",),

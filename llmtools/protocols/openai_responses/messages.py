@@ -20,15 +20,15 @@ import re
 
 from ...errors import UsageError
 from ..builder import (
-    TEXT_TYPES,
     Builder,
     attachment_parts,
     name_and_description,
+    named_text,
     overlay,
     result_text,
-    text_in_base64,
 )
 from ..json_fields import string_or_empty
+from ..media_types import is_text_type, usual_type
 from .calls import (
     ARGUMENT_FIELDS,
     PHASE_NAMES,
@@ -123,8 +123,9 @@ class Messages(Builder):
 
     def _attachment(self, attachment: Attachment, own: JsonObject) -> JsonObject | None:
         """Return the content of an attachment, None if it cannot be sent."""
-        kind, name = attachment.get("type", ""), attachment.get("name", "")
-        is_image = kind.startswith("image/") or (not kind and "url" in attachment)
+        kind, name = usual_type(attachment.get("type", "")), attachment.get("name", "")
+        is_text = is_text_type(kind)
+        is_image = (kind.startswith("image/") and not is_text) or (not kind and "url" in attachment)
         is_inline = "content" in attachment
         self.check_bytes(attachment)
         if not is_inline and "url" not in attachment:
@@ -133,11 +134,11 @@ class Messages(Builder):
             self.notice_foreign_file()
             return None
         uri = f"data:{kind};base64,{attachment['content']}" if is_inline else attachment["url"]
-        if is_image:
+        if is_image and (not kind or self.is_taken_image(kind)):
             return {"type": "input_image", "detail": "auto", "image_url": uri}
-        if kind.startswith(TEXT_TYPES) and is_inline and own.get("type") != "input_file":
-            return {"type": "input_text", "text": text_in_base64(attachment["content"])}
-        if kind.startswith(_REFUSED_TYPES):
+        if is_text and is_inline and own.get("type") != "input_file":
+            return {"type": "input_text", "text": named_text(attachment)}
+        if is_image or kind.startswith(_REFUSED_TYPES):
             self.refuse_type(attachment)
             return None
         if not is_inline:

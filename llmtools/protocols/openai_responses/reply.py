@@ -170,10 +170,7 @@ class Reply:
                 self._writer.refuse("an item that is not an object", item)
         self._end_items(objects_of(response.get("output")))
         self._writer.flush_halves()
-        for change in objects_of(response.get("input_transformations")):
-            words = [string_or_empty(change.get(name)) for name in ("type", "action", "reason")]
-            description = " ".join([word for word in words if word])
-            self._writer.notice("changed_input", f"the provider changed the input: {description}")
+        self._writer.notice_changed_input(response.get("input_transformations"))
         self._writer.records.append(self._end(event, response))
         return self._writer.drain()
 

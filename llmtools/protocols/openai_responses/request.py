@@ -21,8 +21,9 @@ from __future__ import annotations
 from functools import partial
 
 from ...http.failure import failure_from_response as error_of
-from ...schema import is_strict
 from ..builder import name_and_description, overlay, schema_name
+from ..schemas import ALTERNATIVES, modern_schema, without_reference
+from ..strict import strict_answer, strict_obstacle
 from .decoder import Decoder
 from .messages import Messages
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from ...http.request import HttpRequest
     from ...records.conversation import Conversation
-    from ...records.types import Record, ToolRecord
+    from ...records.types import Message, Record, ToolRecord
     from ..json_fields import JsonObject
     from ..request import Request
 
@@ -57,6 +58,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     """
     messages = Messages(request)
     options = messages.options()
+    text = _text_format(request, messages, conversation.messages)
     items = messages.encode(conversation.messages)
     body: JsonObject = {"model": request.served_name, "input": items, "store": options.get("background") is True}
     tools = messages.tool_blocks(conversation.tools.values(), partial(_function, messages))
@@ -67,10 +69,9 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["include"] = include
     if choice := messages.tool_choice(tools):
         body["tool_choice"] = _tool_choice(choice, conversation, messages)
-    if request.reasoning is not None:
-        body["reasoning"] = _reasoning(request.reasoning)
-    if request.schema is not None:
-        body.update(_text_format(request.schema, request.quirks, messages))
+    if reasoning := _reasoning(request.reasoning, messages.summary()):
+        body["reasoning"] = reasoning
+    body.update(text)
     if request.cache_prompt:
         body["prompt_cache_key"] = messages.cache_key()
     body = {name: value for name, value in overlay(body, options).items() if value is not None}
@@ -92,7 +93,7 @@ def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
     """Return the block of a function. Its schema has no alternatives at the root, which the vendor refuses:
     https://platform.openai.com/docs/guides/structured-outputs"""
     parameters = messages.flat_parameters(tool)
-    strict = is_strict(parameters)
+    strict = not strict_obstacle(parameters)
     return {"type": "function", **name_and_description(tool), "parameters": parameters, "strict": strict}
 
 
@@ -103,15 +104,30 @@ def _tool_choice(choice: str, conversation: Conversation, messages: Messages) ->
     return {"type": kind, "name": choice} if kind in ("function", "custom") else {"type": kind}
 
 
-def _reasoning(effort: str) -> JsonObject:
-    return {"effort": effort} if effort == "none" else {"effort": effort, "summary": "auto"}
+def _reasoning(effort: str | None, summary: str | bool | None) -> JsonObject:
+    """Return the field `reasoning`, {} if there is nothing to ask. A summary comes only on request; an
+    organization that is not verified is refused one (https://platform.openai.com/docs/guides/reasoning),
+    so that it is asked for only with an effort."""
+    if summary is None and effort not in (None, "none"):
+        summary = "auto"
+    return {**({"effort": effort} if effort is not None else {}), **({"summary": summary} if summary else {})}
 
 
-def _text_format(schema: JsonObject, quirks: frozenset[str], messages: Messages) -> JsonObject:
-    if "no_schema" in quirks:
-        messages.notice_no_schema()
+def _text_format(request: Request, messages: Messages, conversation: list[Message]) -> JsonObject:
+    is_plain = "no_schema" in request.quirks
+    if messages.wants_json(conversation, always_in_words=is_plain):
+        return {} if is_plain else {"text": {"format": {"type": "json_object"}}}
+    if request.schema is None:
         return {}
-    strict = is_strict(schema)
-    return {
-        "text": {"format": {"type": "json_schema", "name": schema_name(schema), "schema": schema, "strict": strict}}
-    }
+    if is_plain:
+        messages.ask_for_schema("this provider does not take one")
+        return {}
+    schema, obstacle = strict_answer(request.schema)
+    if obstacle:
+        schema = modern_schema(without_reference(schema))
+        if schema.get("type") != "object" or not schema.keys().isdisjoint(ALTERNATIVES):
+            messages.ask_for_schema("this provider takes only an object at its root, without alternatives")
+            return {}
+        messages.notice_loose_schema(obstacle)
+    form = {"type": "json_schema", "name": schema_name(schema), "schema": schema, "strict": not obstacle}
+    return {"text": {"format": form}}
