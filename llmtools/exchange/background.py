@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..http.endpoint import Endpoint
     from ..protocols.spec import Spec
-    from .tries import Attempt, Clock, Wants
+    from .attempt import Attempt, Clock, Wants
 
 FIRST_WAIT = 0.5
 """Seconds before the first look at the reply; each is half as long again as the one before."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 
 from ..errors import InternalError, LlmToolsError
-from ..http.failure import failure_from_response
 from ..http.request import Emit, Fetch, Open, Read, Sleep
 from ..records.jsonl import dumps, loads
 
@@ -49,6 +48,8 @@ def send(opening: Open) -> LlmToolsError | None:
         if isinstance(answer, LlmToolsError):
             return answer
         if answer.status >= 300:
+            from ..http.failure import failure_from_response
+
             body = connection.read()
             return failure_from_response(answer.status, answer.headers, body if isinstance(body, bytes) else b"")
         return None
