@@ -95,6 +95,30 @@ def unhandled_fields(value: JsonObject, handled: frozenset[str] = frozenset()) -
     return {name: item for name, item in value.items() if name not in handled and item not in (None, "", [], {})}
 
 
+def code_points_of(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Return a range of UTF-8 bytes of a text as one of code points, None if it is empty, or not in the text."""
+    data = text.encode("utf-8", "surrogatepass")
+    if not 0 <= start < end <= len(data):
+        return None
+    try:
+        before, inside = data[:start].decode(), data[start:end].decode()
+    except UnicodeDecodeError:
+        return None
+    return len(before), len(before) + len(inside)
+
+
+def readable_text(value: Any, names: tuple[str, ...]) -> str:
+    """Return the text that a person would read in the result of a tool: strings, and the fields `names` of
+    objects, a line each."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "\n".join([text for item in value if (text := readable_text(item, names))])
+    if not isinstance(value, dict):
+        return ""
+    return "\n".join([text for name in names if (text := readable_text(value.get(name), names).rstrip("\n"))])
+
+
 def _values_in(text: str) -> list[tuple[Any, str]]:
     """Return the JSON values that follow each other in a text, each with its text; [] if it has anything else."""
     import json

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 
+from ...http.failure import failure_from_response as error_of
 from ..builder import overlay, parameters_of
-from .decoder import Decoder, error_of
+from .decoder import Decoder
 from .messages import Messages
 
 TYPE_CHECKING = False
