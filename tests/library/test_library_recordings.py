@@ -26,6 +26,7 @@ PROTOCOLS = {
     "chat": "openai-chat",
     "responses": "openai-responses",
     "gemini": "gemini",
+    "interactions": "gemini-interactions",
     "ollama": "ollama",
 }
 SIZE = 777

@@ -26,7 +26,7 @@ NAMES = tuple(dict.fromkeys(name for blocks in SERVER_TOOLS.values() for name in
 MOVED = load("openai-chat").SPEC.options.moved
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
 MAN = (ROOT / "man" / "llm-send.1").read_text("utf-8")
-PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Ollama"), strict=True))
+PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Interactions", "Ollama"), strict=True))
 
 
 def ask(shell: Shell, protocol: str, options: str, stdin: str = "llm-msg user hi") -> tuple[Done, Any]:
@@ -177,6 +177,7 @@ REFUSED = {
     "openai-responses": {"sound.wav", "film.mp4"},
     "anthropic": {"sound.wav", "film.mp4"},
     "gemini": set(),
+    "gemini-interactions": set(),
     "ollama": {"paper.pdf", "sound.wav", "film.mp4"},
 }
 

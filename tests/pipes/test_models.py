@@ -86,6 +86,7 @@ def test_a_list_that_drips_is_left(shell: Shell) -> None:
         ("openai", "OPENAI_API_KEY", "authorization", "/v1/models"),
         ("anthropic", "ANTHROPIC_API_KEY", "x-api-key", "/v1/models?limit=1000"),
         ("gemini", "GEMINI_API_KEY", "x-goog-api-key", "/v1/models?pageSize=1000"),
+        ("interactions", "GEMINI_API_KEY", "x-goog-api-key", "/v1/models?pageSize=1000"),
         ("ollama", "", "", "/api/tags"),
         ("github", "GITHUB_TOKEN", "authorization", "/catalog/models"),
     ],

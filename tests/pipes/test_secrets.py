@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmtools.http.endpoint import Secret
+from llmtools.protocols import PROTOCOLS
 from llmtools.providers.catalogue import PROVIDERS
 from support.configs import HI, settle, with_backend
 from support.harness import LIMIT, Done, Shell
@@ -122,7 +123,7 @@ ERRORS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("protocol", ["openai-chat", "openai-responses", "anthropic", "gemini", "ollama"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_no_failure_shows_the_key(shell: Shell, error: str, protocol: str) -> None:
     with Server(*[ERRORS[error]] * 2) as server:
         more = f'protocol = "{protocol}"\nkey_env = "MINE"\n'

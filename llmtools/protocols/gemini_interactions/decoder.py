@@ -1,0 +1,80 @@
+"""Gemini Interactions, the response: bytes to records.
+
+Rules:
+* The terminal event is `interaction.completed`, whatever the interaction's status then is. A status
+  of failure, `error` and `interaction.cancelled` are failures; the first is reported.
+* An interaction that is queued or in progress is not a reply yet, and is not waited for.
+* `[DONE]` counts as seen, but makes no records.
+"""
+
+from __future__ import annotations
+
+from ...errors import TruncatedError
+from ...http.failure import failure_from_body
+from ...http.sse import UNNAMED
+from ..event_decoder import ERROR_FIELDS, EventDecoder
+from ..json_fields import string_or_empty
+from ..spec import failure_of_finish
+from .end import FAILED, UNFINISHED
+from .reply import Reply
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ...errors import LlmToolsError
+    from ...records.types import Record
+    from ..json_fields import JsonObject
+
+_END_TYPES = ("interaction.completed", "interaction.complete")
+_FAILURE_TYPES = ("error", "interaction.cancelled", "interaction.failed")
+
+
+class Decoder(EventDecoder):
+    """Turns the bytes of one response into records (see `event_decoder`).
+
+    issuer: the key of the provider_metadata; quirks: none has an effect.
+    """
+
+    _reply_class = Reply
+    _reply: Reply
+
+    def _object(self, name: str, event: JsonObject) -> list[Record]:
+        kind = string_or_empty(event.get("event_type")) or ("" if name == UNNAMED else name)
+        is_whole = not kind and isinstance(event.get("steps"), list)
+        is_error = not kind and (bool(event.get("error")) or not event.keys().isdisjoint(ERROR_FIELDS))
+        if kind in _FAILURE_TYPES or (is_error and not is_whole):
+            interaction = event.get("interaction")
+            if isinstance(interaction, dict):
+                self._reply.note_interaction(interaction)
+            has_message = bool(event.get("error")) or not event.keys().isdisjoint(ERROR_FIELDS)
+            word = kind.removeprefix("interaction.")
+            return self._fail(failure_from_body(event) if has_message else failure_of_finish(word))
+        if is_whole:
+            return self._body(event)
+        if kind in _END_TYPES:
+            return self._end(event.get("interaction"))
+        return self._reply.take(kind, event)
+
+    def _end(self, interaction: Any) -> list[Record]:
+        """Return the records of an interaction that ends the reply."""
+        self._reply.note_interaction(interaction)
+        if self._reply.status in UNFINISHED:
+            return self._fail(TruncatedError(f"the reply is not ready: its status is {self._reply.status}"))
+        records = self._reply.end(interaction)
+        self._is_over = True
+        return records
+
+    def _missing_end(self) -> LlmToolsError:
+        status = self._reply.status
+        return failure_of_finish(status) if status in FAILED else super()._missing_end()
+
+    def _reply_body(self, body: JsonObject) -> list[Record] | None:
+        if not isinstance(body.get("steps"), list) and body.get("object") != "interaction":
+            return None
+        return self._end(body)
+
+    def _body(self, body: Any) -> list[Record]:
+        if isinstance(body, dict) and body.get("error") and isinstance(body.get("steps"), list):
+            return self._end(body)
+        return super()._body(body)
