@@ -144,7 +144,8 @@ def test_an_invalid_option_name_is_refused(protocol: str, name: str, shell: Shel
 def test_auto_and_none_are_not_sent_without_tools(protocol: str, choice: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, f"--tool-choice {choice}")
     assert done.status == 0, done.err
-    is_said = "tool_choice" in body or "functionCallingConfig" in body.get("toolConfig", {})
+    holders = [body, body.get("toolConfig", {}), body.get("generation_config", {})]
+    is_said = any("tool_choice" in holder or "functionCallingConfig" in holder for holder in holders)
     assert is_said == (choice == "required" and protocol != "ollama")
 
 

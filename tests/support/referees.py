@@ -7,8 +7,8 @@ Asked as they are, they let nearly anything by, so more is asked of them:
 * ollama has models that ignore what they do not name, and takes any mapping for a message:
   each message is asked for by itself, and must come out of its model whole.
 * google-genai has strict models of generateContent, but no one for the whole body: each field has
-  its own. Its models of Interactions ignore what they do not name, and keep a step of any type:
-  a body must come out of them whole, and without a step that they do not know.
+  its own. Its models of Interactions keep what they do not name, in words too: a body that has
+  anything of the kind is refused.
 * What types leave open stands in `_RULES`: which roles there are, and that every call has
   its result and every result its call.
 
@@ -132,22 +132,18 @@ def _check_whole(adapter: Any, value: str) -> None:
 
 
 def _check_known(adapter: Any, value: str) -> None:
-    given = json.loads(value)
-    body = adapter.validate_python(given)
-    read = json.loads(adapter.dump_json(body, by_alias=True, exclude_unset=True))
-    if read != given:
-        raise ValueError(f"of {given} is left {read}")
-    for holder in _holders(body):
-        if getattr(holder, "is_unknown", False):
-            raise ValueError(f"not a known type: {holder.raw}")
+    body = adapter.validate_json(value)
+    for item in _values_in(body):
+        is_word = type(item).__name__ == "UnrecognizedStr" and item is not body.model
+        if is_word or getattr(item, "is_unknown", False) or getattr(item, "model_extra", None):
+            raise ValueError(f"not known: {item!r}")
 
 
-def _holders(value: Any) -> Iterator[Any]:
+def _values_in(value: Any) -> Iterator[Any]:
     """Yield a model and all that it holds."""
     yield value
-    inner = value if isinstance(value, list) else getattr(value, "__dict__", {}).values()
-    for item in inner:
-        yield from _holders(item)
+    for item in value if isinstance(value, list) else getattr(value, "__dict__", {}).values():
+        yield from _values_in(item)
 
 
 def _strict(schema: Any) -> Any:
