@@ -28,6 +28,7 @@ UNWRITABLE = "[" * 1000
 _COUNT = re.compile(r"\s*\+?(\d{1,15})(?:\.\d*)?\s*")
 _MOST = 1e15
 _MOST_VALUES = 10000
+_DEEPEST_TEXT = 20
 _SPACE = re.compile(r"\s*")
 _EMPTY: tuple[Any, ...] = (None, "", {})
 
@@ -107,16 +108,20 @@ def code_points_of(text: str, start: int, end: int) -> tuple[int, int] | None:
     return len(before), len(before) + len(inside)
 
 
-def readable_text(value: Any, names: tuple[str, ...]) -> str:
+def readable_text(value: Any, names: tuple[str, ...], depth: int = 0) -> str:
     """Return the text that a person would read in the result of a tool: strings, and the fields `names` of
-    objects, a line each."""
+    objects, a line each. What nests deeper than `_DEEPEST_TEXT` is not read."""
     if isinstance(value, str):
         return value
-    if isinstance(value, list):
-        return "\n".join([text for item in value if (text := readable_text(item, names))])
-    if not isinstance(value, dict):
+    if depth > _DEEPEST_TEXT:
         return ""
-    return "\n".join([text for name in names if (text := readable_text(value.get(name), names).rstrip("\n"))])
+    if isinstance(value, list):
+        texts = [readable_text(item, names, depth + 1) for item in value]
+    elif isinstance(value, dict):
+        texts = [readable_text(value.get(name), names, depth + 1).rstrip("\n") for name in names]
+    else:
+        return ""
+    return "\n".join([text for text in texts if text])
 
 
 def _values_in(text: str) -> list[tuple[Any, str]]:

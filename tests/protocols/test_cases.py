@@ -703,6 +703,29 @@ def test_values_of_a_wrong_type_are_a_failure_that_shows_them(protocol: str, dat
         assert {"type": "text", "chunk": "a", "part_index": 0} in records
 
 
+DEEP: Any = "deep"
+for _ in range(300):
+    DEEP = [DEEP]
+DEEP_STREAMS: list[tuple[str, bytes]] = [
+    ("openai-chat", chat({"content": "a", "reasoning_details": [{"type": "x", "data": DEEP}]})),
+    ("openai-responses", responses(output=[{"type": "message", "content": "a"}, {"type": "dream", "x": DEEP}])),
+    ("anthropic", anthropic(begun("text", text="a"), {**begun("dream", x=DEEP), "index": 1})),
+    ("gemini", gemini({"text": "a"}, {"dream": DEEP})),
+    (
+        "gemini-interactions",
+        interactions(*step({"type": "model_output", "content": "a"}), *step({"type": "x", "y": DEEP})),
+    ),
+    ("gemini-interactions", interactions(steps=[{"type": "model_output", "content": [{"text": "a", "x": DEEP}]}])),
+]
+
+
+@pytest.mark.parametrize(("protocol", "data"), DEEP_STREAMS)
+def test_a_value_that_nests_too_deep_to_be_written_is_a_failure(protocol: str, data: bytes) -> None:
+    records = decode(protocol, data)
+    assert (records[-1]["type"], records[-1]["code"]) == ("error", "protocol")
+    assert "a" in [record.get("chunk") for record in records]
+
+
 TYPES: list[tuple[str, bytes]] = [
     ("openai-chat", chat({"content": ["hi"]})),
     ("openai-chat", chat("hi", finish="stop")),

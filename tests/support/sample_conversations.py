@@ -51,7 +51,10 @@ def thought(protocol: str) -> str:
 def sse(*events: Object, named: bool = False) -> bytes:
     """Return server-sent events, with their types as names where the vendor names them."""
     name = "event: {}\n" if named else ""
-    return b"".join((name.format(event.get("type", event.get("event_type"))) + f"data: {json.dumps(event)}\n\n").encode() for event in events)
+    return b"".join(
+        (name.format(event.get("type", event.get("event_type"))) + f"data: {json.dumps(event)}\n\n").encode()
+        for event in events
+    )
 
 
 def lines(*values: Object) -> bytes:
@@ -201,9 +204,7 @@ def _interactions() -> bytes:
         events.append({"event_type": "step.stop", "index": index})
     usage = {"total_input_tokens": 9, "total_output_tokens": 6, "total_thought_tokens": 2, "total_tokens": 17}
     told = {"usage": usage, "service_tier": "standard", "environment_id": canary(name, "told")}
-    events.append(
-        {"event_type": "interaction.completed", "interaction": {**said, "status": "requires_action", **told}}
-    )
+    events.append({"event_type": "interaction.completed", "interaction": {**said, "status": "requires_action", **told}})
     return sse(*events, named=True)
 
 

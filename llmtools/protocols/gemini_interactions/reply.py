@@ -94,14 +94,14 @@ class Reply:
         return self._writer.known_end(usage_of(self._usage), self._model, {**self._details, "usage": self._usage})
 
     def end(self, interaction: Any) -> list[Record]:
-        """Return the last records, those of the interaction that ends the reply. A failed one has no `end`."""
+        """Return the last records, those of the interaction that ends the reply. A reply that failed has no `end`."""
         interaction = self.note_interaction(interaction)
         self._writer.start()
         self._end_steps(list_of(interaction.get("steps")))
         self._writer.flush_halves()
         if self.status in FAILED:
             self._writer.failure = failure_of(self.status, interaction, self._tally.error)
-        else:
+        elif self._writer.failure is None:
             self._writer.records.append(self._end(string_or_empty(interaction.get("continuation_token"))))
         return self._writer.drain()
 
@@ -158,7 +158,9 @@ class Reply:
         index = _index_of(event)
         step = self._steps.get(index)
         if step is None or step.is_done:
-            self._start_step({"index": index, "step": {"type": _TYPE_OF_DELTA.get(str(delta.get("type")), "model_output")}})
+            self._start_step(
+                {"index": index, "step": {"type": _TYPE_OF_DELTA.get(str(delta.get("type")), "model_output")}}
+            )
         self._steps[index].take(delta)
 
     def _stop_step(self, event: JsonObject) -> None:
