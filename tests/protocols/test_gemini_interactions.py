@@ -95,7 +95,7 @@ def text(said: str, **fields: Any) -> Object:
     return {"type": "text", "text": said, **fields}
 
 
-def ask(*records: Object, served: str = MODEL, **asked: Any) -> tuple[Object, list[str]]:
+def ask(*records: Any, served: str = MODEL, **asked: Any) -> tuple[Object, list[str]]:
     """The body of a request, and the codes of its notices."""
     http, notices = encode(Conversation(records), request_to("gemini-interactions", served, ISSUER, **asked))
     for notice in notices:
@@ -198,6 +198,7 @@ class TestReply:
             [{"type": "model_output", "content": [{"type": "video", "uri": "https://x/v", "mime_type": "video/mp4"}]}],
             [{"type": "model_output", "content": [{"type": "audio", "mime_type": "audio/l16", "data": SOUND[0],
                                                    "sample_rate": 24000}]}],
+            [{"type": "model_output", "content": [{"type": "document", "mime_type": "text/csv", "data": PNG}]}],
             [{"type": "model_output", "content": [{"type": "image", "uri": "https://x/y", "resolution": "high"}]}],
             [{"type": "thought", "signature": "S", "summary": [{"type": "image", "mime_type": "image/png",
                                                                 "data": PNG}, text("a")]}],

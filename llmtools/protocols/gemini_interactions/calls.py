@@ -39,13 +39,13 @@ def tool_name(step: JsonObject) -> str:
     return string_or_empty(step.get("name")) or ("" if kind in ("function", "mcp_server_tool") else kind)
 
 
-def arguments_in(step: JsonObject) -> str:
+def arguments_text(step: JsonObject) -> str:
     """Return the arguments of a call as JSON text, "" if it has none."""
     arguments = step.get("arguments")
     return "" if arguments in (None, "", {}) else string_of(arguments)
 
 
-def call_metadata(step: JsonObject) -> JsonObject:
+def call_fields(step: JsonObject) -> JsonObject:
     """Return the fields of a server's call that the name, arguments and id of our part do not hold."""
     return unhandled_fields(step, _held_fields(string_or_empty(step.get("type"))))
 
@@ -66,12 +66,12 @@ def call_step(part: Part, own: JsonObject, call_id: str) -> JsonObject:
     return overlay(step, unhandled_fields(own, _held_fields(kind)))
 
 
-def output_in(step: JsonObject) -> str:
+def readable_result(step: JsonObject) -> str:
     """Return the text that a person would read in the result of a tool."""
     return readable_text(step.get("result"), _READABLE_FIELDS)
 
 
-def result_metadata(step: JsonObject) -> JsonObject:
+def result_fields(step: JsonObject) -> JsonObject:
     """Return the fields of a result that the output and id of our part do not hold."""
     is_text = isinstance(step.get("result"), str)
     metadata = {name: value for name, value in step.items() if value not in (None, "") and name != "call_id"}

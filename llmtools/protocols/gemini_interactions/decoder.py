@@ -15,7 +15,7 @@ from ...http.sse import UNNAMED
 from ..event_decoder import ERROR_FIELDS, EventDecoder
 from ..json_fields import string_or_empty
 from ..spec import failure_of_finish
-from .end import FAILED, UNFINISHED
+from .end import FAILED_STATUSES, OPEN_STATUSES
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -59,7 +59,7 @@ class Decoder(EventDecoder):
     def _end(self, interaction: Any) -> list[Record]:
         """Return the records of an interaction that ends the reply."""
         self._reply.note_interaction(interaction)
-        if self._reply.status in UNFINISHED:
+        if self._reply.status in OPEN_STATUSES:
             return self._fail(TruncatedError(f"the reply is not ready: its status is {self._reply.status}"))
         records = self._reply.end(interaction)
         self._is_over = True
@@ -67,7 +67,7 @@ class Decoder(EventDecoder):
 
     def _missing_end(self) -> LlmToolsError:
         status = self._reply.status
-        return failure_of_finish(status) if status in FAILED else super()._missing_end()
+        return failure_of_finish(status) if status in FAILED_STATUSES else super()._missing_end()
 
     def _reply_body(self, body: JsonObject) -> list[Record] | None:
         if not isinstance(body.get("steps"), list) and body.get("object") != "interaction":

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ...records.types import Usage
     from ..json_fields import JsonObject
 
-UNFINISHED = ("queued", "in_progress", "idle")
+OPEN_STATUSES = ("queued", "in_progress", "idle")
 """The statuses of an interaction that is not over."""
 
-FAILED = ("failed", "cancelled")
+FAILED_STATUSES = ("failed", "cancelled")
 """The statuses of an interaction that failed."""
 
 _REPEATED_FIELDS = frozenset(
@@ -53,14 +53,14 @@ def usage_of(usage: JsonObject) -> Usage | None:
     return {"input": tokens_in, "output": tokens_out, **({"details": details} if details else {})}
 
 
-def outcome_of(status: str, has_calls: bool) -> JsonObject:
+def outcome_of_status(status: str, has_calls: bool) -> JsonObject:
     """Return finish_reason, and finish_reason_raw if it differs."""
     reason = SPEC.finish_reason(status)
     reason = "tool_calls" if reason == "stop" and has_calls else reason
     return {"finish_reason": reason, **({"finish_reason_raw": status} if status != reason else {})}
 
 
-def details_of(interaction: JsonObject) -> JsonObject:
+def details_of_interaction(interaction: JsonObject) -> JsonObject:
     """Return the fields of an interaction that are kept in details."""
     return unhandled_fields(interaction, _REPEATED_FIELDS)
 

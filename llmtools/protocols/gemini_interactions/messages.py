@@ -134,14 +134,15 @@ class Messages(Builder):
         self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
-    def _attachment(self, attachment: Attachment, own: JsonObject) -> list[JsonObject]:
-        """Return the content of an attachment, [] if it cannot be sent."""
+    def _attachment(self, attachment: Attachment, own: JsonObject, *, is_own: bool = False) -> list[JsonObject]:
+        """Return the content of an attachment, [] if it cannot be sent. A text that the vendor did not make
+        itself (`is_own`) is sent as text: it takes few types of it as a document."""
         self.check_bytes(attachment)
         is_inline = "content" in attachment
         if not is_inline and "url" not in attachment and not own:
             self.notice_foreign_file()
             return []
-        if attachment.get("type", "").startswith(TEXT_TYPES) and is_inline and not own:
+        if attachment.get("type", "").startswith(TEXT_TYPES) and is_inline and not (own or is_own):
             return [{"type": "text", "text": text_in_base64(attachment["content"])}]
         return [overlay(content_of(attachment), own)]
 
@@ -189,7 +190,7 @@ class Messages(Builder):
             return self._call(part, place, own, is_own=is_own)
         own_kind = string_or_empty(own.get("type"))
         if kind == "tool_result" and own_kind in RESULTS:
-            call_id = part.get("tool_call_id", "")
+            call_id: str = part.get("tool_call_id", "")
             return result_step(part, own, "" if call_id.startswith("~") else self._call_ids.get(call_id, call_id))
         if _content_fields(own):
             return _with_content(own, _content_fields(own))
@@ -201,9 +202,9 @@ class Messages(Builder):
     def _output(self, part: Part, own: JsonObject, *, is_own: bool) -> JsonObject | None:
         """Return the step of a text or a file of the model's."""
         if part["type"] == "attachment":
-            block = self._attachment(part.get("attachment", {}), _content_fields(own))
-            return _with_content(own, *block) if block else None
-        block = {"type": "text", "text": part["text"]}
+            contents = self._attachment(part.get("attachment", {}), _content_fields(own), is_own=is_own)
+            return _with_content(own, *contents) if contents else None
+        block: JsonObject = {"type": "text", "text": part["text"]}
         annotations = part.get("annotations", ())
         if annotations and is_own:
             block["annotations"] = [source_of(item, part["text"], self.own_metadata(item)) for item in annotations]

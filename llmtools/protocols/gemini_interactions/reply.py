@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ..json_fields import list_of, objects_of, string_or_empty
 from ..reply_writer import ReplyWriter
-from .end import FAILED, details_of, failure_of, outcome_of, usage_of
+from .end import FAILED_STATUSES, details_of_interaction, failure_of, outcome_of_status, usage_of
 from .spec import SPEC
 from .steps import FunctionCall, Tally, new_step
 
@@ -78,15 +78,15 @@ class Reply:
     def _note_usage(self, usage: Any) -> None:
         self._usage = usage if isinstance(usage, dict) and usage else self._usage
 
-    def note_interaction(self, interaction: Any) -> JsonObject:
+    def note_interaction(self, said: Any) -> JsonObject:
         """Keep what an interaction says of itself, even if it failed; return it."""
-        interaction = interaction if isinstance(interaction, dict) else {}
+        interaction: JsonObject = said if isinstance(said, dict) else {}
         self.is_begun = True
         self._writer.response_id = self._writer.response_id or string_or_empty(interaction.get("id"))
         self.status = string_or_empty(interaction.get("status")) or self.status
         self._model = string_or_empty(interaction.get("model")) or self._model
         self._note_usage(interaction.get("usage"))
-        self._details |= details_of(interaction)
+        self._details |= details_of_interaction(interaction)
         return interaction
 
     def known_end(self) -> JsonObject:
@@ -99,7 +99,7 @@ class Reply:
         self._writer.start()
         self._end_steps(list_of(interaction.get("steps")))
         self._writer.flush_halves()
-        if self.status in FAILED:
+        if self.status in FAILED_STATUSES:
             self._writer.failure = failure_of(self.status, interaction, self._tally.error)
         elif self._writer.failure is None:
             self._writer.records.append(self._end(string_or_empty(interaction.get("continuation_token"))))
@@ -108,7 +108,7 @@ class Reply:
     def _end(self, token: str) -> Record:
         status = self.status or "completed"
         calls = [step.call_id for step in self._steps.values() if isinstance(step, FunctionCall)]
-        outcome = outcome_of(status, has_calls=not self._tally.answered.issuperset(calls))
+        outcome = outcome_of_status(status, has_calls=not self._tally.answered.issuperset(calls))
         if not SPEC.has_finish(status):
             self._writer.notice_finish(status)
         if self._tally.error:

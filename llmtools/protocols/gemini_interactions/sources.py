@@ -21,7 +21,7 @@ _FIELDS = {
 """Type of an annotation -> our names of its fields -> the vendor's."""
 
 
-def annotation_of(source: JsonObject, text: str, issuer: str) -> JsonObject:
+def annotation_of_source(source: JsonObject, text: str, issuer: str) -> JsonObject:
     """Return a source of the vendor's as an annotation of `text`."""
     kind = string_or_empty(source.get("type")) or "citation"
     annotation: JsonObject = {"kind": kind}

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from ..json_fields import list_of, objects_of, string_of, string_or_empty, unhandled_fields
 from ..reply_writer import PART_TYPES
-from .calls import RESULTS, SERVER_CALLS, arguments_in, call_metadata, output_in, result_metadata, tool_name
+from .calls import RESULTS, SERVER_CALLS, arguments_text, call_fields, readable_result, result_fields, tool_name
 from .media import KINDS, attachment_of
-from .sources import annotation_of
+from .sources import annotation_of_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Step:
         """Take the next piece."""
         for name, value in delta.items():
             if name != "type" and value not in (None, ""):
-                self._fields[name] = _joined(self._fields.get(name), value, is_text=name == "result")
+                self._fields[name] = _with_more(self._fields.get(name), value, is_text=name == "result")
 
     def end(self) -> None:
         """Take the end of the step."""
@@ -99,7 +99,7 @@ class Step:
         self._writer.add({"type": "part", "part_index": self._new_index(), "part": part})
 
 
-def _joined(before: object, value: object, *, is_text: bool) -> object:
+def _with_more(before: object, value: object, *, is_text: bool) -> object:
     """Return the value of a field that comes again: texts (of a result), lists and objects grow."""
     if isinstance(before, list) and isinstance(value, list):
         return before + value
@@ -140,7 +140,7 @@ class FunctionCall(Step):
 
     def _finish(self) -> None:
         if not self._chunks:
-            self._add_arguments(arguments_in(self._fields))
+            self._add_arguments(arguments_text(self._fields))
         name = tool_name(self._fields) if not self._name else ""
         metadata = unhandled_fields(self._fields, _FUNCTION_FIELDS)
         if name or metadata:
@@ -166,13 +166,13 @@ class ServerCall(Step):
     def _finish(self) -> None:
         name = tool_name(self._fields) if not self._name else ""
         self._name = self._name or name
-        arguments = arguments_in(self._fields)
+        arguments = arguments_text(self._fields)
         if arguments:
             self._writer.add_chunk("tool_call_args", arguments, self._index, tool_call_id=self._id)
-        self._add_name(name, call_metadata(self._fields))
+        self._add_name(name, call_fields(self._fields))
 
 
-class Result(Step):
+class ServerResult(Step):
     """The result of a call that the server ran."""
 
     def _finish(self) -> None:
@@ -184,8 +184,8 @@ class Result(Step):
             fields["tool_call_id"] = call_id
         if self._fields.get("is_error") is True:
             fields["exception"] = "failed"
-        metadata = result_metadata(self._fields)
-        self._writer.add_chunk("tool_result", output_in(self._fields), self._new_index(), metadata, **fields)
+        metadata = result_fields(self._fields)
+        self._writer.add_chunk("tool_result", readable_result(self._fields), self._new_index(), metadata, **fields)
 
 
 class Contents(Step):
@@ -288,7 +288,7 @@ class Contents(Step):
             if self._is_thought:
                 self._writer.add_chunk("reasoning", "", index, {"block": {"annotations": sources}})
                 return
-            annotation = annotation_of(source, "".join(self._texts[index]), self._writer.issuer)
+            annotation = annotation_of_source(source, "".join(self._texts[index]), self._writer.issuer)
             self._writer.add({"type": "annotation", "part_index": index, "annotation": annotation})
 
     # ---- files
@@ -310,7 +310,7 @@ class Contents(Step):
 def new_step(writer: ReplyWriter, tally: Tally, number: int, fields: JsonObject) -> Step:
     """Return the step that begins with these fields; `number` is its place in the reply."""
     kind = string_or_empty(fields.get("type"))
-    cls = _CLASSES.get(kind, ServerCall if kind in SERVER_CALLS else Result if kind in RESULTS else Step)
+    cls = _CLASSES.get(kind, ServerCall if kind in SERVER_CALLS else ServerResult if kind in RESULTS else Step)
     return cls(writer, tally, number, fields)
 
 
