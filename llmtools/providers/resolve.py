@@ -127,6 +127,7 @@ def find_provider(name: str, config: Config) -> Provider:
         base.url_variable,
         _list_path(base, settings),
         "" if "base_url" in settings else base.owner,
+        "" if "base_url" in settings or "key_env" in settings else base.keyring,
     )
 
 

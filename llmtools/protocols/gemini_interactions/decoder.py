@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...records.types import Record
     from ..json_fields import JsonObject
 
-_END_TYPES = ("interaction.completed", "interaction.complete")
+_END_TYPE = "interaction.completed"
 _FAILURE_TYPES = ("error", "interaction.cancelled", "interaction.failed")
 
 
@@ -41,19 +41,16 @@ class Decoder(EventDecoder):
 
     def _object(self, name: str, event: JsonObject) -> list[Record]:
         kind = string_or_empty(event.get("event_type")) or ("" if name == UNNAMED else name)
-        is_whole = not kind and isinstance(event.get("steps"), list)
-        is_error = not kind and (bool(event.get("error")) or not event.keys().isdisjoint(ERROR_FIELDS))
-        if kind in _FAILURE_TYPES or (is_error and not is_whole):
-            interaction = event.get("interaction")
-            if isinstance(interaction, dict):
-                self._reply.note_interaction(interaction)
-            has_message = bool(event.get("error")) or not event.keys().isdisjoint(ERROR_FIELDS)
-            word = kind.removeprefix("interaction.")
-            return self._fail(failure_from_body(event) if has_message else failure_of_finish(word))
-        if is_whole:
+        interaction = event.get("interaction")
+        has_error = bool(event.get("error")) or not event.keys().isdisjoint(ERROR_FIELDS)
+        if not kind and isinstance(event.get("steps"), list):
             return self._body(event)
-        if kind in _END_TYPES:
-            return self._end(event.get("interaction"))
+        if kind in _FAILURE_TYPES or (not kind and has_error):
+            self._reply.note_interaction(interaction)
+            word = kind.removeprefix("interaction.")
+            return self._fail(failure_from_body(event) if has_error else failure_of_finish(word))
+        if kind == _END_TYPE:
+            return self._end(interaction)
         return self._reply.take(kind, event)
 
     def _end(self, interaction: Any) -> list[Record]:

@@ -13,7 +13,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import list_of, objects_of, string_or_empty
+from ..json_fields import list_of, objects_of, string_of, string_or_empty
 from ..reply_writer import ReplyWriter
 from .end import FAILED_STATUSES, details_of_interaction, failure_of, outcome_of_status, usage_of
 from .spec import SPEC
@@ -62,7 +62,8 @@ class Reply:
             _HANDLERS[kind](self, event)
         elif kind not in self._unknown:
             self._unknown.add(kind)
-            self._writer.notice("unknown_event", f"the provider sent an event that is not known: {kind[:200]}")
+            what = (kind or string_of(event))[:200]
+            self._writer.notice("unknown_event", f"the provider sent an event that is not known: {what}")
         return self._writer.drain()
 
     # ---- the interaction
