@@ -24,9 +24,9 @@ class Provider:
     "own" (the user's own provider, which needs one if one is configured). auth: the header of the
     key and the text before the key, if they are not those of the protocol. url_variable: the
     vendor's variable for another base URL. models: the path of the list of models, relative to the
-    base URL, "" if there is none. keyring: the provider of the same vendor whose key in the keyring it takes
-    if it has none of its own. owner: the `owned_by` of its models, by which we know that the
-    server on this port is the expected one.
+    base URL, "" if there is none. owner: the `owned_by` of its models, by which we know that the
+    server on this port is the expected one. twin: the provider that has the same models by another
+    protocol: a bare name means that one, whose key in the keyring is taken if this one has none.
     """
 
     protocol: str
@@ -38,7 +38,7 @@ class Provider:
     url_variable: str = ""
     models: str = "models"
     owner: str = ""
-    keyring: str = ""
+    twin: str = ""
 
 
 def _of(protocol: str, base_url: str, keys: str = "", quirks: str = "", **more: str) -> Provider:
@@ -58,7 +58,7 @@ PROVIDERS = {
                   url_variable="GOOGLE_GEMINI_BASE_URL", models="models?pageSize=1000"),
     "interactions": _of("gemini-interactions", "https://generativelanguage.googleapis.com/v1beta",
                         "GEMINI_API_KEY GOOGLE_API_KEY", url_variable="GOOGLE_GEMINI_BASE_URL",
-                        models="models?pageSize=1000", keyring="gemini"),
+                        models="models?pageSize=1000", twin="gemini"),
     "vertex": Provider("gemini", "https://{host}/v1beta1/projects/{project}/locations/{location}/publishers/google",
                        ("GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"), auth=_BEARER,
                        url_variable="GOOGLE_VERTEX_BASE_URL", models=""),

@@ -119,6 +119,18 @@ def test_a_list_in_pages_is_read_to_its_end(shell: Shell, name: str, first: Any,
     assert server.requests[1].path.endswith(f"&{query}")
 
 
+def test_a_bare_name_in_the_lists_of_twins_means_the_first(shell: Shell) -> None:
+    """gemini and interactions have the same models: `gemma-3` alone is that of gemini, as it was before."""
+    listed = whole(200, {"models": [{"name": "models/gemma-3"}]})
+    env = {"GEMINI_API_KEY": KEY}
+    with Server(listed, listed) as server:
+        both = "".join(f'[providers.{name}]\nbase_url = "{server.origin}"\n' for name in ("gemini", "interactions"))
+        settle(shell, both)
+        assert shell.run("llm-models gem inter", env=env).status == 0
+        shown = shell.run("llm-send -m gemma-3 --dry-run", HI.encode(), env=env)
+    assert "/models/gemma-3:streamGenerateContent" in json.loads(shown.text)["url"], shown
+
+
 def test_pages_without_end_come_to_one(shell: Shell) -> None:
     page = whole(200, {"data": [{"id": "a"}], "has_more": True, "last_id": "a"})
     with Server(*[page for _ in range(100)]) as server:
