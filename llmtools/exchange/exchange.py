@@ -229,8 +229,9 @@ class Exchange:
         if self._is_cancelled or not response.is_paused:
             return False
         messages = [*self._conversation.messages]
-        if response.message is not None and response.message["parts"]:
-            messages.append(response.message)
+        paused = response.message
+        if paused is not None and (paused["parts"] or paused.get("provider_metadata")):
+            messages.append(paused)
         self._conversation = self._conversation.with_messages(messages)
         left = None if limits.total is None else max(limits.total - response.age(), 0.001)
         self._limits = replace(limits, pauses=limits.pauses - 1, total=left)

@@ -7,7 +7,7 @@ Rules:
   long context is not a wrong request. The status decides if no code or type is known.
 * Nothing here belongs to one protocol: the error bodies of all vendors are read alike.
 * A delay is in seconds, from now. A value that makes no sense (negative, NaN, a date in the past)
-  is ignored.
+  is ignored. Google names it in the error's body (RetryInfo), the others in a header, which wins.
 """
 
 from __future__ import annotations
@@ -139,6 +139,23 @@ def status_of(body: Any, depth: int = 0) -> int | None:
     return status_of(body.get("error"), depth + 1)
 
 
+_DELAY = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
+
+
+def delay_in(body: Any) -> float | None:
+    """Return the seconds that an error body asks to wait, None if it does not:
+    https://github.com/googleapis/googleapis/blob/master/google/rpc/error_details.proto (RetryInfo)"""
+    holder = body[0] if isinstance(body, list) and body else body
+    description = holder.get("error") if isinstance(holder, dict) else None
+    details = description.get("details") if isinstance(description, dict) else None
+    for detail in details if isinstance(details, list) else ():
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        match = _DELAY.fullmatch(delay) if isinstance(delay, str) else None
+        if match:
+            return float(match[1])
+    return None
+
+
 def _class_of(status: int, codes: str, message: str) -> type[LlmToolsError]:
     for phrase, statuses, cls in _MESSAGE_PATTERNS:
         if status in statuses and phrase.search(message):
@@ -182,7 +199,7 @@ def failure_from_body(body: Any, status: int | None = None, headers: Mapping[str
         message,
         http_status=status,
         retryable=is_retryable(status, headers) and is_temporary if status else is_temporary,
-        retry_after=retry_after(headers),
+        retry_after=delay_in(body) if (delay := retry_after(headers)) is None else delay,
         request_id=request_id(headers),
     )
 

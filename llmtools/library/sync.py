@@ -377,8 +377,8 @@ def get_model(
     """Return a model by its name: an alias, "provider/model" or a bare name; without a name the default.
 
     With `base_url` the name is the one that the server there uses, which speaks `protocol`
-    (openai-chat, openai-responses, anthropic, gemini, ollama). `key` wins over the key that is
-    configured.
+    (openai-chat, openai-responses, anthropic, gemini, gemini-interactions, ollama). `key` wins over
+    the key that is configured.
 
     Raises NoModelError for a name that is not known, and where there is no default. Other faults (a
     missing key, an unknown server) are raised when the model is first used.

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
             """Return the failure that an error response describes. Names of headers are in lower case."""
 
 
-PROTOCOLS = ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")
+PROTOCOLS = ("openai-chat", "openai-responses", "anthropic", "gemini", "gemini-interactions", "ollama")
 """The names of the protocols. The folder of one has the same name, with _ for -."""
 
 DEFAULT_PROTOCOL = "openai-chat"

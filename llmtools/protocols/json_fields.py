@@ -28,6 +28,7 @@ UNWRITABLE = "[" * 1000
 _COUNT = re.compile(r"\s*\+?(\d{1,15})(?:\.\d*)?\s*")
 _MOST = 1e15
 _MOST_VALUES = 10000
+_DEEPEST_TEXT = 20
 _SPACE = re.compile(r"\s*")
 _EMPTY: tuple[Any, ...] = (None, "", {})
 
@@ -93,6 +94,34 @@ def count_of(holder: Any, name: str) -> int:
 def unhandled_fields(value: JsonObject, handled: frozenset[str] = frozenset()) -> JsonObject:
     """Return the fields of an object that are neither `handled` nor empty (null, "", [], {})."""
     return {name: item for name, item in value.items() if name not in handled and item not in (None, "", [], {})}
+
+
+def code_points_of(text: str, start: int, end: int) -> tuple[int, int] | None:
+    """Return a range of UTF-8 bytes of a text as one of code points, None if it is empty, or not in the text."""
+    data = text.encode("utf-8", "surrogatepass")
+    if not 0 <= start < end <= len(data):
+        return None
+    try:
+        before, inside = data[:start].decode(), data[start:end].decode()
+    except UnicodeDecodeError:
+        return None
+    return len(before), len(before) + len(inside)
+
+
+def readable_text(value: Any, names: tuple[str, ...], depth: int = 0) -> str:
+    """Return the text that a person would read in the result of a tool: strings, and the fields `names` of
+    objects, a line each. What nests deeper than `_DEEPEST_TEXT` is not read."""
+    if isinstance(value, str):
+        return value
+    if depth > _DEEPEST_TEXT:
+        return ""
+    if isinstance(value, list):
+        texts = [readable_text(item, names, depth + 1) for item in value]
+    elif isinstance(value, dict):
+        texts = [readable_text(value.get(name), names, depth + 1).rstrip("\n") for name in names]
+    else:
+        return ""
+    return "\n".join([text for text in texts if text])
 
 
 def _values_in(text: str) -> list[tuple[Any, str]]:

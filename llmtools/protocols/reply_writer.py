@@ -5,6 +5,7 @@ Rules:
 * Half a surrogate pair at the end of a chunk waits for the other half, which may begin the
   next chunk of its part. A half that stays alone becomes U+FFFD. No chunk ends in half a
   character.
+* What nests too deep to be written as part of a message is a failure, which shows its beginning.
 * JSON that is not quite valid (half a surrogate pair, invalid UTF-8, NaN) is read all the
   same: one bad character does not lose a reply.
 """
@@ -16,7 +17,7 @@ import re
 from ..errors import InputError, ProtocolError
 from ..http.failure import visible_text
 from ..records.fold import NAMELESS, parse_arguments
-from ..records.jsonl import loads
+from ..records.jsonl import dumps, loads
 from .json_fields import object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
@@ -44,6 +45,19 @@ def _join_all_halves(value: Any) -> Any:
     if isinstance(value, dict):
         return {join_halves(name): _join_all_halves(item) for name, item in value.items()}
     return [_join_all_halves(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_writable(value: Any) -> bool:
+    """Return whether a value can be written inside a message of a conversation record, once its halves are joined."""
+    inside = [[[[[[value]]]]]]
+    try:
+        dumps(inside)
+    except InputError:
+        try:
+            dumps(_join_all_halves(inside))
+        except (InputError, RecursionError):
+            return False
+    return True
 
 
 class ReplyWriter:
@@ -114,7 +128,15 @@ class ReplyWriter:
         self.start()
         if metadata:
             record["provider_metadata"] = {self.issuer: metadata}
+            self._check_depth(record)
+        elif record["type"] in ("part", "annotation"):
+            self._check_depth(record[record["type"]])
         self.records.append(record)
+
+    def _check_depth(self, holder: Any) -> None:
+        """Refuse the metadata of an event, a part or an annotation if it nests too deep to be written."""
+        if "provider_metadata" in holder and not _is_writable(holder["provider_metadata"]):
+            self.refuse("a value that nests too deep", holder.pop("provider_metadata"))
 
     def add_chunk(self, kind: str, chunk: str, index: int, metadata: JsonObject | None = None, **fields: Any) -> None:
         """Add a chunk of the part at `index`; `kind` is the type of the event."""
@@ -159,7 +181,7 @@ class ReplyWriter:
 
     def known_end(self, usage: Any, model: str, details: JsonObject) -> JsonObject:
         """Return the fields of `end` that are known: usage, model_served and details, without empty ones."""
-        filled = unhandled_fields(details)
+        filled = {name: value for name, value in unhandled_fields(details).items() if _is_writable(value)}
         fields = {"usage": usage, "model_served": model, "details": {self.issuer: filled} if filled else None}
         return {name: value for name, value in fields.items() if value}
 

@@ -63,6 +63,12 @@ def _openai_next_page(body: dict[str, Any]) -> dict[str, str]:
     return {"after": last} if body.get("has_more") is True and isinstance(last, str) else {}
 
 
+def google_next_page(body: dict[str, Any]) -> dict[str, str]:
+    """Return the query of the page behind `body`: https://ai.google.dev/api/models#method:-models.list"""
+    token = body.get("nextPageToken")
+    return {"pageToken": token} if isinstance(token, str) and token else {}
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """The data of one protocol.

@@ -63,7 +63,7 @@ def base_url_of(name: str, provider: Provider, settings: dict[str, Any], model: 
         base_url = _vertex_url(from_variable or settings.get("base_url", ""), settings)
     elif name == "ollama" and from_variable:
         base_url = _ollama_url(from_variable)
-    elif name == "gemini" and from_variable:
+    elif name in ("gemini", "interactions") and from_variable:
         base_url = from_variable.rstrip("/") + "/v1beta"
     try:
         split_url(base_url)

@@ -26,7 +26,9 @@ class Provider:
     vendor's variable for another base URL. models: the path of the list of models, relative to the
     base URL, "" if there is none. owner: the `owned_by` of its models, by which we know that the
     server on this port is the expected one. start, pull: the commands that start a server of the
-    user's, and that get a model for it; {model} is the model.
+    user's, and that get a model for it; {model} is the model. twin: the
+    provider that has the same models by another protocol: a bare name means that one, whose key in
+    the keyring is taken if this one has none.
     """
 
     protocol: str
@@ -40,6 +42,7 @@ class Provider:
     owner: str = ""
     start: str = ""
     pull: str = ""
+    twin: str = ""
 
 
 def _of(protocol: str, base_url: str, keys: str = "", quirks: str = "", **more: str) -> Provider:
@@ -57,6 +60,9 @@ PROVIDERS = {
                      url_variable="ANTHROPIC_BASE_URL", models="v1/models?limit=1000"),
     "gemini": _of("gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY GOOGLE_API_KEY",
                   url_variable="GOOGLE_GEMINI_BASE_URL", models="models?pageSize=1000"),
+    "interactions": _of("gemini-interactions", "https://generativelanguage.googleapis.com/v1beta",
+                        "GEMINI_API_KEY GOOGLE_API_KEY", url_variable="GOOGLE_GEMINI_BASE_URL",
+                        models="models?pageSize=1000", twin="gemini"),
     "vertex": Provider("gemini", "https://{host}/v1beta1/projects/{project}/locations/{location}/publishers/google",
                        ("GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"), auth=_BEARER,
                        url_variable="GOOGLE_VERTEX_BASE_URL", models=""),
@@ -109,6 +115,7 @@ MODEL_QUIRKS = (
     ("gemini", rf".*gemini-2\.5-(pro|flash(?!-lite)){_TEXT_ONLY}", "hidden_thinking"),
     ("gemini", rf".*gemini-([3-9]|[1-9]\d|(pro|flash)-latest){_TEXT_ONLY}", "hidden_thinking"),
     ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
+    ("gemini-interactions", r".*(gemini-(1|2\.0)|gemini-2\.5-flash-image|gemma-[1-3]|-tts)", "unreasoning"),
     ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
     ("openai azure github", _REASONING_MODELS, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),

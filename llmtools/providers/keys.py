@@ -117,6 +117,8 @@ def find_key_and_place(
     if "key_command" in settings:
         return key_from_command(name, settings["key_command"]), f"key_command {settings['key_command'][0]}"
     is_required = is_configured or (provider.key == "required" and not is_local)
+    if provider.twin and name not in keychain.key_names():
+        name = provider.twin
     if not is_required and name not in keychain.key_names():
         return None
     return _key_from_keyring(name, provider, on_wait)

@@ -11,7 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .list_formats import ModelEntry
 
-PRICED_AS = {"gemini": "google", "vertex": "google", "xai": "x-ai", "moonshot": "moonshotai"}
+PRICED_AS = {
+    **dict.fromkeys(("gemini", "interactions", "vertex"), "google"),
+    "xai": "x-ai",
+    "moonshot": "moonshotai",
+}
 """The names in genai-prices of providers that have another name in our catalogue."""
 
 

@@ -79,6 +79,7 @@ def split_name(name: str, config: Config) -> tuple[str, str]:
         return family, name
     lists = load_model_names()
     holders = [provider for provider, names in lists.items() if name in names or f"{name}:latest" in names]
+    holders = [holder for holder in holders if holder not in PROVIDERS or PROVIDERS[holder].twin not in holders]
     if len(holders) == 1:
         return holders[0], name
     if holders:
@@ -129,6 +130,7 @@ def find_provider(name: str, config: Config) -> Provider:
         "" if "base_url" in settings else base.owner,
         base.start,
         base.pull,
+        "" if "base_url" in settings or "key_env" in settings else base.twin,
     )
 
 

@@ -23,7 +23,7 @@ from llmtools.records.canonical import canonical_json
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps, loads
 from support.harness import Shell
-from support.recorded import anthropic, chat, gemini, ollama, responses
+from support.recorded import anthropic, chat, gemini, interactions, ollama, responses
 from support.recordings import read, whole
 
 Object = dict[str, Any]
@@ -34,6 +34,7 @@ OURS = {
     anthropic: load("anthropic"),
     chat: load("openai-chat"),
     gemini: load("gemini"),
+    interactions: load("gemini-interactions"),
     ollama: load("ollama"),
     responses: load("openai-responses"),
 }

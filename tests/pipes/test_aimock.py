@@ -66,6 +66,12 @@ def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mock]:
         yield mock
 
 
+SPOKEN = [protocol for protocol in PROTOCOLS if protocol != "gemini-interactions"]
+"""The protocols that it speaks in full. In Interactions it has no thoughts and no limit on the length, streams
+unless `stream` is false, and leaves the calls of a request out."""
+IN_FULL = pytest.mark.parametrize("protocol", SPOKEN, indirect=True)
+
+
 @pytest.fixture(params=PROTOCOLS)
 def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -93,6 +99,7 @@ _PATHS = {
     "openai-responses": "/responses",
     "anthropic": "/v1/messages",
     "gemini": "/models/m:streamGenerateContent?alt=sse",
+    "gemini-interactions": "/interactions",
     "ollama": "/api/chat",
 }
 
@@ -129,12 +136,14 @@ def test_text_comes_in_pieces_and_whole(pipe: Pipe) -> None:
     assert pipe.mock.requests("plain")[-1]["path"] == pipe.path
 
 
+@IN_FULL
 def test_without_streaming_the_message_is_the_same(pipe: Pipe) -> None:
     streamed, whole = (pipe.run("why", option).records for option in ("", "--no-stream"))
     assert whole[-1]["finish_reason"] == "stop"
     assert said_of(reply_of(streamed)) == said_of(reply_of(whole)) == [("reasoning", THOUGHT), ("text", CONCLUSION)]
 
 
+@IN_FULL
 def test_reasoning_comes_in_pieces_and_is_not_printed(pipe: Pipe) -> None:
     done = pipe.run("why", "| tee all.jsonl | llm-parts")
     assert (done.status, done.text) == (0, CONCLUSION + "\n")
@@ -143,6 +152,7 @@ def test_reasoning_comes_in_pieces_and_is_not_printed(pipe: Pipe) -> None:
     assert said_of(reply_of(records)) == [("reasoning", THOUGHT), ("text", CONCLUSION)]
 
 
+@IN_FULL
 def test_a_limit_on_the_length_is_a_success(pipe: Pipe) -> None:
     done = pipe.run("short")
     assert done.status == 0
@@ -151,6 +161,7 @@ def test_a_limit_on_the_length_is_a_success(pipe: Pipe) -> None:
     assert said_of(reply_of(done.records)) == [("text", "So")]
 
 
+@IN_FULL
 def test_parallel_calls_and_the_answer_to_their_results(pipe: Pipe) -> None:
     (pipe.shell.folder / "tool.jsonl").write_text(json.dumps(talk.TOOL) + "\n")
     asked = pipe.shell.run(f"llm-msg user 'weather of {pipe.protocol}' < tool.jsonl | {pipe.ask}")
@@ -233,6 +244,7 @@ def test_a_broken_answer_is_an_error_and_not_a_reply(pipe: Pipe, said: str, stat
     assert done.out == b""
 
 
+@IN_FULL
 @pytest.mark.parametrize("other", PROTOCOLS)
 def test_what_another_vendor_began_is_understood(pipe: Pipe, other: str) -> None:
     begun = talk.begun(other, f"http://{other}.example")

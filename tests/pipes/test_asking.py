@@ -26,7 +26,7 @@ NAMES = tuple(dict.fromkeys(name for blocks in SERVER_TOOLS.values() for name in
 MOVED = load("openai-chat").SPEC.options.moved
 EACH = pytest.mark.parametrize("protocol", COLUMNS)
 MAN = (ROOT / "man" / "llm-send.1").read_text("utf-8")
-PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Ollama"), strict=True))
+PAGE_NAMES = dict(zip(COLUMNS, ("Chat", "Responses", "Anthropic", "Gemini", "Interactions", "Ollama"), strict=True))
 
 
 def ask(shell: Shell, protocol: str, options: str, stdin: str = "llm-msg user hi") -> tuple[Done, Any]:
@@ -144,7 +144,8 @@ def test_an_invalid_option_name_is_refused(protocol: str, name: str, shell: Shel
 def test_auto_and_none_are_not_sent_without_tools(protocol: str, choice: str, shell: Shell) -> None:
     done, body = ask(shell, protocol, f"--tool-choice {choice}")
     assert done.status == 0, done.err
-    is_said = "tool_choice" in body or "functionCallingConfig" in body.get("toolConfig", {})
+    holders = [body, body.get("toolConfig", {}), body.get("generation_config", {})]
+    is_said = any("tool_choice" in holder or "functionCallingConfig" in holder for holder in holders)
     assert is_said == (choice == "required" and protocol != "ollama")
 
 
@@ -177,6 +178,7 @@ REFUSED = {
     "openai-responses": {"sound.wav", "film.mp4"},
     "anthropic": {"sound.wav", "film.mp4"},
     "gemini": set(),
+    "gemini-interactions": set(),
     "ollama": {"paper.pdf", "sound.wav", "film.mp4"},
 }
 

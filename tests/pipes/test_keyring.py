@@ -19,7 +19,7 @@ import pytest
 
 from support.configs import HI, settle, with_backend
 from support.harness import LIMIT, Done, Shell
-from support.server import Server, reply
+from support.server import Server, reply, whole
 
 KEY = "canary-key-0badf00d"
 REAL = os.environ.get("LLMTOOLS_TEST_REAL")
@@ -65,6 +65,19 @@ def test_a_key_is_kept_used_named_and_forgotten(shell: Shell) -> None:
     assert shell.run("llm-keys rm groq", env=env).status == 0
     assert shell.run("llm-keys list", env=env).text == ""
     assert "no key for groq" in refused(shell.run("llm-keys rm groq", env=env))
+
+
+def test_a_provider_takes_the_key_of_another_of_its_vendor(shell: Shell) -> None:
+    env = with_backend(shell)
+    assert "llm-keys set gemini" in refused(shell.run("llm-keys which interactions", env=env))
+    shell.run(f"printf '{KEY}\\n' | llm-keys set gemini", env=env)
+    with Server(whole(400, {"error": {"message": "seen"}}), whole(400, {"error": {"message": "seen"}})) as server:
+        env["GOOGLE_GEMINI_BASE_URL"] = server.origin
+        shell.run("llm-send -m interactions/x", HI.encode(), env=env)
+        shell.run(f"printf '{KEY}-own\\n' | llm-keys set interactions", env=env)
+        shell.run("llm-send -m interactions/x", HI.encode(), env=env)
+    assert [request.headers["x-goog-api-key"] for request in server.requests] == [KEY, f"{KEY}-own"]
+    assert {request.path for request in server.requests} == {"/v1beta/interactions"}
 
 
 def test_what_is_kept_where_is_remembered_by_name_only(shell: Shell) -> None:

@@ -86,6 +86,7 @@ def test_a_list_that_drips_is_left(shell: Shell) -> None:
         ("openai", "OPENAI_API_KEY", "authorization", "/v1/models"),
         ("anthropic", "ANTHROPIC_API_KEY", "x-api-key", "/v1/models?limit=1000"),
         ("gemini", "GEMINI_API_KEY", "x-goog-api-key", "/v1/models?pageSize=1000"),
+        ("interactions", "GEMINI_API_KEY", "x-goog-api-key", "/v1/models?pageSize=1000"),
         ("ollama", "", "", "/api/tags"),
         ("github", "GITHUB_TOKEN", "authorization", "/catalog/models"),
     ],
@@ -116,6 +117,18 @@ def test_a_list_in_pages_is_read_to_its_end(shell: Shell, name: str, first: Any,
         done = shell.run(f"llm-models {name}/", env={"ANTHROPIC_API_KEY": KEY, "GEMINI_API_KEY": KEY})
     assert done.text == f"{name}/a\n{name}/b\n"
     assert server.requests[1].path.endswith(f"&{query}")
+
+
+def test_a_bare_name_in_the_lists_of_twins_means_the_first(shell: Shell) -> None:
+    """gemini and interactions have the same models: `gemma-3` alone is that of gemini, as it was before."""
+    listed = whole(200, {"models": [{"name": "models/gemma-3"}]})
+    env = {"GEMINI_API_KEY": KEY}
+    with Server(listed, listed) as server:
+        both = "".join(f'[providers.{name}]\nbase_url = "{server.origin}"\n' for name in ("gemini", "interactions"))
+        settle(shell, both)
+        assert shell.run("llm-models gem inter", env=env).status == 0
+        shown = shell.run("llm-send -m gemma-3 --dry-run", HI.encode(), env=env)
+    assert "/models/gemma-3:streamGenerateContent" in json.loads(shown.text)["url"], shown
 
 
 def test_pages_without_end_come_to_one(shell: Shell) -> None:

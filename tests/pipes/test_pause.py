@@ -7,7 +7,8 @@ from typing import Any
 
 from support.harness import Shell, texts
 from support.protocol_replies import anthropic_answer
-from support.server import Server
+from support.sample_conversations import sse
+from support.server import Answer, Close, Server, head
 
 SEARCH: dict[str, Any] = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
 
@@ -70,3 +71,36 @@ def test_a_conversation_record_is_continued_too(shell: Shell) -> None:
     assert done.status == 0, done.err
     (answered,) = done.records
     assert [part["text"] for message in answered["messages"] for part in message["parts"]] == ["hi", "One", "Two"]
+
+
+def interactions_answer(status: str, token: str = "", *texts: str) -> Answer:
+    """Return a reply of Gemini Interactions that has this status in the end."""
+    events: list[dict[str, Any]] = [
+        {"event_type": "interaction.created", "interaction": {"id": "", "status": "in_progress", "model": "m"}},
+        {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+        *({"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": text}} for text in texts),
+        {"event_type": "step.stop", "index": 0},
+    ]
+    last: dict[str, Any] = {"id": "", "status": status, **({"continuation_token": token} if token else {})}
+    events.append({"event_type": "interaction.completed", "interaction": last})
+    return [head(connection="close"), sse(*events, named=True), Close.FIN]
+
+
+def test_a_pause_with_a_token_is_continued_by_it(shell: Shell) -> None:
+    answers = (
+        interactions_answer("requires_continuation", "T", "One"),
+        interactions_answer("requires_continuation", "U"),
+        interactions_answer("completed", "", "Three"),
+        interactions_answer("completed", "", "Four"),
+    )
+    with Server(*answers) as server:
+        asking = f"llm-send --base-url {server.origin} --protocol gemini-interactions -m m --retries 0"
+        done = shell.run(f"llm-msg user hi | {asking} --save all.jsonl | llm-parts")
+        assert (done.status, done.text, done.err) == (0, "One\nThree\n", "")
+        shell.run(f"llm-msg user more < all.jsonl | {asking}")
+        bodies = [request.json for request in server.requests]
+    asked = {"type": "user_input", "content": [{"type": "text", "text": "hi"}]}
+    assert [body["input"] for body in bodies[:3]] == [[asked]] * 3
+    assert [body.get("continuation_token") for body in bodies] == [None, "T", "U", None]
+    said = [content["text"] for step in bodies[3]["input"] for content in step["content"]]
+    assert said == ["hi", "One", "Three", "more"]

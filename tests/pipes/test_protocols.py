@@ -11,12 +11,13 @@ import subprocess
 import pytest
 
 from support.harness import LIMIT, Shell, texts
-from support.protocol_replies import ANTHROPIC, GEMINI, PROTOCOLS, RESPONSES, answer, send
+from support.protocol_replies import ANTHROPIC, GEMINI, INTERACTIONS, PROTOCOLS, RESPONSES, answer, send
 from support.sample_conversations import sse
 from support.server import Close, Server, head, whole
 
 CHUNK = {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "Hello you"}}]}
 COUNTS = b'{"input_tokens": 3, "output_tokens": 1}'
+GOOGLE_COUNTS = {"total_input_tokens": 3, "total_output_tokens": 1}
 EACH = pytest.mark.parametrize("protocol", PROTOCOLS)
 
 
@@ -37,7 +38,7 @@ def test_a_turn_and_the_next(protocol: str, shell: Shell) -> None:
     assert "Hello" in second and "you" in second and "more" in second
     end = done.records[-1]
     assert (end["finish_reason"], end["usage"]["input"], end["usage"]["output"]) == ("stop", 3, 2)
-    if protocol in ("openai-responses", "anthropic", "gemini"):
+    if protocol in ("openai-responses", "anthropic", "gemini", "gemini-interactions"):
         assert "CANARY" in second, "what the issuer signed goes back to it"
 
 
@@ -92,6 +93,11 @@ TOLD = {
         ),
         b'{"error": {"code": 503, "message": "overloaded"}}',
     ),
+    "gemini-interactions": (
+        INTERACTIONS[: INTERACTIONS.index(b"event: interaction.completed")]
+        + sse({"event_type": "interaction.status_update", "status": "in_progress", "usage": GOOGLE_COUNTS}),
+        sse({"event_type": "error", "error": {"message": "overloaded", "code": "overloaded"}}, named=True),
+    ),
 }
 """Protocol -> what a server says before it fails, its usage with it, and how it fails."""
 
@@ -108,7 +114,7 @@ def test_the_usage_of_a_failed_reply_is_kept(protocol: str, shell: Shell) -> Non
     assert texts(done.records)[-1][1].endswith("Hello you")
 
 
-@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini"])
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic", "gemini", "gemini-interactions"])
 @pytest.mark.parametrize("how", [Close.FIN, Close.RST, "a signal"])
 def test_the_usage_of_a_reply_that_was_cut_off_is_kept(protocol: str, how: Close | str, shell: Shell) -> None:
     closing = [how] if isinstance(how, Close) else []

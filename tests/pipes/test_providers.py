@@ -37,6 +37,8 @@ WHERE: dict[str, tuple[str, str, str, tuple[str, str]]] = {
     "anthropic": ("claude-x", "https://api.anthropic.com/v1/messages", "ANTHROPIC_API_KEY", ("x-api-key", "")),
     "gemini": ("g-3", f"https://generativelanguage.googleapis.com/v1beta/models/g-3{STREAM}", "GEMINI_API_KEY",
                ("x-goog-api-key", "")),
+    "interactions": ("g-3", "https://generativelanguage.googleapis.com/v1beta/interactions", "GEMINI_API_KEY",
+                     ("x-goog-api-key", "")),
     "vertex": ("g-3", f"https://aiplatform.googleapis.com{VERTEX}/models/g-3{STREAM}", "GOOGLE_OAUTH_ACCESS_TOKEN",
                BEARER),
     "azure": ("dep", f"https://mine.openai.azure.com/openai/v1{CHAT}", "AZURE_OPENAI_API_KEY", ("api-key", "")),
@@ -76,6 +78,7 @@ DIALECT: dict[str, dict[str, Any]] = {
     "openai": {"model": "gpt-5.5", "max_output_tokens": 5, "stream": True},
     "anthropic": {"max_tokens": 5, "tool_choice": {"type": "any"}, "output_config": EFFORT},
     "gemini": GOOGLE,
+    "interactions": {"input": [{"type": "user_input", "content": [{"type": "text", "text": "hi"}]}], "store": False},
     "vertex": GOOGLE,
     "azure": {"max_completion_tokens": 5, "seed": 3, **LOW, **FORCED},
     "ollama": {"options": {"num_predict": 5, "seed": 3}, "think": "low"},
@@ -105,7 +108,7 @@ def dry(shell: Shell, model: str, **env: str) -> dict[str, Any]:
 
 def test_every_provider_of_the_catalogue_is_tested() -> None:
     assert WHERE.keys() == PROVIDERS.keys()
-    assert len(PROVIDERS) >= 24
+    assert len(PROVIDERS) >= 25
 
 
 @pytest.mark.parametrize("name", WHERE)

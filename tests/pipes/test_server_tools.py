@@ -12,7 +12,7 @@ import pytest
 from support.harness import Shell
 from support.paths import RECORDINGS
 from support.protocol_replies import answer, send
-from support.recorded import anthropic, gemini, responses
+from support.recorded import anthropic, gemini, interactions, responses
 from support.recordings import read
 from support.sample_conversations import sse
 from support.sample_requests import FILES
@@ -27,6 +27,15 @@ def anthropic_blocks(data: bytes) -> list[Object]:
 
 def gemini_blocks(data: bytes) -> list[Object]:
     return gemini.compared(gemini.final_parts(data))
+
+
+def interaction_steps(data: bytes) -> list[Object]:
+    return interactions.less_output_only(interactions.final_steps(data))
+
+
+def interaction_sent(body: Object) -> list[Object]:
+    steps: list[Object] = body["input"][1:-1]
+    return steps
 
 
 def response_items(data: bytes) -> list[Object]:
@@ -64,6 +73,12 @@ RECORDED = {
         "gemini/vertexai-sdk-test-data__googleai-streaming-success-code-execution.sse",
         gemini_blocks,
         gemini_sent,
+    ),
+    "web search of Gemini": (
+        "gemini-interactions",
+        "interactions/ai__google-search.chunks.jsonl",
+        interaction_steps,
+        interaction_sent,
     ),
     "web search of OpenAI": (
         "openai-responses",

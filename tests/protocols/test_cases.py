@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from llmtools.protocols import PROTOCOLS
 from llmtools.protocols.openai_chat.request import encode
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
@@ -19,7 +20,7 @@ from support.decoding import end, machines
 
 Object = dict[str, Any]
 ISSUER = "acme"
-MAKERS = {name: machines(name) for name in ("openai-chat", "openai-responses", "anthropic", "gemini", "ollama")}
+MAKERS = {name: machines(name) for name in PROTOCOLS}
 
 
 def decode(protocol: str, data: bytes) -> list[Object]:
@@ -48,6 +49,19 @@ def anthropic(*events: Object, finish: str = "tool_use") -> bytes:
 def gemini(*parts: Any, finish: str = "STOP") -> bytes:
     content = {"role": "model", "parts": list(parts)}
     return sse({"candidates": [{"content": content, "finishReason": finish}]}, done=False)
+
+
+def interactions(*events: Object, steps: Any = None, status: str = "completed", **fields: Any) -> bytes:
+    """The stream of the events of Interactions between its beginning and its end."""
+    begin = {"event_type": "interaction.created", "interaction": {"id": "i", "status": "in_progress"}}
+    interaction = {"id": "i", "object": "interaction", "status": status, **fields}
+    interaction |= {} if steps is None else {"steps": steps}
+    return sse(begin, *events, {"event_type": "interaction.completed", "interaction": interaction}, done=False)
+
+
+def step(fields: Object, *deltas: Any) -> list[Object]:
+    grown = [{"event_type": "step.delta", "index": 0, "delta": delta} for delta in deltas]
+    return [{"event_type": "step.start", "index": 0, "step": fields}, *grown, {"event_type": "step.stop", "index": 0}]
 
 
 def ollama(message: Object, reason: str = "stop") -> bytes:
@@ -256,6 +270,9 @@ def test_arguments_in_the_other_protocols(arguments: Any, expected: Any) -> None
         {"type": "content_block_stop", "index": 0},
     )
     assert calls_of("gemini", gemini({"functionCall": {"name": "f", "args": arguments}})) == [("f", expected)]
+    begun_call = {"type": "function_call", "id": "a", **call}
+    assert calls_of("gemini-interactions", interactions(*step(begun_call))) == [("f", expected)]
+    assert calls_of("gemini-interactions", interactions(steps=[begun_call])) == [("f", expected)]
     assert calls_of("ollama", ollama({"tool_calls": [{"function": call}]})) == [("f", expected)]
     assert calls_of("anthropic", anthropic(start, stop)) == [("f", expected)]
     assert calls_of("openai-responses", responses(output=[item])) == [("f", expected)]
@@ -582,6 +599,7 @@ def test_places_of_usage_in_chat(chunk: Object) -> None:
         ("openai-responses", {"input_tokens": "11", "output_tokens": 3.0, "total_tokens": "14"}),
         ("anthropic", {"input_tokens": "11", "output_tokens": 3.0}),
         ("gemini", {"promptTokenCount": "11", "candidatesTokenCount": 3.0}),
+        ("gemini-interactions", {"total_input_tokens": "11", "total_output_tokens": 3.0}),
         ("ollama", {"prompt_eval_count": "11", "eval_count": 3.0}),
     ],
 )
@@ -592,6 +610,7 @@ def test_counts_that_are_strings_or_floats(protocol: str, usage: Object) -> None
         "openai-responses": responses(usage=usage),
         "anthropic": anthropic(begun("text", text="a"), last, finish="end_turn"),
         "gemini": sse(text, done=False),
+        "gemini-interactions": interactions(usage=usage),
         "ollama": (json.dumps({"message": {"content": "a"}, "done": True, **usage}) + "\n").encode(),
     }
     assert end(decode(protocol, streams[protocol]))["usage"] == PLAIN
@@ -634,6 +653,7 @@ def test_what_is_not_json_is_told(data: bytes, code: str, message: str) -> None:
         "openai-chat": sse({"choices": [{"index": 0, "delta": {"content": "Grüße"}}]}, done=False),
         "anthropic": anthropic(begun("text", text="Grüße")).partition(b"event: message_delta")[0],
         "gemini": sse({"candidates": [{"content": {"parts": [{"text": "Grüße"}]}}]}, done=False),
+        "gemini-interactions": sse(*step({"type": "model_output"}, {"type": "text", "text": "Grüße"}), done=False),
         "openai-responses": sse(
             begin, {"type": "response.output_text.delta", "output_index": 0, "delta": "Grüße"}, done=False
         ),
@@ -665,6 +685,8 @@ LOST: list[tuple[str, bytes]] = [
     ("openai-chat", chat({"content": "a", "tool_calls": "gone"})),
     ("openai-chat", chat({"content": "a", "tool_calls": [{"index": 0, "id": "a", "function": "gone"}]})),
     ("gemini", sse({"candidates": ["gone"]}, {"candidates": [{"finishReason": "STOP"}]}, done=False)),
+    ("gemini-interactions", interactions(steps=["gone"])),
+    ("gemini-interactions", interactions(*step({"type": "model_output"}, {"type": "text", "text": "a"}, "gone"))),
     ("openai-responses", responses(output=["gone"])),
     ("ollama", ollama({"content": "a", "tool_calls": ["gone"]})),
     ("ollama", ollama({"content": "a", "tool_calls": [{"function": "gone"}]})),
@@ -681,6 +703,29 @@ def test_values_of_a_wrong_type_are_a_failure_that_shows_them(protocol: str, dat
         assert {"type": "text", "chunk": "a", "part_index": 0} in records
 
 
+DEEP: Any = "deep"
+for _ in range(300):
+    DEEP = [DEEP]
+DEEP_STREAMS: list[tuple[str, bytes]] = [
+    ("openai-chat", chat({"content": "a", "reasoning_details": [{"type": "x", "data": DEEP}]})),
+    ("openai-responses", responses(output=[{"type": "message", "content": "a"}, {"type": "dream", "x": DEEP}])),
+    ("anthropic", anthropic(begun("text", text="a"), {**begun("dream", x=DEEP), "index": 1})),
+    ("gemini", gemini({"text": "a"}, {"dream": DEEP})),
+    (
+        "gemini-interactions",
+        interactions(*step({"type": "model_output", "content": "a"}), *step({"type": "x", "y": DEEP})),
+    ),
+    ("gemini-interactions", interactions(steps=[{"type": "model_output", "content": [{"text": "a", "x": DEEP}]}])),
+]
+
+
+@pytest.mark.parametrize(("protocol", "data"), DEEP_STREAMS)
+def test_a_value_that_nests_too_deep_to_be_written_is_a_failure(protocol: str, data: bytes) -> None:
+    records = decode(protocol, data)
+    assert (records[-1]["type"], records[-1]["code"]) == ("error", "protocol")
+    assert "a" in [record.get("chunk") for record in records]
+
+
 TYPES: list[tuple[str, bytes]] = [
     ("openai-chat", chat({"content": ["hi"]})),
     ("openai-chat", chat("hi", finish="stop")),
@@ -688,6 +733,8 @@ TYPES: list[tuple[str, bytes]] = [
     ("gemini", gemini("h", "i")),
     ("gemini", sse({"candidates": [{"content": "hi", "finishReason": "STOP"}]}, done=False)),
     ("gemini", sse({"candidates": {"content": {"parts": {"text": "hi"}}, "finishReason": "STOP"}}, done=False)),
+    ("gemini-interactions", interactions(steps=[{"type": "model_output", "content": "hi"}])),
+    ("gemini-interactions", interactions(*step({"type": "model_output", "content": ["h"]}, {"text": "i"}))),
     ("openai-responses", responses(output=[{"type": "message", "content": "hi"}])),
     ("ollama", b'{"message": "hi", "done": true, "done_reason": "stop"}\n'),
     ("anthropic", anthropic(begun("text", text="h"), changed("text_delta", text="i"), finish="end_turn")),
@@ -738,6 +785,7 @@ def test_text_between_the_events_is_told(line: bytes) -> None:
         "openai-chat": chat({"content": "hi"}),
         "anthropic": anthropic(begun("text", text="hi"), finish="end_turn"),
         "gemini": b"data: " + text + b"\n\n" + gemini(),
+        "gemini-interactions": interactions(*step({"type": "model_output"}, {"type": "text", "text": "hi"})),
         "openai-responses": responses(output=[{"type": "message", "content": "hi"}]),
     }
     for protocol, data in streams.items():

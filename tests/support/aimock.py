@@ -29,7 +29,11 @@ KEY = "sekrit-of-the-mock"
 STARTED = 60
 """Seconds in which it must have started."""
 
-BASES = {"openai-chat": "/v1", "openai-responses": "/v1", "anthropic": "", "gemini": "/v1beta", "ollama": ""}
+BASES = {
+    **dict.fromkeys(("openai-chat", "openai-responses"), "/v1"),
+    **dict.fromkeys(("gemini", "gemini-interactions"), "/v1beta"),
+    **dict.fromkeys(("anthropic", "ollama"), ""),
+}
 """Protocol -> what stands before the vendor's own path."""
 
 

@@ -69,6 +69,31 @@ GEMINI = sse(
         "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
     },
 )
+INTERACTIONS = sse(
+    {"event_type": "interaction.created", "interaction": {"id": "v1_1", "status": "in_progress", "model": "m"}},
+    {"event_type": "interaction.status_update", "interaction_id": "v1_1", "status": "in_progress"},
+    {"event_type": "step.start", "index": 0, "step": {"type": "thought"}},
+    {
+        "event_type": "step.delta",
+        "index": 0,
+        "delta": {"type": "thought_summary", "content": {"type": "text", "text": "hm"}},
+    },
+    {"event_type": "step.delta", "index": 0, "delta": {"type": "thought_signature", "signature": "CANARY"}},
+    {"event_type": "step.stop", "index": 0},
+    {"event_type": "step.start", "index": 1, "step": {"type": "model_output"}},
+    {"event_type": "step.delta", "index": 1, "delta": {"type": "text", "text": "Hello"}},
+    {"event_type": "step.delta", "index": 1, "delta": {"type": "text", "text": " you"}},
+    {"event_type": "step.stop", "index": 1},
+    {
+        "event_type": "interaction.completed",
+        "interaction": {
+            "id": "v1_1",
+            "status": "completed",
+            "usage": {"total_input_tokens": 3, "total_output_tokens": 1, "total_thought_tokens": 1},
+        },
+    },
+    named=True,
+)
 OLLAMA = lines(
     {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": False},
     {"model": "m", "message": {"role": "assistant", "content": " you"}, "done": False},
@@ -86,6 +111,7 @@ PROTOCOLS = {
     "openai-responses": ("/responses", "authorization", "Bearer canary-key", RESPONSES),
     "anthropic": ("/v1/messages", "x-api-key", "canary-key", ANTHROPIC),
     "gemini": ("/models/m:streamGenerateContent?alt=sse", "x-goog-api-key", "canary-key", GEMINI),
+    "gemini-interactions": ("/interactions", "x-goog-api-key", "canary-key", INTERACTIONS),
     "ollama": ("/api/chat", "authorization", "Bearer canary-key", OLLAMA),
 }
 

@@ -6,7 +6,9 @@ Asked as they are, they let nearly anything by, so more is asked of them:
   a block of an answer for one of a request. `_strict` takes all of that back.
 * ollama has models that ignore what they do not name, and takes any mapping for a message:
   each message is asked for by itself, and must come out of its model whole.
-* google-genai has strict models, but no one for the whole body: each field has its own.
+* google-genai has strict models of generateContent, but no one for the whole body: each field has
+  its own. Its models of Interactions keep what they do not name, in words too: a body that has
+  anything of the kind is refused.
 * What types leave open stands in `_RULES`: which roles there are, and that every call has
   its result and every result its call.
 
@@ -36,6 +38,7 @@ BEYOND = {
     ),
     "anthropic": (),
     "gemini": (),
+    "gemini-interactions": (),
     "ollama": ("tool_call_id", "id", "type", "index"),  # in Ollama's own api.Message and api.ToolCall
     "openai-responses": (),
 }
@@ -78,6 +81,7 @@ _TYPES = {
     "openai-chat": "openai.types.chat.completion_create_params:CompletionCreateParams",
     "openai-responses": "openai.types.responses.response_create_params:ResponseCreateParams",
     "anthropic": "anthropic.types.message_create_params:MessageCreateParams",
+    "gemini-interactions": "google.genai.interactions:CreateModelInteraction",
     "ollama": "ollama._types:ChatRequest",
 }
 
@@ -110,8 +114,10 @@ def _check(name: str) -> Callable[[str], object]:
     """Return what raises ValueError for JSON that is not of a type of an SDK."""
     module, _, kind = name.partition(":")
     adapter = import_module("pydantic").TypeAdapter(getattr(import_module(module), kind))
-    if module.startswith("google"):
+    if module == "google.genai.types":
         check: Callable[[str], object] = adapter.validate_json
+    elif module.startswith("google"):
+        check = partial(_check_known, adapter)
     elif module.startswith("ollama"):
         check = partial(_check_whole, adapter)
     else:
@@ -126,6 +132,21 @@ def _check_whole(adapter: Any, value: str) -> None:
     read = json.loads(adapter.dump_json(adapter.validate_python(held), by_alias=True, exclude_unset=True))
     if read != given:
         raise ValueError(f"of {given} is left {read}")
+
+
+def _check_known(adapter: Any, value: str) -> None:
+    body = adapter.validate_json(value)
+    for item in _values_in(body):
+        is_word = type(item).__name__ == "UnrecognizedStr" and item is not body.model
+        if is_word or getattr(item, "is_unknown", False) or getattr(item, "model_extra", None):
+            raise ValueError(f"not known: {item!r}")
+
+
+def _values_in(value: Any) -> Iterator[Any]:
+    """Yield a model and all that it holds."""
+    yield value
+    for item in value if isinstance(value, list) else getattr(value, "__dict__", {}).values():
+        yield from _values_in(item)
 
 
 def _strict(schema: Any) -> Any:
@@ -231,6 +252,12 @@ def _placed(found: list[tuple[str, str | None, str]]) -> list[Item]:
     return items
 
 
+def _interaction_items(body: Object) -> list[Item]:
+    kinds = {"function_call": ("call", "id"), "function_result": ("result", "call_id")}
+    found = [(kinds[step["type"]], step) for step in body["input"] if step["type"] in kinds]
+    return [(kind, step[field]) for (kind, field), step in found]
+
+
 def _response_items(body: Object) -> list[Item]:
     kinds = {"function_call": "call", "function_call_output": "result"}
     found = [item for item in body["input"] if item.get("type") in kinds]
@@ -243,6 +270,7 @@ _RULES: dict[str, tuple[tuple[str, ...], Callable[[Object], list[Item]]]] = {
     "openai-chat": (("system", "developer", "user", "assistant", "tool"), _chat_items),
     "anthropic": (("system", "user", "assistant"), _anthropic_items),
     "gemini": (("user", "model"), _gemini_items),
+    "gemini-interactions": ((), _interaction_items),
     "ollama": (("system", "user", "assistant", "tool"), _ollama_items),
     "openai-responses": ((), _response_items),
 }

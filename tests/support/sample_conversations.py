@@ -51,7 +51,10 @@ def thought(protocol: str) -> str:
 def sse(*events: Object, named: bool = False) -> bytes:
     """Return server-sent events, with their types as names where the vendor names them."""
     name = "event: {}\n" if named else ""
-    return b"".join((name.format(event.get("type")) + f"data: {json.dumps(event)}\n\n").encode() for event in events)
+    return b"".join(
+        (name.format(event.get("type", event.get("event_type"))) + f"data: {json.dumps(event)}\n\n").encode()
+        for event in events
+    )
 
 
 def lines(*values: Object) -> bytes:
@@ -171,6 +174,40 @@ def _gemini() -> bytes:
     )
 
 
+def _interactions() -> bytes:
+    name = "gemini-interactions"
+    cited = {"type": "url_citation", **SOURCE, "start_index": 0, "end_index": len(CITED.encode())}
+    steps: list[tuple[Object, list[Object]]] = [
+        (
+            {"type": "thought"},
+            [
+                {"type": "thought_summary", "content": {"type": "text", "text": thought(name)}},
+                {"type": "thought_signature", "signature": canary(name, "thought")},
+            ],
+        ),
+        (
+            {"type": "model_output"},
+            [{"type": "text", "text": CITED}, {"type": "text_annotation_delta", "annotations": [cited]}],
+        ),
+    ]
+    for index, arguments in enumerate(CALLS):
+        call = {"type": "function_call", "id": f"call_{index}", "name": "get_weather", "arguments": {}}
+        steps.append((call, [{"type": "arguments_delta", "arguments": json.dumps(arguments)}]))
+    said = {"id": "v1_1", "object": "interaction", "model": "m-1"}
+    events: list[Object] = [
+        {"event_type": "interaction.created", "interaction": {**said, "status": "in_progress"}},
+        {"event_type": "interaction.status_update", "interaction_id": "v1_1", "status": "in_progress"},
+    ]
+    for index, (step, deltas) in enumerate(steps):
+        events.append({"event_type": "step.start", "index": index, "step": step})
+        events += [{"event_type": "step.delta", "index": index, "delta": delta} for delta in deltas]
+        events.append({"event_type": "step.stop", "index": index})
+    usage = {"total_input_tokens": 9, "total_output_tokens": 6, "total_thought_tokens": 2, "total_tokens": 17}
+    told = {"usage": usage, "service_tier": "standard", "environment_id": canary(name, "told")}
+    events.append({"event_type": "interaction.completed", "interaction": {**said, "status": "requires_action", **told}})
+    return sse(*events, named=True)
+
+
 def _ollama() -> bytes:
     name = "ollama"
 
@@ -235,6 +272,7 @@ REPLIES = {
     "openai-chat": _chat(),
     "anthropic": _anthropic(),
     "gemini": _gemini(),
+    "gemini-interactions": _interactions(),
     "ollama": _ollama(),
     "openai-responses": _responses(),
 }
@@ -244,6 +282,7 @@ WANTED_BACK = {
     "openai-chat": ("thought", "call", "message"),
     "anthropic": ("thought", "text", "call", "message"),
     "gemini": ("thought", "text", "call"),
+    "gemini-interactions": ("thought",),
     "ollama": (),
     "openai-responses": ("thought", "text", "call", "message"),
 }

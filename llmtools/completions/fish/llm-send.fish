@@ -16,7 +16,7 @@ complete -c llm-send -l server-tool -x -d 'Offer a tool that the provider runs: 
 complete -c llm-send -l cache-prompt -d 'Ask the provider to cache the conversation for the next turn'
 complete -c llm-send -l drop-unsupported -d 'Leave out attachments that the model does not accept'
 complete -c llm-send -l base-url -x -d 'Send the request to the server at URL'
-complete -c llm-send -l protocol -x -a 'openai-chat openai-responses anthropic gemini ollama' -d 'Use this protocol for --base-url: openai-chat, openai-responses, anthropic, gemini, ollama'
+complete -c llm-send -l protocol -x -a 'openai-chat openai-responses anthropic gemini gemini-interactions ollama' -d 'Use this protocol for --base-url: openai-chat, openai-responses, anthropic, gemini, gemini-interactions, ollama'
 complete -c llm-send -l key-file -r -F -d 'Read the key from FILE, which only you may access'
 complete -c llm-send -l key-fd -x -d 'Read the key from file descriptor N'
 complete -c llm-send -l key-env -x -d 'Read the key from the environment variable NAME'

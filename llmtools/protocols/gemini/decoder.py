@@ -7,54 +7,28 @@ Rules:
   stream, even behind the terminal event.
 * A JSON body in the place of events is read the same way, also as the array that comes without
   alt=sse.
-* The delay before the next try is in the error's body (RetryInfo), not in a header.
 """
 
 from __future__ import annotations
 
-import re
-
 from ...errors import (
     InputError,
-    LlmToolsError,
     ProtocolError,
     TruncatedError,
 )
 from ...http import failure
 from ...http.sse import BODY
-from ...records.jsonl import loads
 from ..event_decoder import DONE, NO_USAGE, EventDecoder
-from ..json_fields import objects_of, string_of, string_or_empty
+from ..json_fields import string_of
 from .reply import Reply
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from ...records.types import Record
 
 _REPLY_FIELDS = frozenset(("candidates", "promptFeedback", "usageMetadata", "modelVersion", "responseId"))
-
-
-def _with_delay(error: LlmToolsError, body: Any) -> LlmToolsError:
-    """Return the failure with the delay that its body asks for, in seconds."""
-    holder = body[0] if isinstance(body, list) and body else body
-    description = holder.get("error") if isinstance(holder, dict) else None
-    for detail in objects_of(description.get("details")) if isinstance(description, dict) else ():
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)s", string_or_empty(detail.get("retryDelay")))
-        if match and "retry_after" not in error.details:
-            error.details["retry_after"] = float(match[1])
-    return error
-
-
-def error_of(status: int, headers: Mapping[str, str], body: bytes) -> LlmToolsError:
-    """Return the failure that an error response describes. Names of headers are in lower case."""
-    error = failure.failure_from_response(status, headers, body)
-    try:
-        return _with_delay(error, loads(body))
-    except InputError:
-        return error
 
 
 class Decoder(EventDecoder):
@@ -84,7 +58,7 @@ class Decoder(EventDecoder):
 
     def _chunk(self, chunk: Any) -> list[Record]:
         if isinstance(chunk, dict) and chunk.get("error"):
-            return self._fail(_with_delay(failure.failure_from_body(chunk), chunk))
+            return self._fail(failure.failure_from_body(chunk))
         if not isinstance(chunk, dict) or chunk.keys().isdisjoint(_REPLY_FIELDS):
             if failure.error_message(chunk) is not None:
                 return self._fail(failure.failure_from_body(chunk))

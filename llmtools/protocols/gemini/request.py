@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import re
 
+from ...http.failure import failure_from_response as error_of
 from ..builder import overlay
 from ..schemas import map_schema, modern_schema, parameters_of
-from .decoder import Decoder, error_of
+from .decoder import Decoder
 from .messages import Messages
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..json_fields import count_of, objects_of, string_or_empty
+from ..json_fields import code_points_of, count_of, objects_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,14 +22,8 @@ _SOURCE_FIELDS = (("uri", "url"), ("sourceUri", "url"), ("title", "title"), ("te
 
 def _span(text: str, start: int, end: int, segment_text: str) -> tuple[int, int] | None:
     """Return a range of bytes as one of code points, None if the text there is not `segment_text`."""
-    data = text.encode("utf-8", "surrogatepass")
-    if start >= end or end > len(data):
-        return None
-    try:
-        before, inside = data[:start].decode(), data[start:end].decode()
-    except UnicodeDecodeError:
-        return None
-    return (len(before), len(before) + len(inside)) if not segment_text or inside == segment_text else None
+    span = code_points_of(text, start, end)
+    return span if span is None or not segment_text or text[slice(*span)] == segment_text else None
 
 
 def _place(segment: JsonObject, texts: dict[int, str]) -> tuple[int, int, int] | None:

@@ -3,18 +3,7 @@
 from __future__ import annotations
 
 from ..options import Places
-from ..spec import Spec
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
-
-def _next_page(body: dict[str, Any]) -> dict[str, str]:
-    """Return the query of the page behind `body`: https://ai.google.dev/api/models#method:-models.list"""
-    token = body.get("nextPageToken")
-    return {"pageToken": token} if isinstance(token, str) and token else {}
-
+from ..spec import Spec, google_next_page
 
 _FILTERED = (
     *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR"),
@@ -73,5 +62,5 @@ SPEC = Spec(
     },
     image_types=("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "image/avif"),
     url_types=("",),
-    next_page=_next_page,
+    next_page=google_next_page,
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ...records.fold import arguments_of
 from ...records.jsonl import dumps
-from ..json_fields import objects_of, string_of, string_or_empty
+from ..json_fields import objects_of, readable_text, string_of, string_or_empty
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -170,23 +170,12 @@ def result_item(kind: str, call_id: str, output: str | list[JsonObject], text: s
     return {**item, "output": output}
 
 
-def readable_result(value: Any) -> str:
-    """Return the text that a person would read in a result."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "\n".join([text for item in value if (text := readable_result(item))])
-    if not isinstance(value, dict):
-        return ""
-    return "\n".join([text for name in _READABLE_FIELDS if (text := string_or_empty(value.get(name)).rstrip("\n"))])
-
-
 def output_in(item: JsonObject) -> str:
     """Return the text that a person would read in the result of a server's tool."""
     action = item.get("action")
     results: list[Any] = [objects_of(action.get("sources"))] if isinstance(action, dict) else []
     results += [item.get(name) for name in ("outputs", "results", "output", "result", "tools")]
-    return readable_result(results)
+    return readable_text(results, _READABLE_FIELDS)
 
 
 def exception_in(item: JsonObject) -> str:
