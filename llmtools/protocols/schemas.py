@@ -172,3 +172,23 @@ def _definition(branch: Any, root: JsonObject) -> JsonObject:
     target = reference_in(root, branch["$ref"]) if isinstance(branch, dict) and "$ref" in branch else branch
     found = branch if target is None else target
     return found if isinstance(found, dict) else {}
+
+
+# ---- Google
+
+
+def google_schema(schema: JsonObject) -> JsonObject:
+    """Return a JSON Schema as Google takes it: a reference is alone, and a constant is an enum
+    (https://ai.google.dev/api/generate-content#FIELDS.response_json_schema)."""
+    found: JsonObject = map_schema(modern_schema(schema), _google_form)
+    return found
+
+
+def _google_form(schema: JsonObject) -> JsonObject:
+    if "$ref" in schema and any(not name.startswith("$") for name in schema) and "anyOf" not in schema:
+        schema = {name: value for name, value in schema.items() if name != "$ref"} | {
+            "anyOf": [{"$ref": schema["$ref"]}]
+        }
+    if isinstance(schema.get("const"), str | int | float) and not isinstance(schema["const"], bool):
+        schema = {**{name: value for name, value in schema.items() if name != "const"}, "enum": [schema["const"]]}
+    return schema

@@ -267,6 +267,7 @@ JSON_MODE: dict[str, Object] = {
     "openai-chat": {"response_format": {"type": "json_object"}},
     "openai-responses": {"text": {"format": {"type": "json_object"}}},
     "anthropic": {},
+    "gemini-interactions": {"response_format": {"type": "text", "mime_type": "application/json"}},
     "gemini": {"generationConfig": {"responseMimeType": "application/json"}},
     "ollama": {"format": "json"},
 }

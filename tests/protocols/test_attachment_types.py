@@ -20,19 +20,20 @@ from support.server import Server
 
 Object = dict[str, Any]
 CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA = "openai-chat", "openai-responses", "anthropic", "gemini", "ollama"
+INTERACTIONS = "gemini-interactions"
 
 IMAGES: dict[str, tuple[str, ...]] = {
     # type: who takes it; the lists of the vendors' guides on images
-    "image/png": (CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA),
-    "image/jpeg": (CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA),
-    "image/jpg": (CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA),
-    "image/webp": (CHAT, RESPONSES, ANTHROPIC, GEMINI, OLLAMA),
-    "image/gif": (CHAT, RESPONSES, ANTHROPIC, GEMINI),
-    "image/heic": (GEMINI,),
-    "image/heif": (GEMINI,),
+    "image/png": (CHAT, RESPONSES, ANTHROPIC, GEMINI, INTERACTIONS, OLLAMA),
+    "image/jpeg": (CHAT, RESPONSES, ANTHROPIC, GEMINI, INTERACTIONS, OLLAMA),
+    "image/jpg": (CHAT, RESPONSES, ANTHROPIC, GEMINI, INTERACTIONS, OLLAMA),
+    "image/webp": (CHAT, RESPONSES, ANTHROPIC, GEMINI, INTERACTIONS, OLLAMA),
+    "image/gif": (CHAT, RESPONSES, ANTHROPIC, GEMINI, INTERACTIONS),
+    "image/heic": (GEMINI, INTERACTIONS),
+    "image/heif": (GEMINI, INTERACTIONS),
     "image/avif": (GEMINI,),
-    "image/bmp": (CHAT,),
-    "image/tiff": (CHAT,),
+    "image/bmp": (CHAT, INTERACTIONS),
+    "image/tiff": (CHAT, INTERACTIONS),
     "image/vnd.adobe.photoshop": (),
     "image/x-icon": (),
 }
@@ -75,7 +76,7 @@ def block_of(protocol: str, body: Object) -> Any:
     if protocol == OLLAMA:
         message = body["messages"][0]
         return message["images"][0] if "images" in message else message["content"]
-    return body["input" if protocol == RESPONSES else "messages"][0]["content"][1]
+    return body["input" if protocol in (RESPONSES, INTERACTIONS) else "messages"][0]["content"][1]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -99,6 +100,7 @@ def test_an_image_goes_to_who_takes_it(protocol: str, kind: str) -> None:
         RESPONSES: {"type": "input_image", "detail": "auto", "image_url": f"data:{usual};base64,{data}"},
         ANTHROPIC: {"type": "image", "source": {"type": "base64", "media_type": usual, "data": data}},
         GEMINI: {"mimeType": usual, "data": data},
+        INTERACTIONS: {"type": "image", "mime_type": usual, "data": data},
         OLLAMA: data,
     }
     assert (block_of(protocol, body), notices) == (expected[protocol], [])
@@ -117,6 +119,7 @@ def test_a_text_goes_as_text_to_everyone(protocol: str, kind: str) -> None:
             "source": {"type": "text", "media_type": "text/plain", "data": data.decode()},
             "title": "icon.svg",
         },
+        INTERACTIONS: {"type": "text", "text": f"icon.svg:\n{data.decode()}"},
         GEMINI: {"mimeType": "text/plain", "data": b64encode(data).decode()},
         OLLAMA: f"look\n\nicon.svg:\n{data.decode()}",
     }
@@ -196,7 +199,7 @@ def test_files_on_the_command_line(protocol: str, shell: Shell) -> None:
         assert (done.status, done.err) == (0, ""), name
         assert "image/" not in done.text and "x-python" not in done.text
     done = shell.run(f"llm-msg user look -a photo.heic | {sending}")
-    if protocol == GEMINI:
+    if protocol in (GEMINI, INTERACTIONS):
         assert (done.status, "image/heic" in done.text) == (0, True)
         return
     assert done.status == 65

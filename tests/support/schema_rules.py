@@ -113,6 +113,7 @@ TOOL_RULES: dict[str, Callable[[Schema], None]] = {
     "openai-responses": openai_tool,
     "anthropic": anthropic_tool,
     "gemini": google_schema,
+    "gemini-interactions": google_schema,
     "ollama": ollama_tool,
 }
 

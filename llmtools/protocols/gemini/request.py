@@ -17,7 +17,7 @@ import re
 
 from ...http.failure import failure_from_response as error_of
 from ..builder import overlay
-from ..schemas import map_schema, modern_schema, parameters_of
+from ..schemas import google_schema, parameters_of
 from .decoder import Decoder
 from .messages import Messages
 
@@ -132,23 +132,6 @@ def _function(tool: ToolRecord) -> JsonObject:
         "description": tool.get("description", ""),
         "parametersJsonSchema": google_schema(parameters_of(tool)),
     }
-
-
-def google_schema(schema: JsonObject) -> JsonObject:
-    """Return a JSON Schema as Google takes it: a reference is alone, and a constant is an enum
-    (https://ai.google.dev/api/generate-content#FIELDS.response_json_schema)."""
-    found: JsonObject = map_schema(modern_schema(schema), _google_form)
-    return found
-
-
-def _google_form(schema: JsonObject) -> JsonObject:
-    if "$ref" in schema and any(not name.startswith("$") for name in schema) and "anyOf" not in schema:
-        schema = {name: value for name, value in schema.items() if name != "$ref"} | {
-            "anyOf": [{"$ref": schema["$ref"]}]
-        }
-    if isinstance(schema.get("const"), str | int | float) and not isinstance(schema["const"], bool):
-        schema = {**{name: value for name, value in schema.items() if name != "const"}, "enum": [schema["const"]]}
-    return schema
 
 
 def _tool_config(choice: str | None, tools: list[JsonObject], has_trace: bool) -> JsonObject:

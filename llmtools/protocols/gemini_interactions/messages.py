@@ -20,8 +20,9 @@ from __future__ import annotations
 import re
 
 from ...errors import UsageError
-from ..builder import TEXT_TYPES, Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, named_text, overlay, result_text
 from ..json_fields import string_or_empty
+from ..media_types import is_text_type, usual_type
 from .calls import RESULTS, SERVER_CALLS, call_step, result_step
 from .media import content_of
 from .sources import source_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ..json_fields import JsonObject
     from ..request import Request
 
+_TAKEN_TYPES = ("text/", "audio/", "video/", "application/pdf", "application/vnd.", "application/msword")
 _VALID_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INTERNAL_FIELDS = ("of", "block", "thought")
 """Fields of our metadata that are not fields of the vendor's step."""
@@ -142,8 +144,14 @@ class Messages(Builder):
         if not is_inline and "url" not in attachment and not own:
             self.notice_foreign_file()
             return []
-        if attachment.get("type", "").startswith(TEXT_TYPES) and is_inline and not (own or is_own):
-            return [{"type": "text", "text": text_in_base64(attachment["content"])}]
+        kind = usual_type(attachment.get("type", ""))
+        if not (own or is_own):
+            if is_text_type(kind) and is_inline:
+                return [{"type": "text", "text": named_text(attachment)}]
+            if kind and not kind.startswith(_TAKEN_TYPES) and not self.is_taken_image(kind):
+                self.refuse_type(attachment)
+                return []
+            attachment = {**attachment, "type": kind} if kind else attachment
         return [overlay(content_of(attachment), own)]
 
     def _result(self, part: Part, own: JsonObject) -> JsonObject:

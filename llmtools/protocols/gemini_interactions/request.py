@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ...http.failure import failure_from_response as error_of
 from ..builder import name_and_description, overlay
-from ..schemas import parameters_of
+from ..schemas import google_schema, parameters_of
 from .decoder import Decoder
 from .messages import Messages
 
@@ -47,6 +47,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     """
     messages = Messages(request)
     options = messages.options()
+    is_json = messages.wants_json(conversation.messages)
     steps = messages.encode(conversation.messages)
     body: JsonObject = {"model": request.served_name.removeprefix("models/"), "input": steps, "store": False}
     if messages.system:
@@ -57,8 +58,8 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body = body if "type" in block else overlay(body, block)
     if tools:
         body["tools"] = tools
-    if request.schema is not None:
-        body["response_format"] = _with_schema(body.get("response_format"), request.schema)
+    if is_json or request.schema is not None:
+        body["response_format"] = _with_json(body.get("response_format"), request.schema)
     generation = _generation(request, messages.tool_choice(tools), messages)
     if generation:
         body["generation_config"] = generation
@@ -71,12 +72,14 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
 
 
 def _function(tool: ToolRecord) -> JsonObject:
-    return {"type": "function", **name_and_description(tool), "parameters": parameters_of(tool)}
+    return {"type": "function", **name_and_description(tool), "parameters": google_schema(parameters_of(tool))}
 
 
-def _with_schema(formats: Any, schema: JsonObject) -> Any:
-    """Return the formats of the answer, of which the text has a schema."""
-    text = {"type": "text", "mime_type": "application/json", "schema": schema}
+def _with_json(formats: Any, schema: JsonObject | None) -> Any:
+    """Return the formats of the answer, of which the text is JSON, with a schema if there is one."""
+    text: JsonObject = {"type": "text", "mime_type": "application/json"}
+    if schema is not None:
+        text["schema"] = google_schema(schema)
     if not isinstance(formats, list):
         return text
     return [text if item == {"type": "text"} else item for item in formats]
@@ -88,8 +91,10 @@ def _generation(request: Request, choice: str | None, messages: Messages) -> Jso
         if request.reasoning == "none":
             messages.notice("changed_reasoning", "reasoning none was sent as minimal: this model always reasons")
         generation["thinking_level"] = _LEVELS.get(request.reasoning, request.reasoning)
-    if request.reasoning != "none" and "unreasoning" not in request.quirks:
-        generation["thinking_summaries"] = "auto"
+    summary = messages.summary()
+    is_shown = request.reasoning != "none" and "unreasoning" not in request.quirks
+    if summary or (summary is None and is_shown):
+        generation["thinking_summaries"] = summary or "auto"
     if choice is not None:
         allowed = {"allowed_tools": {"mode": "any", "tools": [choice]}}
         generation["tool_choice"] = _CHOICES.get(choice, allowed)

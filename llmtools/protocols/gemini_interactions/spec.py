@@ -43,6 +43,10 @@ SPEC = Spec(
         "mcp": {"type": "mcp_server"},
         "image_generation": {"response_format": [{"type": "text"}, {"type": "image"}]},
     },
+    image_types=(
+        *("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "image/bmp"),
+        "image/tiff",
+    ),
     url_types=("",),
     next_page=google_next_page,
 )
