@@ -189,4 +189,10 @@ def pending_calls(conversation: Conversation) -> list[ToolCall]:
     if conversation.messages and conversation.messages[-1]["role"] not in ("assistant", "tool"):
         return []
     pending = conversation.pending_calls()
-    return [ToolCall(call["name"], call["arguments"], call["tool_call_id"], call.get("exception")) for call in pending]
+    return [ToolCall(call["name"], call["arguments"], call["tool_call_id"], _exception_of(call)) for call in pending]
+
+
+def _exception_of(call: Mapping[str, Any]) -> str | None:
+    """Return why a call is not run here, None if it is."""
+    needs_approval = "the provider runs it, and nobody was asked" if call.get("needs_approval") else None
+    return call.get("exception") or needs_approval

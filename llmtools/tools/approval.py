@@ -1,7 +1,7 @@
 """Decides which calls may run: by patterns of tool names, and by asking the user at the terminal.
 
 Rules:
-* Naming a source is consent. --deny refuses tools by name. --allow refuses all others or, with
+* Naming a source is consent, but not to the calls of a provider's own tools. --deny refuses tools by name. --allow refuses all others or, with
   --ask, names the tools that need no question.
 * The question is asked on /dev/tty, with every control character made visible. Without a
   terminal the answer is no.
@@ -72,6 +72,8 @@ class Approval:
         if self._ask is None:
             if self._allow:
                 raise ToolError(f"the user does not allow the tool {name}")
+            if call.get("needs_approval"):
+                raise ToolError(f"nobody was asked whether the tool {name} may run (--ask asks, --allow allows it)")
             return call
         return self._ask_user(call, record, source, self._ask)
 

@@ -25,6 +25,7 @@ from itertools import count
 
 from ..errors import InputError, LlmToolsError, UsageError
 from ..records.conversation import Conversation
+from ..records.jsonl import dumps
 from .calls import Result, has_next_round, refusal_reason
 from .local import Functions
 from .process import CallLimits, ToolError, environment
@@ -132,6 +133,8 @@ class Toolset:
         offered: the tools that the model was offered, None for all. Raises InputError if the call
         must not run, ToolError if the user denies it.
         """
+        if call.get("needs_approval"):
+            return self._allow_provider(call)
         if reason := refusal_reason(call, self.records if offered is None else offered, self.records):
             raise InputError(reason)
         if self.approve is None:
@@ -141,8 +144,21 @@ class Toolset:
             raise ToolError(reason)
         return approved
 
+    def _allow_provider(self, call: Part) -> Part:
+        """Return a call that the provider may run. Raises ToolError if the user did not say so."""
+        name = call["name"]
+        record: ToolRecord = {"type": "tool", "name": name, "description": "The provider runs it."}
+        if self.approve is None:
+            raise ToolError(f"nobody was asked whether the tool {name} may run")
+        approved = self.approve(call, record, "a tool of the provider")
+        if approved["arguments"] != call["arguments"]:
+            raise ToolError(f"the user wants other arguments: {dumps(approved['arguments']).decode()}")
+        return approved
+
     def run_call(self, call: Part) -> Result:
-        """Run one call that may run; a failure is in the result."""
+        """Run one call that may run; a failure is in the result. A call that needs approval has it now."""
+        if call.get("needs_approval"):
+            return Result("approved")
         try:
             return self.owners[call["name"]].call(call["name"], call["arguments"], self.limits)
         except LlmToolsError as error:

@@ -878,3 +878,50 @@ def test_a_loop_that_is_interrupted_while_the_model_speaks(calc: Shell) -> None:
     [message] = [record for record in records if record.get("role") == "assistant" and record["type"] == "message"]
     assert message["response"]["status"] == "cancelled"
     assert message["parts"][0]["text"].startswith("one")
+
+
+# Calls that a provider runs once they are approved
+
+NEEDS_APPROVAL = json.dumps(
+    {
+        "type": "message",
+        "role": "assistant",
+        "parts": [
+            {
+                "type": "tool_call",
+                "name": "shorten",
+                "arguments": {"url": "https://example.org"},
+                "tool_call_id": "mcpr_1",
+                "needs_approval": True,
+            }
+        ],
+        "response": {"id": "r1", "status": "ok", "finish_reason": "tool_calls"},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "exception"),
+    [
+        ("--allow 'short*'", None),
+        ("--allow other", "the user does not allow the tool shorten"),
+        ("--allow '*' --deny shorten", "the user denies the tool shorten"),
+        ("--ask", "no terminal"),
+        ("calc.py", "nobody was asked whether the tool shorten may run (--ask asks, --allow allows it)"),
+    ],
+)
+def test_a_provider_gets_an_answer_of_the_users(calc: Shell, options: str, exception: str | None) -> None:
+    (calc.folder / "asked.jsonl").write_text('{"role":"user","content":"hi"}\n' + NEEDS_APPROVAL + "\n")
+    done = calc.run(f"setsid llm-tools run {options} < asked.jsonl")
+    assert done.status == 0, done.err
+    [result] = results(done)
+    assert (result["name"], result["tool_call_id"]) == ("shorten", "mcpr_1")
+    if exception is None:
+        assert (result["output"], "exception" in result) == ("approved", False)
+    else:
+        assert exception in result["exception"]
+
+
+def test_without_a_source_only_answers_are_given(shell: Shell) -> None:
+    done = shell.run("llm-tools run < /dev/null")
+    assert (done.status, done.err) == (2, "llm-tools: run needs a SOURCE (see llm-tools --help)\n")

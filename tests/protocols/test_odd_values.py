@@ -14,7 +14,7 @@ import pytest
 from support.decoding import Machine, machines
 from support.odd_values import REPLACEMENTS, Recording, losses
 from support.paths import RECORDINGS
-from support.recorded import anthropic, chat, gemini, ollama, responses
+from support.recorded import anthropic, chat, gemini, interactions, ollama, responses
 from support.recordings import ISSUER
 
 PROTOCOLS = {
@@ -22,6 +22,7 @@ PROTOCOLS = {
     "openai-responses": [*responses.STREAMS, *responses.BODIES],
     "anthropic": [*anthropic.STREAMS, *anthropic.BODIES],
     "gemini": [*gemini.STREAMS, *gemini.BODIES],
+    "gemini-interactions": [*interactions.STREAMS, *interactions.BODIES],
     "ollama": [*ollama.STREAMS, *ollama.BODIES],
 }
 SEVERAL = ("ai__azure-reasoning-encrypted-content.1", "ai__cerebras-cererebras-structured-output-tools.1")

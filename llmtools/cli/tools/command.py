@@ -52,10 +52,12 @@ def _approval(process: Process, options: dict[str, Any]) -> Approval:
     return Approval(allow=options["allow"], deny=options["deny"], ask=ask, edit=edit_text, folder=data_folder())
 
 
-def _check_arguments(action: str, source: tuple[str, ...], loop_command: list[str]) -> None:
+def _check_arguments(action: str, source: tuple[str, ...], loop_command: list[str], *, is_answering: bool) -> None:
+    """Raise UsageError for arguments that do not fit the action. is_answering: whether the user says which calls
+    may run; then no source is needed, because a provider's own tools may only wait for that."""
     if action == "call" and len(source) < 3:
         raise click.UsageError("call needs SOURCE, NAME and JSON")
-    if not source:
+    if not source and not (is_answering and action in ("run", "loop")):
         raise click.UsageError(f"{action} needs a SOURCE")
     if action == "login" and len(source) != 1:
         raise click.UsageError("login needs one SOURCE")
@@ -126,7 +128,7 @@ def command(ctx: click.Context, /, action: str, source: tuple[str, ...], **optio
     """
     process: Process = ctx.obj
     names, call = (source[:-2], source[-2:]) if action == "call" else (source, ())
-    _check_arguments(action, source, ctx.meta["command"])
+    _check_arguments(action, source, ctx.meta["command"], is_answering=options["ask"] or bool(options["allow"]))
     if action in ("offer", "run", "loop"):
         needs_stream(process, options["no_stdin"])
     process.writes_records = action in ("offer", "run", "loop")
