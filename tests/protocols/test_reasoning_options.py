@@ -11,6 +11,7 @@ from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import loads
+from support import referees
 from support.harness import Shell, request_to
 
 Object = dict[str, Any]
@@ -21,7 +22,11 @@ TOOL = {"type": "tool", "name": "f", "input_schema": {"type": "object"}}
 def body_of(protocol: str, request: Request, *records: Any) -> tuple[Object, list[str]]:
     """Return the body of a request, and the codes of the notices."""
     http, notices = load(protocol).encode(Conversation([*records, USER]), request)
-    return loads(http.body), [notice["code"] for notice in notices]
+    body: Object = loads(http.body)
+    if protocol != "openai-chat" or not request.quirks:
+        referees.require()
+        referees.judge(protocol, body)
+    return body, [notice["code"] for notice in notices]
 
 
 def asked(protocol: str, model: str, *records: Any, **fields: Any) -> tuple[Object, list[str]]:
@@ -32,10 +37,10 @@ def asked(protocol: str, model: str, *records: Any, **fields: Any) -> tuple[Obje
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("effort", ["none", "minimal", "low", "high", "max"])
 def test_an_effort_is_the_same_by_its_option(protocol: str, effort: str) -> None:
-    by_option = Request("m", options={"reasoning_effort": effort, "seed": 1})
+    by_option = Request("m", "m", options={"reasoning_effort": effort, "seed": 1})
     assert by_option.options == {"seed": 1}
     assert by_option.record() == {"options": {"seed": 1}, "reasoning": effort}
-    assert body_of(protocol, by_option) == body_of(protocol, Request("m", options={"seed": 1}, reasoning=effort))
+    assert body_of(protocol, by_option) == body_of(protocol, Request("m", "m", options={"seed": 1}, reasoning=effort))
 
 
 @pytest.mark.parametrize(
@@ -43,19 +48,21 @@ def test_an_effort_is_the_same_by_its_option(protocol: str, effort: str) -> None
 )
 def test_an_effort_goes_where_a_server_wants_it(quirk: str) -> None:
     protocol = "anthropic" if quirk == "budget_tokens" else "openai-chat"
-    by_option = Request("m", options={"reasoning_effort": "low"}, quirks=frozenset({quirk}))
-    assert body_of(protocol, by_option) == body_of(protocol, Request("m", reasoning="low", quirks=frozenset({quirk})))
+    by_option = Request("m", "m", options={"reasoning_effort": "low"}, quirks=frozenset({quirk}))
+    assert body_of(protocol, by_option) == body_of(
+        protocol, Request("m", "m", reasoning="low", quirks=frozenset({quirk}))
+    )
 
 
 def test_reasoning_wins_over_the_option() -> None:
-    assert Request("m", options={"reasoning_effort": "low"}, reasoning="high").reasoning == "high"
-    assert Request("m", options={"reasoning_effort": None}).reasoning is None
+    assert Request("m", "m", options={"reasoning_effort": "low"}, reasoning="high").reasoning == "high"
+    assert Request("m", "m", options={"reasoning_effort": None}).reasoning is None
 
 
 @pytest.mark.parametrize("value", [5, True, 1.5, [], {}])
 def test_an_effort_is_a_word(value: Any) -> None:
     with pytest.raises(UsageError, match="reasoning_effort"):
-        Request("m", options={"reasoning_effort": value})
+        Request("m", "m", options={"reasoning_effort": value})
 
 
 def thinking_config(**fields: Any) -> Object:
@@ -96,7 +103,7 @@ EFFORT_AND_SUMMARY = [
 @pytest.mark.parametrize(("protocol", "effort", "summary", "quirks", "expected"), EFFORT_AND_SUMMARY)
 def test_a_summary_is_asked_for_or_not(protocol: str, effort: Any, summary: Any, quirks: str, expected: Object) -> None:
     options = {} if summary is None else {"reasoning_summary": summary}
-    request = Request("m", options=options, reasoning=effort, quirks=frozenset(quirks.split()))
+    request = Request("m", "m", options=options, reasoning=effort, quirks=frozenset(quirks.split()))
     body, notices = body_of(protocol, request)
     found = {name: body[name] for name in ("reasoning", "thinking", "generationConfig") if name in body}
     assert (found, notices) == (expected, [])
@@ -105,13 +112,13 @@ def test_a_summary_is_asked_for_or_not(protocol: str, effort: Any, summary: Any,
 @pytest.mark.parametrize("value", [True, False, "auto"])
 @pytest.mark.parametrize("protocol", ["openai-chat", "ollama"])
 def test_a_summary_without_a_place_is_a_notice(protocol: str, value: Any) -> None:
-    assert body_of(protocol, Request("m", options={"reasoning_summary": value}))[1] == ["dropped_option"]
+    assert body_of(protocol, Request("m", "m", options={"reasoning_summary": value}))[1] == ["dropped_option"]
 
 
 @pytest.mark.parametrize("protocol", ["openai-responses", "anthropic", "gemini"])
 def test_a_summary_is_a_word_or_a_switch(protocol: str) -> None:
     with pytest.raises(UsageError, match="reasoning_summary"):
-        body_of(protocol, Request("m", options={"reasoning_summary": 5}))
+        body_of(protocol, Request("m", "m", options={"reasoning_summary": 5}))
 
 
 SHOWN = {"type": "adaptive", "display": "summarized"}
