@@ -98,13 +98,15 @@ MODEL_QUIRKS = (
     ("anthropic", r".*claude-(3[-.]7|(opus|sonnet|haiku)-4([-.][0-5])?(-2\d{7})?$)", "budget_tokens"),
     ("anthropic", r".*claude-([0-3]|instant|(opus|sonnet|haiku)-4([-.][0-7])?(-2\d{7})?$)", "no_late_system"),
     ("anthropic", r".*claude-(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview)", "hidden_thinking"),
-    ("anthropic", r".*claude-(fable|mythos|(opus|sonnet)-5[-.]5)", "always_thinking"),
+    ("anthropic", r".*claude-(fable|mythos|opus-5[-.]5)", "always_thinking"),
+    ("anthropic", r".*claude-sonnet-5[-.]5", "between_tools"),
     (
         "anthropic",
         r".*claude-((opus|sonnet)-4[-.][6-9]|(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview))",
         "newest_tools",
     ),
-    ("anthropic", r".*claude-((fable|mythos)-5[-.]1|opus-5[-.]5)", "no_forced_tools"),
+    ("anthropic", r".*claude-((fable|mythos)-5[-.]1|(opus|sonnet)-5[-.]5)", "no_forced_tools"),
+    ("anthropic", r".*claude-(opus-4[-.][7-9]|(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview))", "no_sampling"),
     ("gemini", r".*gemini-[12]\b", "thinking_budget"),
     ("gemini", rf".*gemini-2\.5-(pro|flash(?!-lite)){_TEXT_ONLY}", "hidden_thinking"),
     ("gemini", rf".*gemini-([3-9]|[1-9]\d|(pro|flash)-latest){_TEXT_ONLY}", "hidden_thinking"),
@@ -151,7 +153,7 @@ _QUIRK_NAMES = (
     "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
     "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning "
     "hidden_thinking always_thinking no_forced_tools assistant_after_tool flat_tools "
-    "newest_tools groq_tools enable_search"
+    "newest_tools groq_tools enable_search between_tools"
 )
 QUIRKS = frozenset(_QUIRK_NAMES.split())
 """The quirks that the protocols implement."""

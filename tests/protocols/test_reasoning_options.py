@@ -148,15 +148,55 @@ def test_claude_shows_the_thinking_that_it_does_by_itself(model: str, is_shown: 
     assert asked("anthropic", model, options={"thinking": {"type": "disabled"}})[0]["thinking"] == {"type": "disabled"}
 
 
-def test_a_forced_tool_goes_without_thinking() -> None:
-    body, _ = asked("anthropic", "claude-sonnet-5", TOOL, tool_choice="required")
-    assert body["tool_choice"] == {"type": "any"} and "thinking" not in body
+DISABLED = {"type": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "thinking", "codes"),
+    [
+        ("claude-sonnet-5", None, DISABLED, []),
+        ("claude-opus-5", "high", DISABLED, ["dropped_reasoning"]),
+        ("claude-opus-5", "none", DISABLED, []),
+        ("claude-sonnet-4-6", None, None, []),
+        ("claude-sonnet-4-6", "low", DISABLED, ["dropped_reasoning"]),
+        ("claude-haiku-4-5", "low", DISABLED, ["dropped_reasoning"]),
+        ("claude-fable-5", None, SHOWN, []),
+        ("claude-fable-5", "low", SHOWN, []),
+    ],
+)
+def test_a_forced_tool_goes_without_thinking(model: str, effort: Any, thinking: Any, codes: list[str]) -> None:
+    for choice in ("required", "f"):
+        body, notices = asked("anthropic", model, TOOL, tool_choice=choice, reasoning=effort)
+        assert body["tool_choice"]["type"] in ("any", "tool")
+        assert (body.get("thinking"), notices) == (thinking, codes)
+    body, _ = asked("anthropic", model, TOOL, tool_choice="required", options={"thinking": DISABLED})
+    assert body["thinking"] == DISABLED
+
+
+@pytest.mark.parametrize(
+    ("model", "is_taken"),
+    [
+        ("claude-opus-4-7", False),
+        ("claude-opus-5-5", False),
+        ("claude-sonnet-5", False),
+        ("claude-fable-5", False),
+        ("claude-opus-4-6", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-haiku-4-5", True),
+        ("claude-opus-4-20250514", True),
+    ],
+)
+def test_who_takes_a_temperature(model: str, is_taken: bool) -> None:
+    request = request_to("anthropic", model, "x", options={"temperature": 0.5, "top_p": 1})
+    http, notices = load("anthropic").encode(Conversation([USER]), request)
+    assert ("temperature" in loads(http.body), len(notices)) == (is_taken, 0 if is_taken else 2)
 
 
 @pytest.mark.parametrize(
     ("model", "is_always"),
     [
         ("claude-opus-5-5", True),
+        ("claude-mythos-preview", True),
         ("claude-fable-5", True),
         ("claude-fable-5-1", True),
         ("claude-mythos-5", True),
@@ -172,9 +212,21 @@ def test_thinking_that_cannot_be_turned_off(model: str, is_always: bool) -> None
     assert notices == (["changed_reasoning"] if is_always else [])
 
 
+def test_thinking_is_turned_off_by_the_word_that_a_model_takes() -> None:
+    body, notices = asked("anthropic", "claude-sonnet-5-5", reasoning="none")
+    assert (body["thinking"], notices) == ({"type": "between_tools"}, [])
+
+
 @pytest.mark.parametrize(
     ("model", "is_free"),
-    [("claude-opus-5-5", True), ("claude-fable-5-1", True), ("claude-opus-5", False), ("claude-sonnet-4-6", False)],
+    [
+        ("claude-opus-5-5", True),
+        ("claude-sonnet-5-5", True),
+        ("claude-fable-5-1", True),
+        ("claude-opus-5", False),
+        ("claude-haiku-5-5", False),
+        ("claude-sonnet-4-6", False),
+    ],
 )
 def test_a_model_that_cannot_be_made_to_call_a_tool(model: str, is_free: bool) -> None:
     for choice, block in (("required", {"type": "any"}), ("f", {"type": "tool", "name": "f"})):
