@@ -163,6 +163,15 @@ def without_alternatives(schema: JsonObject) -> JsonObject:
     return {**rest, "properties": properties, **({"required": list(dict.fromkeys(required))} if required else {})}
 
 
+def without_properties(schema: JsonObject, names: list[str]) -> JsonObject:
+    """Return the schema of an object without some of its properties, which are not required either."""
+    properties = {name: value for name, value in properties_of(schema).items() if name not in names}
+    rest: JsonObject = {**schema, "properties": properties}
+    if "required" in schema:
+        rest["required"] = [name for name in list_of(schema["required"]) if name not in names]
+    return rest
+
+
 def _required_names(schema: JsonObject) -> list[str]:
     return [name for name in list_of(schema.get("required")) if isinstance(name, str)]
 

@@ -33,7 +33,7 @@ def server_tool_record(text: str, spec: Spec | None, issuer: str, quirks: Iterab
     if not isinstance(fields, dict):
         raise UsageError(f"--server-tool {name}: its fields are not a JSON object")
     if not name or (block is None and not fields):
-        names = ", ".join(spec.server_tools) if spec is not None else ""
+        names = ", ".join(spec.server_tool_names(quirks)) if spec is not None else ""
         owner = spec.name if spec is not None else "this model"
         raise UsageError(f"--server-tool {name or text!r}: {owner} has {names or 'none'}")
     return {"type": "tool", "name": name, "provider_metadata": {issuer: {**(block or {}), **fields}}}

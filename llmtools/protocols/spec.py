@@ -124,6 +124,11 @@ class Spec:
         block = next((table[name] for table in (*tables, self.server_tools) if name in table), None)
         return None if block is None else dict(block)
 
+    def server_tool_names(self, quirks: Iterable[str] = ()) -> list[str]:
+        """Return the common names of the tools that a server with these quirks runs."""
+        tables = [self.server_tools, *(self.server_tools_by_quirk.get(quirk, {}) for quirk in sorted(quirks))]
+        return list(dict.fromkeys(name for table in tables for name in table))
+
     def url_begins(self, quirks: Iterable[str] = ()) -> tuple[str, ...]:
         """Return the beginnings of the MIME types that the vendor fetches by URL."""
         return (*self.url_types, *(begin for quirk in quirks for begin in self.url_types_by_quirk.get(quirk, ())))

@@ -92,7 +92,7 @@ PROVIDERS = {
                     "max_completion_tokens reasoning_with_calls"),
     "zai": _of(_CHAT, "https://api.z.ai/api/paas/v4", "ZAI_API_KEY", "thinking json_object"),
     "alibaba": _of(_CHAT, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY",
-                   "enable_thinking json_object"),
+                   "enable_thinking enable_search json_object"),
     "lmstudio": _of(_CHAT, f"{_LOCALHOST}:1234/v1", "LMSTUDIO_API_KEY", "no_late_system", key="optional",
                     start="lms server start", pull="lms get {model}"),
     "llamacpp": _of(_CHAT, f"{_LOCALHOST}:8080/v1", "LLAMA_API_KEY",
@@ -109,8 +109,15 @@ MODEL_QUIRKS = (
     ("anthropic", r".*claude-(3[-.]7|(opus|sonnet|haiku)-4([-.][0-5])?(-2\d{7})?$)", "budget_tokens"),
     ("anthropic", r".*claude-([0-3]|instant|(opus|sonnet|haiku)-4([-.][0-7])?(-2\d{7})?$)", "no_late_system"),
     ("anthropic", r".*claude-(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview)", "hidden_thinking"),
-    ("anthropic", r".*claude-(fable|mythos|(opus|sonnet)-5[-.]5)", "always_thinking"),
-    ("anthropic", r".*claude-((fable|mythos)-5[-.]1|opus-5[-.]5)", "no_forced_tools"),
+    ("anthropic", r".*claude-(fable|mythos|opus-5[-.]5)", "always_thinking"),
+    ("anthropic", r".*claude-sonnet-5[-.]5", "between_tools"),
+    (
+        "anthropic",
+        r".*claude-((opus|sonnet)-4[-.][6-9]|(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview))",
+        "newest_tools",
+    ),
+    ("anthropic", r".*claude-((fable|mythos)-5[-.]1|(opus|sonnet)-5[-.]5)", "no_forced_tools"),
+    ("anthropic", r".*claude-(opus-4[-.][7-9]|(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d\b|preview))", "no_sampling"),
     ("gemini", r".*gemini-[12]\b", "thinking_budget"),
     ("gemini", rf".*gemini-2\.5-(pro|flash(?!-lite)){_TEXT_ONLY}", "hidden_thinking"),
     ("gemini", rf".*gemini-([3-9]|[1-9]\d|(pro|flash)-latest){_TEXT_ONLY}", "hidden_thinking"),
@@ -123,6 +130,7 @@ MODEL_QUIRKS = (
     ("openai-chat", r"(.*/)?qwen-?3\.[5-9]", "no_late_system"),
     ("moonshot", r"kimi-k2", "thinking"),
     ("moonshot", r"kimi-k(2\.[5-9]|[3-9])", "no_sampling"),
+    ("groq", r"openai/gpt-oss", "groq_tools"),
     ("vllm", r"openai/gpt-oss", "-chat_template_kwargs"),
 )
 """(providers or protocols, a pattern for the beginning of a model's name in lower case, the quirks to
@@ -156,7 +164,8 @@ _QUIRK_NAMES = (
     "tool_choice_any json_object no_schema reasoning_object thinking enable_thinking chat_template_kwargs developer "
     "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
     "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning "
-    "hidden_thinking always_thinking no_forced_tools assistant_after_tool flat_tools"
+    "hidden_thinking always_thinking no_forced_tools assistant_after_tool flat_tools "
+    "newest_tools groq_tools enable_search between_tools"
 )
 QUIRKS = frozenset(_QUIRK_NAMES.split())
 """The quirks that the protocols implement."""

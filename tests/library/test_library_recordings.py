@@ -52,7 +52,7 @@ def read(row: dict[str, str]) -> bytes:
 
 
 class Recorded:
-    """A connection that has a recording for an answer."""
+    """A connection that has a recording for an answer. It has none for who reads on a reply in the background."""
 
     answer: Opened
     body: bytes
@@ -60,7 +60,10 @@ class Recorded:
     def __init__(self) -> None:
         self._pieces: Iterator[bytes] = iter([])
 
-    def open(self, _: Any) -> Opened:
+    def open(self, opening: Any) -> Opened:
+        if opening.request.method == "GET":
+            self._pieces = iter([])
+            return Opened(404, {})
         self._pieces = iter([self.body[place : place + SIZE] for place in range(0, len(self.body), SIZE)])
         return self.answer
 
@@ -74,9 +77,9 @@ class Recorded:
 class AsyncRecorded(Recorded):
     """The same, for asyncio: other tasks run between two reads."""
 
-    async def open(self, _: Any) -> Opened:  # type: ignore[override]
+    async def open(self, opening: Any) -> Opened:  # type: ignore[override]
         await asyncio.sleep(0)
-        return super().open(_)
+        return super().open(opening)
 
     async def read(self) -> bytes:  # type: ignore[override]
         await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import dumps, loads
+from support import referees
 from support import schema_rules as rules
 from support.harness import Shell
 from support.strategies import QUICK
@@ -28,8 +29,11 @@ USER = {"type": "message", "role": "user", "parts": [{"type": "text", "text": "h
 
 def body_of(protocol: str, *records: Any, **fields: Any) -> tuple[Object, list[str]]:
     """Return the body of a request, and the codes of the notices."""
-    request, notices = load(protocol).encode(Conversation(records or (USER,)), Request("m", **fields))
-    return loads(request.body), [notice["code"] for notice in notices]
+    request, notices = load(protocol).encode(Conversation(records or (USER,)), Request("m", "m", **fields))
+    body: Object = loads(request.body)
+    referees.require()
+    referees.judge(protocol, body)
+    return body, [notice["code"] for notice in notices]
 
 
 def form_of(protocol: str, body: Object) -> tuple[Any, bool | None]:

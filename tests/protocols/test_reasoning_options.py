@@ -11,6 +11,7 @@ from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import loads
+from support import referees
 from support.harness import Shell, request_to
 
 Object = dict[str, Any]
@@ -21,7 +22,11 @@ TOOL = {"type": "tool", "name": "f", "input_schema": {"type": "object"}}
 def body_of(protocol: str, request: Request, *records: Any) -> tuple[Object, list[str]]:
     """Return the body of a request, and the codes of the notices."""
     http, notices = load(protocol).encode(Conversation([*records, USER]), request)
-    return loads(http.body), [notice["code"] for notice in notices]
+    body: Object = loads(http.body)
+    if protocol != "openai-chat" or not request.quirks:
+        referees.require()
+        referees.judge(protocol, body)
+    return body, [notice["code"] for notice in notices]
 
 
 def asked(protocol: str, model: str, *records: Any, **fields: Any) -> tuple[Object, list[str]]:
@@ -32,10 +37,10 @@ def asked(protocol: str, model: str, *records: Any, **fields: Any) -> tuple[Obje
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("effort", ["none", "minimal", "low", "high", "max"])
 def test_an_effort_is_the_same_by_its_option(protocol: str, effort: str) -> None:
-    by_option = Request("m", options={"reasoning_effort": effort, "seed": 1})
+    by_option = Request("m", "m", options={"reasoning_effort": effort, "seed": 1})
     assert by_option.options == {"seed": 1}
     assert by_option.record() == {"options": {"seed": 1}, "reasoning": effort}
-    assert body_of(protocol, by_option) == body_of(protocol, Request("m", options={"seed": 1}, reasoning=effort))
+    assert body_of(protocol, by_option) == body_of(protocol, Request("m", "m", options={"seed": 1}, reasoning=effort))
 
 
 @pytest.mark.parametrize(
@@ -43,19 +48,21 @@ def test_an_effort_is_the_same_by_its_option(protocol: str, effort: str) -> None
 )
 def test_an_effort_goes_where_a_server_wants_it(quirk: str) -> None:
     protocol = "anthropic" if quirk == "budget_tokens" else "openai-chat"
-    by_option = Request("m", options={"reasoning_effort": "low"}, quirks=frozenset({quirk}))
-    assert body_of(protocol, by_option) == body_of(protocol, Request("m", reasoning="low", quirks=frozenset({quirk})))
+    by_option = Request("m", "m", options={"reasoning_effort": "low"}, quirks=frozenset({quirk}))
+    assert body_of(protocol, by_option) == body_of(
+        protocol, Request("m", "m", reasoning="low", quirks=frozenset({quirk}))
+    )
 
 
 def test_reasoning_wins_over_the_option() -> None:
-    assert Request("m", options={"reasoning_effort": "low"}, reasoning="high").reasoning == "high"
-    assert Request("m", options={"reasoning_effort": None}).reasoning is None
+    assert Request("m", "m", options={"reasoning_effort": "low"}, reasoning="high").reasoning == "high"
+    assert Request("m", "m", options={"reasoning_effort": None}).reasoning is None
 
 
 @pytest.mark.parametrize("value", [5, True, 1.5, [], {}])
 def test_an_effort_is_a_word(value: Any) -> None:
     with pytest.raises(UsageError, match="reasoning_effort"):
-        Request("m", options={"reasoning_effort": value})
+        Request("m", "m", options={"reasoning_effort": value})
 
 
 def thinking_config(**fields: Any) -> Object:
@@ -96,7 +103,7 @@ EFFORT_AND_SUMMARY = [
 @pytest.mark.parametrize(("protocol", "effort", "summary", "quirks", "expected"), EFFORT_AND_SUMMARY)
 def test_a_summary_is_asked_for_or_not(protocol: str, effort: Any, summary: Any, quirks: str, expected: Object) -> None:
     options = {} if summary is None else {"reasoning_summary": summary}
-    request = Request("m", options=options, reasoning=effort, quirks=frozenset(quirks.split()))
+    request = Request("m", "m", options=options, reasoning=effort, quirks=frozenset(quirks.split()))
     body, notices = body_of(protocol, request)
     found = {name: body[name] for name in ("reasoning", "thinking", "generationConfig") if name in body}
     assert (found, notices) == (expected, [])
@@ -105,13 +112,13 @@ def test_a_summary_is_asked_for_or_not(protocol: str, effort: Any, summary: Any,
 @pytest.mark.parametrize("value", [True, False, "auto"])
 @pytest.mark.parametrize("protocol", ["openai-chat", "ollama"])
 def test_a_summary_without_a_place_is_a_notice(protocol: str, value: Any) -> None:
-    assert body_of(protocol, Request("m", options={"reasoning_summary": value}))[1] == ["dropped_option"]
+    assert body_of(protocol, Request("m", "m", options={"reasoning_summary": value}))[1] == ["dropped_option"]
 
 
 @pytest.mark.parametrize("protocol", ["openai-responses", "anthropic", "gemini"])
 def test_a_summary_is_a_word_or_a_switch(protocol: str) -> None:
     with pytest.raises(UsageError, match="reasoning_summary"):
-        body_of(protocol, Request("m", options={"reasoning_summary": 5}))
+        body_of(protocol, Request("m", "m", options={"reasoning_summary": 5}))
 
 
 SHOWN = {"type": "adaptive", "display": "summarized"}
@@ -141,15 +148,55 @@ def test_claude_shows_the_thinking_that_it_does_by_itself(model: str, is_shown: 
     assert asked("anthropic", model, options={"thinking": {"type": "disabled"}})[0]["thinking"] == {"type": "disabled"}
 
 
-def test_a_forced_tool_goes_without_thinking() -> None:
-    body, _ = asked("anthropic", "claude-sonnet-5", TOOL, tool_choice="required")
-    assert body["tool_choice"] == {"type": "any"} and "thinking" not in body
+DISABLED = {"type": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "thinking", "codes"),
+    [
+        ("claude-sonnet-5", None, DISABLED, []),
+        ("claude-opus-5", "high", DISABLED, ["dropped_reasoning"]),
+        ("claude-opus-5", "none", DISABLED, []),
+        ("claude-sonnet-4-6", None, None, []),
+        ("claude-sonnet-4-6", "low", DISABLED, ["dropped_reasoning"]),
+        ("claude-haiku-4-5", "low", DISABLED, ["dropped_reasoning"]),
+        ("claude-fable-5", None, SHOWN, []),
+        ("claude-fable-5", "low", SHOWN, []),
+    ],
+)
+def test_a_forced_tool_goes_without_thinking(model: str, effort: Any, thinking: Any, codes: list[str]) -> None:
+    for choice in ("required", "f"):
+        body, notices = asked("anthropic", model, TOOL, tool_choice=choice, reasoning=effort)
+        assert body["tool_choice"]["type"] in ("any", "tool")
+        assert (body.get("thinking"), notices) == (thinking, codes)
+    body, _ = asked("anthropic", model, TOOL, tool_choice="required", options={"thinking": DISABLED})
+    assert body["thinking"] == DISABLED
+
+
+@pytest.mark.parametrize(
+    ("model", "is_taken"),
+    [
+        ("claude-opus-4-7", False),
+        ("claude-opus-5-5", False),
+        ("claude-sonnet-5", False),
+        ("claude-fable-5", False),
+        ("claude-opus-4-6", True),
+        ("claude-sonnet-4-6", True),
+        ("claude-haiku-4-5", True),
+        ("claude-opus-4-20250514", True),
+    ],
+)
+def test_who_takes_a_temperature(model: str, is_taken: bool) -> None:
+    request = request_to("anthropic", model, "x", options={"temperature": 0.5, "top_p": 1})
+    http, notices = load("anthropic").encode(Conversation([USER]), request)
+    assert ("temperature" in loads(http.body), len(notices)) == (is_taken, 0 if is_taken else 2)
 
 
 @pytest.mark.parametrize(
     ("model", "is_always"),
     [
         ("claude-opus-5-5", True),
+        ("claude-mythos-preview", True),
         ("claude-fable-5", True),
         ("claude-fable-5-1", True),
         ("claude-mythos-5", True),
@@ -165,9 +212,21 @@ def test_thinking_that_cannot_be_turned_off(model: str, is_always: bool) -> None
     assert notices == (["changed_reasoning"] if is_always else [])
 
 
+def test_thinking_is_turned_off_by_the_word_that_a_model_takes() -> None:
+    body, notices = asked("anthropic", "claude-sonnet-5-5", reasoning="none")
+    assert (body["thinking"], notices) == ({"type": "between_tools"}, [])
+
+
 @pytest.mark.parametrize(
     ("model", "is_free"),
-    [("claude-opus-5-5", True), ("claude-fable-5-1", True), ("claude-opus-5", False), ("claude-sonnet-4-6", False)],
+    [
+        ("claude-opus-5-5", True),
+        ("claude-sonnet-5-5", True),
+        ("claude-fable-5-1", True),
+        ("claude-opus-5", False),
+        ("claude-haiku-5-5", False),
+        ("claude-sonnet-4-6", False),
+    ],
 )
 def test_a_model_that_cannot_be_made_to_call_a_tool(model: str, is_free: bool) -> None:
     for choice, block in (("required", {"type": "any"}), ("f", {"type": "tool", "name": "f"})):

@@ -306,3 +306,14 @@ def test_no_schema_breaks_a_request(protocol: str, schema: Any) -> None:
     for request in (Request("m"), Request("m", schema=schema)):
         conversation = Conversation([{"type": "tool", "name": "f", "input_schema": schema}, USER])
         load(protocol).encode(conversation, request)
+
+
+@pytest.mark.parametrize("name", ["filter[id]", "$top", "two words", "é", "x" * 65])
+def test_properties_that_anthropic_refuses_by_their_names_are_left_out(name: str) -> None:
+    schema = {"type": "object", "properties": {"a": TEXT, name: TEXT}, "required": [name, "a"]}
+    found, notices = sent("anthropic", {"input_schema": schema})
+    assert found == {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
+    assert notices == ["changed_schema"]
+    assert sent("openai-responses", {"input_schema": schema})[0] == schema
+    inner = {"type": "object", "properties": {"a": {"type": "object", "properties": {name: TEXT}}}}
+    assert sent("anthropic", {"input_schema": inner}) == (inner, [])

@@ -88,6 +88,8 @@ def anthropic_tool(schema: Schema) -> None:
     check_draft(schema)
     refuse(schema.get("type") != "object", "input_schema.type: Field required")
     refuse({"anyOf", "oneOf", "allOf"} & schema.keys(), "input_schema does not support oneOf, allOf, or anyOf")
+    odd = [name for name in schema.get("properties", {}) if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", name)]
+    refuse(odd, "Property keys should match pattern")
 
 
 def google_schema(schema: Schema) -> None:

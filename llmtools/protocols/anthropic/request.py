@@ -14,15 +14,18 @@ Rules:
 
 Quirks: `budget_tokens` (a budget in the place of an effort), `hidden_thinking` (the model thinks
 by itself, and shows it only on request), `always_thinking` (it cannot be turned off),
+`between_tools` (the word for thinking that is turned off),
 `no_forced_tools` (the model decides whether it calls a tool), `no_schema`, and those of `messages`.
 """
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from ...http.failure import failure_from_response as error_of
 from ..builder import name_and_description, overlay
+from ..schemas import properties_of, without_properties
 from .decoder import Decoder
 from .messages import Messages
 from .schemas import answer_schema
@@ -49,6 +52,7 @@ BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh":
 """Effort -> tokens of thinking, for models that need a budget."""
 
 _LEAST_BUDGET = 1024
+_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _SAMPLING = ("temperature", "top_p", "top_k")
 _HEADER_OPTIONS = ("betas", "anthropic_version")
 
@@ -128,9 +132,18 @@ def _system(blocks: list[JsonObject]) -> str | list[JsonObject]:
 
 
 def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
-    """Return the block of a function. Its schema has no alternatives at the root, which the vendor refuses:
-    https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use"""
-    return {**name_and_description(tool), "input_schema": messages.flat_parameters(tool)}
+    """Return the block of a function. The vendor refuses alternatives at the root of its schema
+    (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/implement-tool-use), and properties there with
+    odd names ("Property keys should match pattern …")."""
+    schema = messages.flat_parameters(tool)
+    odd = [name for name in properties_of(schema) if not _PROPERTY.fullmatch(name)]
+    if odd:
+        schema = without_properties(schema, odd)
+        what = f"the schema of the tool {tool['name']}"
+        messages.notice(
+            "changed_schema", f"{what} was sent without properties whose names are refused: {', '.join(odd)}"
+        )
+    return {**name_and_description(tool), "input_schema": schema}
 
 
 def _tool_choice(choice: str, messages: Messages, *, is_free: bool) -> JsonObject:
@@ -144,21 +157,30 @@ def _tool_choice(choice: str, messages: Messages, *, is_free: bool) -> JsonObjec
 
 
 def _reasoning(request: Request, options: JsonObject, body: JsonObject, messages: Messages) -> JsonObject:
-    effort, is_shown = request.reasoning, messages.summary() is not False
+    """Return the fields that ask for reasoning. Each model takes and refuses others:
+    https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting#supported-models"""
+    effort, quirks, is_shown = request.reasoning, request.quirks, messages.summary() is not False
     display = "summarized" if is_shown else "omitted"
-    thinking = {"type": "adaptive", "display": display}
+    if _is_forced(body) and "always_thinking" not in quirks:  # a forced tool and thinking exclude each other
+        if effort not in (None, "none"):
+            messages.notice("dropped_reasoning", "reasoning was not asked for: it does not go with a forced tool")
+        effort = "none" if effort is not None or ("hidden_thinking" in quirks and "thinking" not in options) else None
     if effort is None:
-        is_free = (
-            is_shown and "thinking" not in options and body.get("tool_choice", {}).get("type") not in ("any", "tool")
-        )
-        return {"thinking": thinking} if "hidden_thinking" in request.quirks and is_free else {}
-    if effort == "none" and "always_thinking" not in request.quirks:
-        return {"thinking": {"type": "disabled"}}
-    if "budget_tokens" in request.quirks:
+        is_hidden = "hidden_thinking" in quirks and is_shown and "thinking" not in options
+        return {"thinking": {"type": "adaptive", "display": display}} if is_hidden else {}
+    if effort == "none" and "always_thinking" not in quirks:
+        return {"thinking": {"type": "between_tools" if "between_tools" in quirks else "disabled"}}
+    if "budget_tokens" in quirks:
         return _budget(effort, display, body, messages, is_fixed="max_tokens" in options)
     if effort == "none":
         messages.notice("changed_reasoning", "reasoning none was sent as low: this model always reasons")
-    return {"thinking": thinking, "output_config": {"effort": "low" if effort in ("none", "minimal") else effort}}
+    level = "low" if effort in ("none", "minimal") else effort
+    return {"thinking": {"type": "adaptive", "display": display}, "output_config": {"effort": level}}
+
+
+def _is_forced(body: JsonObject) -> bool:
+    """Return whether a request forces the model to call a tool."""
+    return body.get("tool_choice", {}).get("type") in ("any", "tool")
 
 
 def _budget(effort: str, display: str, body: JsonObject, messages: Messages, *, is_fixed: bool) -> JsonObject:

@@ -51,6 +51,13 @@ SPEC = Spec(
         "code_execution": {"type": "code_execution_20250825", "name": "code_execution"},
         "tool_search": {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"},
     },
+    server_tools_by_quirk={
+        "newest_tools": {
+            "web_search": {"type": "web_search_20260318", "name": "web_search"},
+            "url_fetch": {"type": "web_fetch_20260318", "name": "web_fetch"},
+            "code_execution": {"type": "code_execution_20260521", "name": "code_execution"},
+        },
+    },
     url_types=("image/", "application/pdf"),
     list_headers={"anthropic-version": OLD_API_VERSION},
     next_page=_next_page,

@@ -58,6 +58,8 @@ SPEC = Spec(
         "code_execution": {"codeExecution": {}},
         "file_search": {"fileSearch": {}},
         "maps": {"googleMaps": {}},
+        "mcp": {"mcpServers": []},
+        "enterprise_web_search": {"enterpriseWebSearch": {}},
         "image_generation": {"generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}},
     },
     image_types=("image/png", "image/jpeg", "image/webp", "image/heic", "image/heif", "image/gif", "image/avif"),

@@ -193,12 +193,12 @@ class Reply:
         """Take LiteLLM's fields of the vendor behind it, which it wants back. Lists come in pieces; the thinking
         blocks are there twice."""
         found = unhandled_fields(fields, frozenset(("thinking_blocks",))) if isinstance(fields, dict) else {}
-        fields_so_far = self._metadata.setdefault("provider_specific_fields", {}) if found else {}
+        place = self._metadata.setdefault("provider_specific_fields", {}) if found else {}
         for name, value in found.items():
-            earlier = fields_so_far.get(name)
+            earlier = place.get(name)
             if isinstance(value, list) and isinstance(earlier, list):
                 value = earlier + [one for one in value if one not in earlier]
-            fields_so_far[name] = value
+            place[name] = value
 
     # ---- reasoning
 

@@ -30,7 +30,15 @@ SPEC = Spec(
         },
     ),
     server_tools={"web_search": {"web_search_options": {}}},
-    server_tools_by_quirk={"openrouter_tools": {"web_search": {"type": "openrouter:web_search"}}},
+    server_tools_by_quirk={
+        "openrouter_tools": {
+            "web_search": {"type": "openrouter:web_search"},
+            "url_fetch": {"type": "openrouter:web_fetch"},
+            "image_generation": {"type": "openrouter:image_generation"},
+        },
+        "groq_tools": {"web_search": {"type": "browser_search"}, "code_execution": {"type": "code_interpreter"}},
+        "enable_search": {"web_search": {"enable_search": True}},
+    },
     image_types=(*USUAL_IMAGES, "image/bmp", "image/tiff"),  # the last two at servers of one's own: llama.cpp, vLLM
     url_types=("image/",),
     url_types_by_quirk={

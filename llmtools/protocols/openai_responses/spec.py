@@ -24,6 +24,8 @@ SPEC = Spec(
         "image_generation": {"type": "image_generation"},
         "file_search": {"type": "file_search"},
         "mcp": {"type": "mcp"},
+        "tool_search": {"type": "tool_search"},
+        "shell": {"type": "shell", "environment": {"type": "container_auto"}},
     },
     url_types=("image/", "application/pdf"),
     background_path="/responses/{id}",
