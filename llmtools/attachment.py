@@ -37,12 +37,13 @@ def _sha256(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
-def type_of(data: bytes, name: str = "", mime: str | None = None) -> str:
-    """Return the MIME type of an attachment: `mime`, else that of its bytes and its name.
+def type_of(data: bytes, name: str = "", mime: str | None = None, header: str = "") -> str:
+    """Return the MIME type of an attachment: `mime`, else that of its bytes, its name, and the `header` of
+    the server that it comes from.
 
     Raises InputError for a text whose encoding is not known.
     """
-    kind = mime or media_type(data, name)
+    kind = mime or media_type(data, name, header)
     if not kind:
         advice = "convert it (iconv -t utf-8), or give its type with --mime"
         raise InputError(f"{name}: text that is neither UTF-8 nor UTF-16: {advice}")

@@ -1,6 +1,6 @@
 """The MIME type of bytes, and the text in them.
 
-Rules, the first that applies counts:
+Rules, the first that applies counts; what a server tells counts as the name of what it sends:
 * Text is what decodes as UTF-8, or as UTF-16 with a byte order mark, and has no NUL. A name whose type is
   a text type decides which text; else the text does: an SVG, an HTML page, or text/plain. So
   `BMW is a maker of cars` is not a picture.
@@ -60,23 +60,27 @@ _MORE = (
 """(offset, signature, type) where the library asks for more than the container has to have."""
 _SVG = re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", re.IGNORECASE | re.DOTALL)
 _HTML = re.compile(r"\s*(<!doctype html|<html[\s>])", re.IGNORECASE)
+_CHARSETS = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii"), "cp1252")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _HEAD = 65536
 
 
-def media_type(data: bytes, name: str = "") -> str:
-    """Return the MIME type of bytes with a file name or URL, "" for a text whose encoding is not known."""
+def media_type(data: bytes, name: str = "", header: str = "") -> str:
+    """Return the MIME type of bytes with a file name or URL, "" for a text whose encoding is not known.
+
+    header: the type that a server tells; it counts where the name has none.
+    """
     if data.startswith(b"%PDF-"):
         return "application/pdf"
-    by_name = type_of_name(name)
+    by_name = type_of_name(name) or _USUAL.get(header, header)
     text = _head_of_text(data)
     if text is not None:
-        return by_name if _is_text_type(by_name) else _type_of_text(text)
+        return by_name if is_text_type(by_name) else _type_of_text(text)
     by_signature = _type_of_signature(data)
     if by_signature:
         is_content = by_name.startswith(_CONTAINERS.get(by_signature, ("-",)))
         return by_name if is_content else by_signature
-    if _is_text_type(by_name):
+    if is_text_type(by_name):
         return ""
     return by_name or "application/octet-stream"
 
@@ -106,6 +110,15 @@ def text_of_bytes(data: bytes, source: str) -> str:
         raise InputError(f"{source}: {place} (-a attaches a file of any kind)") from None
 
 
+def decode_text(data: bytes, charset: str) -> str | None:
+    """Return the text in bytes of a charset, as browsers read it: what does not fit is U+FFFD, and Latin-1
+    is Windows-1252. None for a charset that is not known."""
+    try:
+        return data.decode(_CHARSETS.get(charset.lower(), charset), errors="replace").removeprefix("\ufeff")
+    except (LookupError, ValueError):
+        return None
+
+
 def is_utf16(data: bytes) -> bool:
     """Return whether bytes are text in UTF-16 with a byte order mark."""
     return data.startswith(_UTF16) and _head_of_text(data) is not None
@@ -123,8 +136,9 @@ def _head_of_text(data: bytes) -> str | None:
     return None if "\0" in text else text
 
 
-def _is_text_type(kind: str) -> bool:
-    return kind.startswith("text/") or kind in _TEXTS
+def is_text_type(kind: str) -> bool:
+    """Return whether a MIME type is one of texts."""
+    return kind.startswith("text/") or kind in _TEXTS or kind.endswith(("+xml", "+json"))
 
 
 def _type_of_text(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from ..errors import InternalError, LlmToolsError
-from ..http.request import Emit, Fetch, Open, Read, Sleep
+from ..http.request import Emit, Fetch, Fetched, Open, Read, Sleep
 from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
             """Take an error that a want ended with; the last records still follow."""
 
 
-def _fetch_url(want: Fetch) -> bytes | LlmToolsError:
+def _fetch_url(want: Fetch) -> Fetched | LlmToolsError:
     from ..http.transport import fetch
 
     try:

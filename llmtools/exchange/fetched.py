@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..attachment import type_of
-from ..http.request import Fetch
+from ..http.request import Fetch, Fetched
 from ..records.attachments import attachments_in, encode_base64, map_attachments
 
 TYPE_CHECKING = False
@@ -32,16 +32,16 @@ def with_fetched(
     Raises the LlmToolsError that is sent back for a `Fetch`.
     """
     vendor_types = spec.url_begins(quirks)
-    fetched: dict[str, bytes] = {}
+    fetched: dict[str, Fetched] = {}
     filled = []
     for message in messages:
         for attachment in attachments_in(message):
             url = attachment.get("url", "")
             if _must_fetch(attachment, vendor_types) and url not in fetched:
-                data = yield Fetch(url, is_public)
-                if not isinstance(data, bytes):
-                    raise data
-                fetched[url] = data
+                page = yield Fetch(url, is_public)
+                if not isinstance(page, Fetched):
+                    raise page
+                fetched[url] = page
         if fetched:
             fill = partial(_with_bytes, vendor_types=vendor_types, fetched=fetched)
             message = map_attachments(message, fill)
@@ -55,11 +55,12 @@ def _must_fetch(attachment: Attachment, vendor_types: tuple[str, ...]) -> bool:
     return url.startswith(("http://", "https://")) and "content" not in attachment and not is_vendors
 
 
-def _with_bytes(attachment: Attachment, vendor_types: tuple[str, ...], fetched: dict[str, bytes]) -> Attachment:
+def _with_bytes(attachment: Attachment, vendor_types: tuple[str, ...], fetched: dict[str, Fetched]) -> Attachment:
     """Return an attachment with its fetched bytes; one that is not fetched stays as it is."""
     if not _must_fetch(attachment, vendor_types):
         return attachment
-    data = fetched[attachment["url"]]
+    page = fetched[attachment["url"]]
+    data = page.text_data()
     rest = {name: value for name, value in attachment.items() if name != "url"}
-    kind = type_of(data, attachment["url"].partition("?")[0], attachment.get("type"))
+    kind = type_of(data, attachment["url"].partition("?")[0], attachment.get("type"), page.kind)
     return {**rest, "type": kind, "content": encode_base64(data)}  # type: ignore[typeddict-item]

@@ -89,6 +89,11 @@ def split_url(url: str) -> tuple[str, str, str]:
     return parts.scheme, host, f"{parts.scheme}://{bracketed}{port}"
 
 
+def without_password(url: str) -> str:
+    """Return a URL without a user and a password, for messages."""
+    return re.sub(r"(?<=://)[^/?#]*@", "", url)
+
+
 def is_local(host: str) -> bool:
     """Return whether a host is this machine. Only there may plain http carry a key."""
     return host in LOCAL_HOSTS or (host.startswith("127.") and host.replace(".", "").isdigit())

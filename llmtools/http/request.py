@@ -7,7 +7,7 @@ Its driver does what each asks for and sends the result back in:
     Sleep(seconds)   wait                                         None
     Open(…)          send a request, wait for the response head   Opened or a LlmToolsError
     READ             read the next bytes of the body              bytes, b"" at the end, or a LlmToolsError
-    Fetch(url, …)    download a file                              bytes or a LlmToolsError
+    Fetch(url, …)    download a file                              Fetched or a LlmToolsError
 """
 
 from __future__ import annotations
@@ -100,3 +100,22 @@ class Fetch:
 
     url: str
     is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was downloaded. `kind`, `charset`: those of its Content-Type, "" for one that is not told."""
+
+    data: bytes
+    kind: str = ""
+    charset: str = ""
+
+    def text_data(self) -> bytes:
+        """Return the bytes, those of a text in UTF-8 if its charset is told."""
+        from ..media_type import decode_text, is_text_type
+
+        is_utf = self.charset.lower().startswith("utf")
+        if not self.charset or not is_text_type(self.kind) or (b"\0" in self.data and not is_utf):
+            return self.data  # servers tell text of what is not
+        text = None if self.charset.lower() == "utf-8" else decode_text(self.data, self.charset)
+        return self.data if text is None else text.encode()

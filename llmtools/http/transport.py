@@ -4,7 +4,9 @@ Rules:
 * No redirects, and no compression. The key goes only to the endpoint's own host and, over plain
   http, only to this machine (see `providers`).
 * A failure is a value: a LlmToolsError with host and cause, never with the key.
-* Plain http does not load the CAs. Proxies and CAs come from the usual environment variables.
+* Plain http does not load the CAs. Proxies (see `proxy`) and CAs come from the usual environment
+  variables, here and nowhere else.
+* Every request has our user agent.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ from ..errors import (
     TruncatedError,
     UnavailableError,
 )
-from .endpoint import is_local, split_url
-from .request import Opened
+from .endpoint import is_local, split_url, without_password
+from .proxy import proxy_of
+from .request import Fetched, Opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +43,14 @@ if TYPE_CHECKING:
 
     from .request import Limits, Open
 
+USER_AGENT = f"llmtools/{__version__}"
+CA_FILES, CA_FOLDER = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), "SSL_CERT_DIR"
+"""The variables for the CAs to trust; the first of the files counts."""
 FETCH_LIMIT = 256 << 20
 """The most bytes that `fetch` reads."""
 FETCH_TIME = 600.0
 """The most seconds that `fetch` takes, even if bytes keep coming."""
+MAX_REDIRECTS = 20
 
 
 def _unused_tls() -> Any:
@@ -53,13 +60,27 @@ def _unused_tls() -> Any:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _tls() -> Any:
+def tls_context() -> Any:
     """Return the TLS context with the CAs of the environment, else of certifi. Raises ConfigError."""
+    import ssl
+
+    file = next((os.environ[name] for name in CA_FILES if os.environ.get(name)), None)
+    folder = os.environ.get(CA_FOLDER) or None
+    if file and os.path.isdir(file):  # requests takes a directory in its variable
+        file, folder = None, folder or file
     try:
-        return httpx.create_ssl_context()
+        if folder and not any(map(os.path.isdir, folder.split(os.pathsep))):
+            raise NotADirectoryError(f"{folder} is not a directory")
+        if file or folder:
+            return ssl.create_default_context(cafile=file, capath=folder)
+        return httpx.create_ssl_context(trust_env=False)
     except OSError as error:
-        variables = [f"{name}={os.environ[name]}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
+        variables = [f"{name}={os.environ[name]}" for name in (*CA_FILES, CA_FOLDER) if os.environ.get(name)]
         raise ConfigError(f"the CAs of {' and '.join(variables) or 'certifi'} cannot be loaded: {error}") from None
+
+
+def _context_for(url: str) -> Any:
+    return _unused_tls() if url.startswith("http://") else tls_context()
 
 
 def _waits(limits: Limits) -> tuple[float, float]:
@@ -68,38 +89,40 @@ def _waits(limits: Limits) -> tuple[float, float]:
     return min(limits.connect, idle), idle
 
 
-def _client(kind: Any, **options: Any) -> Any:
-    """Return an httpx client of class `kind`. Raises ConfigError for proxies that cannot be used."""
+def _client(kind: Any, url: str, proxy: str | None, **options: Any) -> Any:
+    """Return an httpx client of class `kind` for a URL. Raises ConfigError for a proxy that cannot be used."""
     try:
-        return kind(**options)
-    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        context = {"ssl_context": tls_context()} if proxy and proxy.startswith("https://") else {}
+        through = httpx.Proxy(proxy, **context) if proxy else None
+        return kind(verify=_context_for(url), proxy=through, trust_env=False, **options)
+    except ImportError:
+        raise ConfigError("a SOCKS proxy needs one more package: pip install 'llm-pipes[socks]'") from None
+    except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(f"a proxy that the environment names cannot be used: {error}") from None
 
 
-def _proxy_exceptions(opening: Open) -> dict[str, None]:
-    """Return the origins to reach without a proxy: this machine, if a key goes there over plain http
-    and the proxy, which would see it, is on another machine."""
+def _proxy_for(opening: Open) -> str | None:
+    """Return the proxy for a request, None for a direct connection: also to this machine, if a key goes
+    there over plain http and the proxy, which would see it, is on another machine."""
     from urllib.parse import urlsplit
-    from urllib.request import getproxies
 
-    scheme, _, origin = split_url(opening.endpoint.base_url)
-    proxies = getproxies()
-    proxy = proxies.get("http") or proxies.get("all")
-    if scheme == "https" or opening.endpoint.key is None or not proxy:
-        return {}
-    host = urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
-    return {} if is_local(host or "") else {origin: None}
+    url = opening.endpoint.base_url
+    proxy = proxy_of(url)
+    if proxy is None or not url.startswith("http://") or opening.endpoint.key is None:
+        return proxy
+    return proxy if is_local(urlsplit(proxy).hostname or "") else None
 
 
-def _client_options(opening: Open) -> dict[str, Any]:
+def _client_for(kind: Any, opening: Open) -> Any:
     connect, idle = _waits(opening.limits)
-    return {
-        "timeout": httpx.Timeout(idle, connect=connect),
-        "verify": _unused_tls() if opening.endpoint.base_url.startswith("http://") else _tls(),
-        "mounts": _proxy_exceptions(opening),
-        "follow_redirects": False,
-        "headers": {"accept-encoding": "identity", "user-agent": f"llmtools/{__version__}"},
-    }
+    return _client(
+        kind,
+        opening.endpoint.base_url,
+        _proxy_for(opening),
+        timeout=httpx.Timeout(idle, connect=connect),
+        follow_redirects=False,
+        headers={"accept-encoding": "identity", "user-agent": USER_AGENT},
+    )
 
 
 def _request_options(opening: Open) -> dict[str, Any]:
@@ -124,7 +147,7 @@ def _connection_failure(error: Exception, opening: Open, has_head: bool) -> LlmT
         return TimedOutError(f"{host}: nothing came for {silent:g} s", retryable=not has_head)
     if isinstance(error, httpx.ConnectError) and "refused" in str(error) and opening.endpoint.start:
         return UnavailableError(f"not running at {host} ({opening.endpoint.start})", retryable=True)
-    cause = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    cause = _cause(error)
     if _is_other_protocol(error):
         return ProtocolError(f"{host}: the response is not HTTP: {cause}")
     if "CERTIFICATE_VERIFY_FAILED" in cause:
@@ -132,6 +155,10 @@ def _connection_failure(error: Exception, opening: Open, has_head: bool) -> LlmT
     if has_head:
         return TruncatedError(f"{host}: the connection broke: {cause}", retryable=True)
     return UnavailableError(f"{host}: {cause}", retryable=isinstance(error, (httpx.NetworkError, httpx.ProtocolError)))
+
+
+def _cause(error: Exception) -> str:
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def _is_other_protocol(error: Exception) -> bool:
@@ -155,7 +182,7 @@ class Connection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client(httpx.Client, **_client_options(opening))
+                self._client = _client_for(httpx.Client, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = self._client.send(request, stream=True)
         except ConfigError as error:
@@ -201,7 +228,7 @@ class AsyncConnection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client(httpx.AsyncClient, **_client_options(opening))
+                self._client = _client_for(httpx.AsyncClient, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = await self._client.send(request, stream=True)
         except ConfigError as error:
@@ -248,8 +275,8 @@ def _refuse_private(request: httpx.Request) -> None:
         )
 
 
-def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
-    """Return the bytes at a URL. Redirects are followed, because no key is sent.
+def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> Fetched:
+    """Return what is at a URL. Redirects are followed, because no key is sent.
 
     timeout: seconds without a byte. is_public: refuse hosts on this machine or a private network.
     Raises UnavailableError if the download fails or takes too long, InputError if it is too large or a
@@ -257,21 +284,36 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> bytes:
     """
     from time import monotonic
 
-    data, until = bytearray(), monotonic() + FETCH_TIME
+    until, shown, target, cookies = monotonic() + FETCH_TIME, without_password(url), url, httpx.Cookies()
     hooks = {"request": [_refuse_private]} if is_public else {}
+    options = {"timeout": timeout, "event_hooks": hooks, "headers": {"user-agent": USER_AGENT}}
     try:
-        with (
-            _client(httpx.Client, verify=_tls(), follow_redirects=True, timeout=timeout, event_hooks=hooks) as client,
-            client.stream("GET", url) as response,
-        ):
-            if response.status_code != 200:
-                raise UnavailableError(f"{url}: HTTP {response.status_code} {response.reason_phrase}")
-            for chunk in response.iter_bytes():
-                data += chunk
-                if len(data) > FETCH_LIMIT:
-                    raise InputError(f"{url}: larger than {FETCH_LIMIT >> 20} MiB")
-                if monotonic() > until:
-                    raise UnavailableError(f"{url}: not complete after {FETCH_TIME:g} s")
+        for _ in range(MAX_REDIRECTS + 1):  # each may have another proxy
+            with (
+                _client(httpx.Client, target, proxy_of(target), cookies=cookies, **options) as client,
+                client.stream("GET", target) as response,
+            ):
+                if response.next_request is None:
+                    return _read_page(response, shown, until)
+                target, cookies = str(response.next_request.url), client.cookies
+    except httpx.TimeoutException:
+        raise UnavailableError(f"{shown}: nothing came for {timeout:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnavailableError(f"{url}: {str(error) or type(error).__name__}") from None
-    return bytes(data)
+        raise UnavailableError(f"{shown}: {_cause(error)}") from None
+    raise UnavailableError(f"{shown}: more than {MAX_REDIRECTS} redirects")
+
+
+def _read_page(response: httpx.Response, shown: str, until: float) -> Fetched:
+    from time import monotonic
+
+    if response.status_code != 200:
+        raise UnavailableError(f"{shown}: HTTP {response.status_code} {response.reason_phrase}")
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) > FETCH_LIMIT:
+            raise InputError(f"{shown}: larger than {FETCH_LIMIT >> 20} MiB")
+        if monotonic() > until:
+            raise UnavailableError(f"{shown}: not complete after {FETCH_TIME:g} s")
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Fetched(bytes(data), kind, response.charset_encoding or "")

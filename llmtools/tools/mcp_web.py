@@ -19,7 +19,6 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from .. import __version__
 from ..errors import KeyRefusedError, NoKeyError
 
 TYPE_CHECKING = False
@@ -59,9 +58,15 @@ class WebServer:
         from mcp.client.sse import sse_client
         from mcp.client.streamable_http import streamable_http_client
 
+        from ..http.proxy import proxy_of
+        from ..http.transport import USER_AGENT, tls_context
+
         async with AsyncExitStack() as stack:
             client = httpx2.AsyncClient(
-                headers={"User-Agent": f"llmtools/{__version__}", **self._headers},
+                headers={"User-Agent": USER_AGENT, **self._headers},
+                proxy=proxy_of(self._url),
+                verify=tls_context() if self._url.startswith("https:") else True,
+                trust_env=False,
                 auth=await self._auth(stack),
                 timeout=httpx2.Timeout(TIMEOUT, read=READ_TIMEOUT),
                 event_hooks={"response": [self._look]},

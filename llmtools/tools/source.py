@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
 
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
-WEB_VARIABLES = (*_PROXIES, *map(str.upper, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+WEB_VARIABLES = (*_PROXIES, *map(str.upper, _PROXIES), *_CERTIFICATES)
 """The variables for proxies and certificates, passed on to the child that connects to a server on the web."""
 
 _PREFIXED = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)=(\S.*)", re.DOTALL)

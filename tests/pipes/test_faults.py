@@ -411,7 +411,7 @@ def test_a_proxy_that_is_not_there_is_unavailable(shell: Shell, scheme: str) -> 
     assert CANARY not in done.text + done.err
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "gopher://user:sk-canary-7d1f@127.0.0.1:9", "http://[::"])
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "gopher://user:sk-canary-7d1f@127.0.0.1:9", "http://[::"])
 def test_a_proxy_that_cannot_be_used_is_a_wrong_configuration(shell: Shell, proxy: str) -> None:
     done = shell.run(ask("http://model.test/v1", "--retries 0"), env={"ALL_PROXY": proxy})
     assert done.status == 78

@@ -60,7 +60,10 @@ class Composer:
         """
         content: list[str | Part] = []
         for source in self._sources("fragments", "fragment"):
-            content += [text_of_bytes(self._read_stdin(), "stdin")] if source == "-" else fragment(source)
+            if source == "-":
+                content += [text_of_bytes(self._read_stdin(), "stdin")]
+            else:
+                content += fragment(source, is_raw=self._options["raw"], tell=self._tell)
         text = self.read_text()
         if self._template is not None:
             text = self._template.text(dict(self._options["param"]), text)
@@ -87,6 +90,10 @@ class Composer:
         """Return the fragments or attachments, those of the template first."""
         fields = self._template.fields if self._template is not None else {}
         return [*fields.get(key, ()), *self._options[option]]
+
+    def _tell(self, text: str) -> None:
+        if not self._process.quiet:
+            self._process.say(text)
 
     def _read_stdin(self) -> bytes:
         if self._process.stdin_kind() == "none":
@@ -213,6 +220,7 @@ def _template(options: dict[str, Any]) -> Template | None:
     metavar="FILE|URL|NAME:ARG|-",
     help="Put the text of a file, URL, program or stdin before TEXT.",
 )
+@flag("--raw", help="Take the page at a URL of -f as it is, HTML too.")
 @option("-a", "--attach", multiple=True, metavar="FILE|URL|-", help="Attach a file.")
 @option("--mime", metavar="TYPE", help="Set the MIME type of the attachments.")
 @flag("--ref", help="Attach files by path and SHA-256, not by content.")

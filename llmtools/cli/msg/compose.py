@@ -18,6 +18,8 @@ from ...records.jsonl import Decoder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...records.types import Attachment, Message, Part
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -44,16 +46,19 @@ def answer(conversation: Conversation, content: list[str | Part], call_id: str |
     return build_message("tool", {**result, **({"attachments": attachments} if attachments else {})})
 
 
-def fragment(spec: str) -> list[str | Part]:
+def fragment(spec: str, *, is_raw: bool, tell: Callable[[str], None]) -> list[str | Part]:
     """Return the content of a fragment: of a file, of a URL, or of NAME:ARG. The latter runs the
     executable llm-fragment-NAME with ARG, which prints text, or records whose parts are used.
 
-    Raises NoInputError for a fragment that does not exist, InputError for one that is not text.
+    is_raw: whether a page at a URL stays as it is. tell: takes a line for the user. Raises
+    NoInputError for a fragment that does not exist, InputError for one that is not text.
     """
     if _URL.match(spec):
+        from ...http.endpoint import without_password
         from ...http.transport import fetch
+        from .page import text_of_page
 
-        return [text_of_bytes(fetch(spec), spec)]
+        return [text_of_page(fetch(spec), without_password(spec), is_raw=is_raw, tell=tell)]
     loader = _LOADER.fullmatch(spec)
     if loader and not os.path.exists(spec):
         return _run_loader(loader[1], loader[2])
@@ -83,13 +88,14 @@ def _run_loader(name: str, argument: str) -> list[str | Part]:
 
 def from_url(url: str, *, mime: str | None = None) -> Attachment:
     """Return an attachment by its URL. Its type is `mime`, else that of the URL's ending, else found by
-    downloading it. Raises UnavailableError where that fails."""
+    downloading it, in its bytes or in what the server tells. Raises UnavailableError where that fails."""
     kind = mime or type_of_name(url.partition("?")[0])
     if not kind:
         from ...attachment import type_of
         from ...http.transport import fetch
 
-        kind = type_of(fetch(url), url)
+        page = fetch(url)
+        kind = type_of(page.text_data(), url.partition("?")[0], header=page.kind)
     return {"type": kind, "url": url}
 
 

@@ -4,6 +4,7 @@
 complete -c llm-msg -f
 complete -c llm-msg -n 'not __fish_seen_subcommand_from system user assistant tool' -a 'system user assistant tool'
 complete -c llm-msg -s f -l fragment -r -F -d 'Put the text of a file, URL, program or stdin before TEXT'
+complete -c llm-msg -l raw -d 'Take the page at a URL of -f as it is, HTML too'
 complete -c llm-msg -s a -l attach -r -F -d 'Attach a file'
 complete -c llm-msg -l mime -x -d 'Set the MIME type of the attachments'
 complete -c llm-msg -l ref -d 'Attach files by path and SHA-256, not by content'
