@@ -19,7 +19,12 @@ import re
 
 from .errors import InputError
 
-_TEXTS = ("application/json", "application/xml", "application/yaml", "application/javascript", "image/svg+xml")
+_TEXTS = (
+    *("application/json", "application/xml", "application/yaml", "application/x-ndjson", "application/javascript"),
+    *("application/x-javascript", "application/ecmascript", "application/typescript", "application/x-typescript"),
+    *("application/toml", "application/sql", "application/graphql", "application/x-sh", "application/x-python"),
+    *("application/x-yaml", "application/jsonl", "application/x-httpd-php", "application/x-tex", "application/rtf"),
+)
 _CONTAINERS = {"video/mp4": ("audio/", "image/"), "application/zip": ("application/",), "video/webm": ("audio/",)}
 """Types of containers -> the types of contents that a name may choose."""
 _USUAL = {
@@ -137,8 +142,8 @@ def _head_of_text(data: bytes) -> str | None:
 
 
 def is_text_type(kind: str) -> bool:
-    """Return whether a MIME type is one of texts."""
-    return kind.startswith("text/") or kind in _TEXTS or kind.endswith(("+xml", "+json"))
+    """Return whether a MIME type is one of text, as that of an SVG is."""
+    return kind.startswith("text/") or kind in _TEXTS or kind.endswith(("+json", "+xml", "+yaml"))
 
 
 def _type_of_text(text: str) -> str:

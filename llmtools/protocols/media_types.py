@@ -1,4 +1,4 @@
-"""MIME types: which are texts, their usual spelling, and those of images and sounds by their first bytes."""
+"""MIME types: their usual spelling, and those of images and sounds by their first bytes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,6 @@ _IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8", "image/jpeg"), (b"RIFF", "im
 _SOUNDS = ((b"RIFF", "audio/wav"), (b"ID3", "audio/mpeg"), (b"\xff", "audio/mpeg"), (b"fLaC", "audio/flac"))
 
 
-_STRUCTURED_TEXTS = (
-    *("application/json", "application/xml", "application/yaml", "application/x-ndjson", "application/javascript"),
-    *("application/x-javascript", "application/ecmascript", "application/typescript", "application/x-typescript"),
-    *("application/toml", "application/sql", "application/graphql", "application/x-sh", "application/x-python"),
-    *("application/x-yaml", "application/jsonl", "application/x-httpd-php", "application/x-tex", "application/rtf"),
-)
-_TEXT_ENDINGS = ("+json", "+xml", "+yaml")
 _USUAL_NAMES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
 
 
@@ -20,11 +13,6 @@ def usual_type(kind: str) -> str:
     """Return a MIME type in the spelling that vendors take, without parameters: `Image/JPG` is `image/jpeg`."""
     plain = kind.partition(";")[0].strip().lower()
     return _USUAL_NAMES.get(plain, plain)
-
-
-def is_text_type(kind: str) -> bool:
-    """Return whether a MIME type is one of text, as that of an SVG is, which no vendor takes as an image."""
-    return kind.startswith("text/") or kind in _STRUCTURED_TEXTS or kind.endswith(_TEXT_ENDINGS)
 
 
 def bytes_of_base64(text: str) -> bytes:

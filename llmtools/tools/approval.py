@@ -1,8 +1,8 @@
 """Decides which calls may run: by patterns of tool names, and by asking the user at the terminal.
 
 Rules:
-* Naming a source is consent, but not to the calls of a provider's own tools. --deny refuses tools by name. --allow refuses all others or, with
-  --ask, names the tools that need no question.
+* Naming a source is consent, but not to the calls of a provider's own tools. --deny refuses tools
+  by name. --allow refuses all others or, with --ask, names the tools that need no question.
 * The question is asked on /dev/tty, with every control character made visible. Without a
   terminal the answer is no.
 * `always` is remembered for this tool, source and directory. A changed description, schema or

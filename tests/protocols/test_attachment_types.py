@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llmtools.errors import InputError
+from llmtools.media_type import is_text_type
 from llmtools.protocols import PROTOCOLS, load
-from llmtools.protocols.media_types import is_text_type, usual_type
+from llmtools.protocols.media_types import usual_type
 from llmtools.protocols.request import Request
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import loads

@@ -22,8 +22,9 @@ from __future__ import annotations
 
 import re
 
+from ...media_type import is_text_type
 from ..builder import Builder, attachment_parts, overlay, result_text, text_in_base64
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .results import citation_fields
 from .spec import SPEC
 

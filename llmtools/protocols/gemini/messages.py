@@ -19,9 +19,10 @@ from __future__ import annotations
 import re
 
 from ...errors import InputError
+from ...media_type import is_text_type
 from ...records.jsonl import loads
 from ..builder import Builder, attachment_parts, overlay
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .spec import SPEC
 
 TYPE_CHECKING = False

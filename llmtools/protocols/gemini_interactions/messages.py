@@ -20,9 +20,10 @@ from __future__ import annotations
 import re
 
 from ...errors import UsageError
+from ...media_type import is_text_type
 from ..builder import Builder, attachment_parts, named_text, overlay, result_text
 from ..json_fields import string_or_empty
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .calls import RESULTS, SERVER_CALLS, call_step, result_step
 from .media import content_of
 from .sources import source_of

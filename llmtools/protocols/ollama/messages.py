@@ -11,8 +11,9 @@ Rules:
 
 from __future__ import annotations
 
+from ...media_type import is_text_type
 from ..builder import Builder, attachment_parts, named_text, overlay, result_text
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .spec import SPEC
 
 TYPE_CHECKING = False

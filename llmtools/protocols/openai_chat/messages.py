@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import re
 
+from ...media_type import is_text_type
 from ...records.fold import arguments_of
 from ..builder import Builder, attachment_parts, named_text, overlay, result_text
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
 from .thinking import thinking_block_with_text

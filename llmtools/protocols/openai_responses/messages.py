@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 
 from ...errors import UsageError
+from ...media_type import is_text_type
 from ..builder import (
     Builder,
     attachment_parts,
@@ -28,7 +29,7 @@ from ..builder import (
     result_text,
 )
 from ..json_fields import string_or_empty
-from ..media_types import is_text_type, usual_type
+from ..media_types import usual_type
 from .calls import (
     ARGUMENT_FIELDS,
     PHASE_NAMES,
