@@ -666,6 +666,30 @@ class TestHostedTools:
         sent = items(user("hi"), assistant(*found), {"type": "message", "role": "tool", "parts": [result]})
         assert sent[-1] == {"type": "mcp_approval_response", "approval_request_id": "mcpr_3", **answer}
 
+    @pytest.mark.parametrize(
+        ("tools", "is_served"),
+        [
+            ([{"type": "x_search"}], True),
+            ([], True),
+            ([{"type": "x_search"}, {"type": "custom", "name": "run"}], False),
+            (None, False),
+        ],
+    )
+    def test_a_custom_call_without_a_custom_tool_is_the_servers(self, tools: Any, is_served: bool) -> None:
+        item: Object = {"type": "custom_tool_call", "id": "c_1", "call_id": "xs_1", "name": "x_search", "input": "cats"}
+        response = {
+            "id": "resp_1",
+            "status": "in_progress",
+            "output": [],
+            **({} if tools is None else {"tools": tools}),
+        }
+        begun: Object = {"type": "response.created", "response": response}
+        events = [begun, added(0, "custom_tool_call", call_id="xs_1", name="x_search"), done(0, **item)]
+        records = decode(sse(*events, finish(output=[item])))
+        [part] = whole(records)["parts"]
+        assert part.get("server_executed", False) is is_served
+        assert end(records)["finish_reason"] == ("stop" if is_served else "tool_calls")
+
     def test_a_shell_of_the_servers_and_its_output(self) -> None:
         ran: Object = {
             "type": "shell_call",

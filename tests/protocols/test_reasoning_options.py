@@ -9,6 +9,7 @@ import pytest
 from llmtools.errors import UsageError
 from llmtools.protocols import PROTOCOLS, load
 from llmtools.protocols.request import Request
+from llmtools.providers.catalogue import quirks_of
 from llmtools.records.conversation import Conversation
 from llmtools.records.jsonl import loads
 from support import referees
@@ -272,3 +273,26 @@ def test_the_options_on_the_command_line(shell: Shell) -> None:
     assert "JSON" in body["input"][0]["content"]
     done = shell.run(f"{sending} -o reasoning_effort 5")
     assert (done.status, "reasoning_effort 5" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("model", "takes_effort"),
+    [
+        ("grok-4.3", True),
+        ("grok-4", True),  # an alias of the newest
+        ("grok-3-mini-fast", True),
+        ("grok-4.20-multi-agent-0309", True),
+        ("grok-5", True),
+        ("grok-3", False),
+        ("grok-4-0709", False),
+        ("grok-4-fast-reasoning", False),
+        ("grok-4-1-fast-reasoning", False),
+        ("grok-4.20-0309-reasoning", False),
+        ("grok-code-fast-1", False),
+    ],
+)
+def test_grok_models_that_refuse_an_effort_are_sent_none(model: str, takes_effort: bool) -> None:
+    quirks = quirks_of("xai", "openai-responses", frozenset(), model)
+    body, notices = body_of("openai-responses", Request(model, model, reasoning="low", quirks=quirks))
+    assert body["reasoning"] == {**({"effort": "low"} if takes_effort else {}), "summary": "auto"}
+    assert notices == ([] if takes_effort else ["changed_reasoning"])

@@ -145,10 +145,12 @@ def annotation_fields(kind: str) -> dict[str, str]:
 class CallPart:
     """A call that is coming in, and the result of the server's own tool.
 
-    is_served: whether the server runs it.
+    is_served: whether the server runs it. are_custom_served: whether it runs custom calls too.
     """
 
-    def __init__(self, writer: ReplyWriter, item: JsonObject, ids: set[str]) -> None:
+    def __init__(
+        self, writer: ReplyWriter, item: JsonObject, ids: set[str], *, are_custom_served: bool = False
+    ) -> None:
         self._writer = writer
         self._index = writer.new_index()
         call_id = id_of(item)
@@ -157,9 +159,13 @@ class CallPart:
         self._name = name_of(item)
         self._raw: list[str] = []
         self._is_open = False
-        self.is_served = is_served(item)
+        self._are_custom_served = are_custom_served
+        self.is_served = self._is_served(item)
         self._needs_approval = item.get("type") == APPROVAL
         self._add_name(self._name)
+
+    def _is_served(self, item: JsonObject) -> bool:
+        return is_served(item) or (self._are_custom_served and item.get("type") == "custom_tool_call")
 
     def _flags(self) -> JsonObject:
         approval = {"needs_approval": True} if self._needs_approval else {}
@@ -214,7 +220,7 @@ class CallPart:
         if text is not None:
             self._replace(join_halves(text))
         self._close()
-        served = is_served(item)
+        served = self._is_served(item)
         name = name_of(item) if not self._name else ""
         metadata = call_metadata(item, self._id)
         if metadata or name or served is not self.is_served:

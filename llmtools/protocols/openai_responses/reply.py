@@ -13,6 +13,7 @@ Rules:
   Items that are not parts of ours are kept whole, under their own type.
 * Fields that are null or empty, log-probabilities, the usage object and all other fields of the
   response are output only: they are kept in details and never sent back.
+* A custom call in a response whose `tools` name no custom tool is one that the server ran (xAI).
 * Unknown events make no records.
 """
 
@@ -114,6 +115,7 @@ class Reply:
         self._details: JsonObject = {}
         self._logprobs: list[Any] = []
         self._has_calls = False
+        self._are_custom_served = False
         self._has_refusal = False
 
     @property
@@ -153,6 +155,8 @@ class Reply:
         response = response if isinstance(response, dict) else {}
         self._model = string_or_empty(response.get("model")) or self._model
         self._usage = response["usage"] if isinstance(response.get("usage"), dict) else self._usage
+        if isinstance(response.get("tools"), list):
+            self._are_custom_served = all(tool.get("type") != "custom" for tool in objects_of(response["tools"]))
         return response
 
     def known_end(self) -> JsonObject:
@@ -217,7 +221,7 @@ class Reply:
     def _add(self, key: Any, content: JsonObject) -> _Item:
         item = self._items[f"~{len(self._items)}" if key == "" else key] = self._last = _Item(content)
         if item.kind in ARGUMENT_FIELDS:
-            item.call = CallPart(self._writer, content, self._call_ids)
+            item.call = CallPart(self._writer, content, self._call_ids, are_custom_served=self._are_custom_served)
         elif item.kind == "reasoning" and content.get("id"):
             item.slot.index = self._writer.new_index()  # its text may come late or never
             self._writer.add_chunk("reasoning", "", item.slot.index, {"id": content["id"]})

@@ -13,7 +13,8 @@ Rules:
   the response but its output.
 
 Quirks: `no_include` (a server that cannot be asked for more), `unreasoning` (the model does not
-reason: `Encrypted content is not supported with this model`), `no_schema`.
+reason: `Encrypted content is not supported with this model`), `no_effort` (it reasons, and refuses to
+be told how much), `no_schema`.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["include"] = include
     if choice := messages.tool_choice(tools):
         body["tool_choice"] = _tool_choice(choice, conversation, messages)
-    if reasoning := _reasoning(request.reasoning, messages.summary()):
+    if reasoning := _reasoning(request, messages):
         body["reasoning"] = reasoning
     body.update(text)
     if request.cache_prompt:
@@ -104,12 +105,16 @@ def _tool_choice(choice: str, conversation: Conversation, messages: Messages) ->
     return {"type": kind, "name": choice} if kind in ("function", "custom") else {"type": kind}
 
 
-def _reasoning(effort: str | None, summary: str | bool | None) -> JsonObject:
+def _reasoning(request: Request, messages: Messages) -> JsonObject:
     """Return the field `reasoning`, {} if there is nothing to ask. A summary comes only on request; an
     organization that is not verified is refused one (https://platform.openai.com/docs/guides/reasoning),
     so that it is asked for only with an effort."""
+    effort, summary = request.reasoning, messages.summary()
     if summary is None and effort not in (None, "none"):
         summary = "auto"
+    if effort is not None and "no_effort" in request.quirks:
+        messages.notice("changed_reasoning", f"reasoning {effort} was not sent: this model sets it itself")
+        effort = None
     return {**({"effort": effort} if effort is not None else {}), **({"summary": summary} if summary else {})}
 
 
