@@ -21,7 +21,7 @@ FORMATS: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("""--schema '{"type":"object"}'""", {"schema": {"type": "object"}}),
-    ("--schema some.json", {"schema": {"title": "Some thing", "type": "string"}, "name": "Some_thing", "strict": True}),
+    ("--schema some.json", {"schema": {"title": "Some thing", "type": "string"}, "name": "Some_thing"}),
     ("--schema $'name\\nage int: a, b'", {}),
 ]
 FORMATS[4] = (
@@ -38,7 +38,8 @@ def test_the_schema_is_on_the_wire_and_in_the_record(shell: Shell, options: str,
     assert done.status == 0
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", **asked}}
     assert server.only.json["response_format"] == wanted
-    assert done.records[1]["request"]["schema"] == asked["schema"]
+    [start] = [record for record in done.records if record["type"] == "start"]
+    assert start["request"]["schema"] == asked["schema"]
     assert done.records[-2]["response"]["request"]["schema"] == asked["schema"]
 
 

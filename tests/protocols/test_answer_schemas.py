@@ -63,6 +63,16 @@ NULLABLE, MANY = {"type": ["string", "null"]}, [f"p{number}" for number in range
 STRICT, LOOSE, WORDS = "strict", "loose", "words"
 RECURSIVE = {**CLOSED, "properties": {"a": {"type": "array", "items": {"$ref": "#"}}}}
 MAP = {**CLOSED, "properties": {"a": {"type": "object", "additionalProperties": TEXT}}}
+DOUBLED = {
+    **CLOSED,
+    "properties": {"a": {"$ref": "#/$defs/D29"}},
+    "$defs": {
+        "D0": CLOSED,
+        **{f"D{n}": {"type": "array", "items": {"$ref": f"#/$defs/D{n - 1}"}} for n in range(1, 3)},
+        **{f"D{n}": {"anyOf": [{"$ref": f"#/$defs/D{n - 1}"}, {"$ref": f"#/$defs/D{n - 1}"}]} for n in range(3, 30)},
+    },
+}
+"""A schema that is small, and of which each step doubles."""
 SAMPLES: dict[str, tuple[Object, str, str]] = {
     # name: (schema, how OpenAI gets it, how Anthropic does)
     "closed": (CLOSED, STRICT, STRICT),
@@ -88,6 +98,16 @@ SAMPLES: dict[str, tuple[Object, str, str]] = {
     "old tuple": ({**CLOSED, "properties": {"a": {"type": "array", "items": [TEXT, TEXT]}}}, LOOSE, STRICT),
     "oneOf": ({**CLOSED, "properties": {"a": {"oneOf": [TEXT, {"type": "null"}]}}}, LOOSE, STRICT),
     "allOf": ({**CLOSED, "properties": {"a": {"allOf": [TEXT]}}}, LOOSE, STRICT),
+    "allOf of objects": (
+        {**CLOSED, "properties": {"a": {"allOf": [OPEN, {"type": "object", "properties": {"b": TEXT}}]}}},
+        LOOSE,
+        WORDS,
+    ),
+    "properties beside anyOf": (
+        {**CLOSED, "properties": {"a": {**OPEN, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}}},
+        LOOSE,
+        WORDS,
+    ),
     "reference": ({**CLOSED, "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": OPEN}}, STRICT, STRICT),
     "described reference": (
         {**CLOSED, "properties": {"a": {"$ref": "#/$defs/A", "description": "d"}}, "$defs": {"A": CLOSED}},
@@ -173,6 +193,14 @@ def test_what_anthropic_does_not_take_is_described() -> None:
     schema = {**OPEN, "properties": {"a": {"type": "integer", "minimum": 1, "description": "How many."}}}
     found, _ = form_of("anthropic", body_of("anthropic", schema=schema)[0])
     assert found["properties"]["a"] == {"type": "integer", "description": "How many.\n\n{minimum: 1}"}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_small_schema_of_which_each_step_doubles(protocol: str) -> None:
+    body, notices = body_of(protocol, schema=DOUBLED)
+    assert notices == (["changed_schema"] if protocol == "anthropic" else [])
+    if protocol == "anthropic":
+        assert in_words(protocol, body, DOUBLED)
 
 
 # An answer that fits what was sent fits what was asked

@@ -156,11 +156,11 @@ DISABLED = {"type": "disabled"}
     ("model", "effort", "thinking", "codes"),
     [
         ("claude-sonnet-5", None, DISABLED, []),
-        ("claude-opus-5", "high", DISABLED, ["dropped_reasoning"]),
+        ("claude-opus-5", "max", DISABLED, ["changed_reasoning"]),
         ("claude-opus-5", "none", DISABLED, []),
         ("claude-sonnet-4-6", None, None, []),
-        ("claude-sonnet-4-6", "low", DISABLED, ["dropped_reasoning"]),
-        ("claude-haiku-4-5", "low", DISABLED, ["dropped_reasoning"]),
+        ("claude-sonnet-4-6", "low", DISABLED, ["changed_reasoning"]),
+        ("claude-haiku-4-5", "low", DISABLED, ["changed_reasoning"]),
         ("claude-fable-5", None, SHOWN, []),
         ("claude-fable-5", "low", SHOWN, []),
     ],
@@ -170,6 +170,8 @@ def test_a_forced_tool_goes_without_thinking(model: str, effort: Any, thinking: 
         body, notices = asked("anthropic", model, TOOL, tool_choice=choice, reasoning=effort)
         assert body["tool_choice"]["type"] in ("any", "tool")
         assert (body.get("thinking"), notices) == (thinking, codes)
+        spent = {"max": "high", "none": None}.get(effort, effort) if model != "claude-haiku-4-5" else None
+        assert body.get("output_config", {}).get("effort") == spent
     body, _ = asked("anthropic", model, TOOL, tool_choice="required", options={"thinking": DISABLED})
     assert body["thinking"] == DISABLED
 

@@ -160,22 +160,31 @@ def _reasoning(request: Request, options: JsonObject, body: JsonObject, messages
     """Return the fields that ask for reasoning. Each model takes and refuses others:
     https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting#supported-models"""
     effort, quirks, is_shown = request.reasoning, request.quirks, messages.summary() is not False
-    display = "summarized" if is_shown else "omitted"
-    if _is_forced(body) and "always_thinking" not in quirks:  # a forced tool and thinking exclude each other
-        if effort not in (None, "none"):
-            messages.notice("dropped_reasoning", "reasoning was not asked for: it does not go with a forced tool")
-        effort = "none" if effort is not None or ("hidden_thinking" in quirks and "thinking" not in options) else None
+    thinking = {"type": "adaptive", "display": "summarized" if is_shown else "omitted"}
+    off = {"thinking": {"type": "between_tools" if "between_tools" in quirks else "disabled"}}
+    is_free = "thinking" not in options
+    if _is_forced(body) and "always_thinking" not in quirks:
+        return _without_thinking(request, off, messages) if is_free else {}
     if effort is None:
-        is_hidden = "hidden_thinking" in quirks and is_shown and "thinking" not in options
-        return {"thinking": {"type": "adaptive", "display": display}} if is_hidden else {}
+        return {"thinking": thinking} if "hidden_thinking" in quirks and is_shown and is_free else {}
     if effort == "none" and "always_thinking" not in quirks:
-        return {"thinking": {"type": "between_tools" if "between_tools" in quirks else "disabled"}}
+        return off
     if "budget_tokens" in quirks:
-        return _budget(effort, display, body, messages, is_fixed="max_tokens" in options)
+        return _budget(effort, thinking["display"], body, messages, is_fixed="max_tokens" in options)
     if effort == "none":
         messages.notice("changed_reasoning", "reasoning none was sent as low: this model always reasons")
-    level = "low" if effort in ("none", "minimal") else effort
-    return {"thinking": {"type": "adaptive", "display": display}, "output_config": {"effort": level}}
+    return {"thinking": thinking, "output_config": {"effort": "low" if effort in ("none", "minimal") else effort}}
+
+
+def _without_thinking(request: Request, off: JsonObject, messages: Messages) -> JsonObject:
+    """Return the fields for a request that forces a tool, with which thinking does not go. The effort is what the
+    model spends on the call; above `high` the vendor takes none without thinking."""
+    effort, quirks = request.reasoning, request.quirks
+    if effort in (None, "none"):
+        return off if effort == "none" or "hidden_thinking" in quirks else {}
+    messages.notice("changed_reasoning", "thinking was turned off: it does not go with a forced tool")
+    effort = {"minimal": "low", "xhigh": "high", "max": "high"}.get(effort, effort)
+    return off if "budget_tokens" in quirks else {**off, "output_config": {"effort": effort}}
 
 
 def _is_forced(body: JsonObject) -> bool:

@@ -36,6 +36,8 @@ OPTIONAL_PROPERTIES, UNIONS = 24, 16
 """The most properties that are not required, and parameters of several types, of one schema."""
 
 _FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid")
+_LARGEST = 5000
+"""The schemas that are looked at, each as often as it is referred to."""
 _WORDS = (
     "type title description properties required additionalProperties items minItems enum const anyOf allOf $ref $defs "
     "definitions $schema default format pattern"
@@ -68,6 +70,8 @@ class _Form:
             self.obstacle = self.obstacle or "an object must be closed"
         elif is_object and not properties_of(schema) and "additionalProperties" not in schema:
             self.obstacle = self.obstacle or "an object must name its properties"
+        elif is_object and ("anyOf" in schema or "allOf" in schema):
+            self.obstacle = self.obstacle or "an object has alternatives beside its properties"
         elif is_object:
             schema = {"type": "object", **schema, "additionalProperties": False}
         unknown = [name for name in schema if not _is_known(name, schema[name])]
@@ -123,11 +127,15 @@ class _Count:
     def __init__(self, root: JsonObject) -> None:
         self.optional = self.unions = 0
         self._root = root
+        self._visited = 0
 
     def obstacle_in(self, schema: Any, references: tuple[str, ...], depth: int) -> str:
         """Return why a schema has no form, "" if it has one. `references`: those that led to it."""
-        if not isinstance(schema, dict) or depth > DEEPEST:
-            return "it is not made of objects" if depth <= DEEPEST else "it nests too deep"
+        self._visited += 1
+        if not isinstance(schema, dict):
+            return "it is not made of objects"
+        if depth > DEEPEST or self._visited > _LARGEST:
+            return "it is too large"
         reference = schema.get("$ref")
         if reference is not None:
             target = reference_in(self._root, reference)
@@ -136,8 +144,8 @@ class _Count:
             return self.obstacle_in(target, (*references, reference), depth + 1)
         if not {"type", "anyOf", "allOf", "enum", "const"} & schema.keys():
             return "a value has no type"
-        if any(isinstance(one, dict) and "$ref" in one for one in list_of(schema.get("allOf"))):
-            return "allOf has a reference"
+        if any(isinstance(one, dict) and {"$ref", "properties"} & one.keys() for one in list_of(schema.get("allOf"))):
+            return "allOf has objects or references"  # objects that are closed exclude each other
         self.optional += sum(name not in list_of(schema.get("required")) for name in properties_of(schema))
         self.unions += "anyOf" in schema or len(types_of(schema)) > 1
         if self.optional > OPTIONAL_PROPERTIES or self.unions > UNIONS:
