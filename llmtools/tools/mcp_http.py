@@ -61,4 +61,6 @@ def mend(text: bytes) -> bytes:
 
 def mend_line(line: bytes) -> bytes:
     """Return a line of an event stream, with its message mended. A message over several lines stays as it is."""
-    return b"data: " + mend(line[5:]) if line.startswith(b"data:") else line
+    data = line.removeprefix(b"data:")
+    mended = mend(data) if data != line else data
+    return line if mended == data else b"data: " + mended
