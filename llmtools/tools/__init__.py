@@ -12,7 +12,7 @@
 `local`: functions of this process
 `worker`, `worker_main`: functions in a child process, the parent's side and the child's
 `mcp_main`: a child process that is the client of an MCP server
-`mcp_stdio`, `mcp_web`: the connection to the server; `mcp_replies`: what the server says
+`mcp_stdio`, `mcp_web`, `mcp_http`: the connection to the server; `mcp_replies`: what the server says
 `logins`: keys and logins for MCP servers on the web
 `command`: executables and command templates
 `process`: child processes and their limits

@@ -121,16 +121,25 @@ def _write_file(url: str, login: dict[str, Any]) -> None:
         write_file(path, dumps({**_read_file(), url: login}) + b"\n")
 
 
-def log_in(source: str) -> str:
-    """Log in at the server of a SOURCE, with the user's browser; return what was done, as a sentence.
+def _is_web(source: str) -> bool:
+    return source.startswith(WEB_SCHEMES)
 
-    Raises UsageError for another SOURCE, and the error of the child.
+
+def log_in(source: str) -> str:
+    """Log in at the server of a SOURCE, with the user's browser; return what was done, as a sentence. Of
+    the sources of a @NAME, it is the first on the web.
+
+    Raises UsageError for a SOURCE that is not on the web, and the error of the child.
     """
     import subprocess
 
     from ..http.endpoint import check_secrecy
 
-    if not source.startswith(WEB_SCHEMES):
+    if source.startswith("@"):
+        from ..providers.config import read_config
+
+        source = next((each for each in read_config().tools.get(source[1:], ()) if _is_web(each)), source)
+    if not _is_web(source):
         raise UsageError(f"{source}: only a server on the web has a login: mcp+https://…")
     login = Login(source.removeprefix("mcp+"))
     check_secrecy(login.url.partition("?")[0])

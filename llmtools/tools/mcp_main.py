@@ -93,7 +93,7 @@ async def serve_mcp(channel: Channel, spec: str) -> None:
                     if isinstance(server, WebServer):
                         if error.code in lost:
                             over.set()
-                        raise server.refusal() or ToolError(_describe(error)) from None
+                        raise server.refusal() or ToolError(server.mask(_describe(error))) from None
                     if error.code == CONNECTION_CLOSED:
                         raise ToolError(f"the server {await server.describe_end()}") from None
                     raise ToolError(_describe(error)) from None
@@ -113,6 +113,7 @@ def _failure(error: Exception, server: StdioServer | WebServer | None) -> dict[s
         return {"error": refusal.message, "code": refusal.code}
     reasons = "; ".join(f"{cause}" or type(cause).__name__ for cause in _causes(error))
     stderr = " ".join(server.stderr.decode(errors="replace").split()) if isinstance(server, StdioServer) else ""
+    reasons = server.mask(reasons) if isinstance(server, WebServer) else reasons
     return {"error": f"{reasons} ({stderr})" if stderr else reasons}
 
 

@@ -33,6 +33,8 @@ LOGIN_TIMEOUT = 300.0
 """The seconds that the user has to log in."""
 TIMEOUT, READ_TIMEOUT = 30.0, 300.0
 """The seconds for a connection, and between two events: the SDK's own."""
+MIN_SECRET = 7
+"""Shorter secrets are not masked: they are in too many words."""
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 _CONTEXT = {"resource": "protected_resource_metadata", "metadata": "oauth_metadata"}
 """Parts of a login -> the fields of the SDK's context that a refresh needs, and that the SDK forgets."""
@@ -60,12 +62,13 @@ class WebServer:
 
         from ..http.proxy import proxy_of
         from ..http.transport import USER_AGENT, tls_context
+        from .mcp_http import MendingTransport
 
+        context = {"verify": tls_context()} if self._url.startswith("https:") else {}
         async with AsyncExitStack() as stack:
             client = httpx2.AsyncClient(
-                headers={"User-Agent": USER_AGENT, **self._headers},
-                proxy=proxy_of(self._url),
-                verify=tls_context() if self._url.startswith("https:") else True,
+                transport=MendingTransport(httpx2.AsyncHTTPTransport(proxy=proxy_of(self._url), **context)),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **self._headers},
                 trust_env=False,
                 auth=await self._auth(stack),
                 timeout=httpx2.Timeout(TIMEOUT, read=READ_TIMEOUT),
@@ -97,6 +100,14 @@ class WebServer:
         return NoKeyError(
             f"the server wants a login (HTTP {self._status}): {advice}, or name a key in the configuration"
         )
+
+    def mask(self, text: str) -> str:
+        """Return a text with *** in the place of our secrets, which a server may repeat."""
+        tokens = (self._login or {}).get("tokens", {})
+        secrets = [value.split()[-1] for value in self._headers.values() if value.strip()]
+        for secret in [*secrets, *(str(tokens[name]) for name in tokens if name.endswith("_token"))]:
+            text = text.replace(secret, "***") if len(secret) > MIN_SECRET else text
+        return text
 
     # OAuth
 

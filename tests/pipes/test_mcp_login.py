@@ -12,6 +12,7 @@ import pytest
 from support.harness import Shell
 from support.mcp_servers import require_sdk
 from support.oauth import Guarded
+from support.site import SocksProxy
 
 pytestmark = pytest.mark.slow
 BROWSER = "#!/usr/bin/env python3\nimport sys, urllib.request\nurllib.request.urlopen(sys.argv[1]).read()\n"
@@ -108,7 +109,9 @@ def test_a_login_is_kept_and_renewed(guarded: Guarded, person: Shell) -> None:
 
 
 def test_a_login_that_is_over(guarded: Guarded, person: Shell) -> None:
-    assert person.run("llm-tools login $S").status == 0
+    (person.folder / "config.toml").write_text(f"[tools]\nwork = ['true', 'mcp+{guarded.url}']\n")
+    person.environment["LLMTOOLS_CONFIG"] = "config.toml"
+    assert person.run("llm-tools login @work").status == 0
     guarded.tokens.clear()
     guarded.is_closed = True
     guarded.requests.clear()
@@ -147,3 +150,42 @@ def test_a_server_without_a_login(shell: Shell) -> None:
         done = shell.run(f"llm-tools login mcp+{guarded.url}")
     assert (done.status, done.err.count("\n")) == (1, 1)
     assert shell.run("llm-tools login 'mcp:true'").status == 2
+
+
+ODD_REPLIES = [
+    (b'{"jsonrpc":"2.0","id":ID,"result":{"content":"ok","structuredContent":{"x":NaN}}}', "ok"),
+    (b'{"jsonrpc":"2.0","id":ID,"result":{"content":"caf\xe9"}}', "caf�"),
+    (b'{"jsonrpc":"2.0","id":ID,"result":{"content":"cut \\ud83d"}}', "cut �"),
+    (b'{"id":ID,"error":null,"result":{"content":"no version"}}', "no version"),
+    (b'{"jsonrpc":"2.0","id":ID,"result":"bare"}', "bare"),
+    (b'{"jsonrpc":"2.0","id":"ID","result":{"content":"string id"}}', "string id"),
+]
+
+
+@pytest.mark.parametrize("as_event", [False, True])
+def test_odd_answers_over_http(as_event: bool, guarded: Guarded, shell: Shell) -> None:
+    guarded.tokens.add("token-x")
+    guarded.as_event = as_event
+    configure(shell, guarded, 'key_command = ["echo", "token-x"]')
+    for guarded.reply, output in ODD_REPLIES:
+        done = shell.run(f"llm-tools call mcp+{guarded.url} whoami '{{}}'")
+        assert (done.status, done.text) == (0, f"{output}\n"), done.err
+    guarded.reply = b'{"id":ID,"error":{"message":"no such user: token-x1"}}'
+    configure(shell, guarded, 'key_command = ["echo", "token-x1"]')
+    guarded.tokens.add("token-x1")
+    assert "no such user: ***" in shell.run(f"llm-tools call mcp+{guarded.url} whoami '{{}}'").err
+    guarded.reply = b"<html>"
+    done = shell.run(f"llm-tools call mcp+{guarded.url} whoami '{{}}'")
+    assert (done.status, done.err.count("\n")) == (1, 1)
+
+
+def test_a_server_behind_a_proxy(guarded: Guarded, shell: Shell) -> None:
+    guarded.tokens.add("token-x")
+    with SocksProxy({"127.0.0.1": int(guarded.origin.rpartition(":")[2])}) as proxy:
+        env = {"ALL_PROXY": proxy.url.replace("http", "socks5h"), "TOKEN": "token-x"}
+        configure(shell, guarded, 'key_env = "TOKEN"')
+        assert shell.run(f"llm-tools list mcp+{guarded.url}", env=env).text == "whoami\n"
+        assert proxy.asked
+        count = len(proxy.asked)
+        assert shell.run(f"llm-tools list mcp+{guarded.url}", env={**env, "NO_PROXY": "127.0.0.0/8"}).status == 0
+        assert len(proxy.asked) == count

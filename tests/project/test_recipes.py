@@ -368,6 +368,7 @@ class AcmeSource:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.notices: list[str] = []
         self.tools: dict[str, ToolRecord] = {
             "word": {"type": "tool", "name": "word", "input_schema": {"type": "object", "properties": {}}}
         }

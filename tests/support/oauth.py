@@ -17,7 +17,8 @@ TOOLS = [{"name": "whoami", "inputSchema": {"type": "object", "properties": {}}}
 
 class Guarded:
     """Run it with `with`. `url`: of the MCP server. `tokens`: those that it accepts. `requests`: (method,
-    path, headers) of every request. `is_closed`: whether logins are refused. `lifetime`: of a token."""
+    path, headers) of every request. `is_closed`: whether logins are refused. `lifetime`: of a token.
+    `reply`: the answer of every call, in which ID is its id, `as_event` as an event."""
 
     def __init__(self, *, has_login: bool = True) -> None:
         self.has_login = has_login
@@ -25,6 +26,8 @@ class Guarded:
         self.requests: list[tuple[str, str, Object]] = []
         self.is_closed = False
         self.lifetime = 3600
+        self.reply = b""
+        self.as_event = False
         self._challenges: dict[str, str] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {"guarded": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -119,9 +122,16 @@ class Handler(BaseHTTPRequestHandler):
             "tools/list": {"tools": TOOLS},
             "tools/call": {"content": [{"type": "text", "text": self.headers["Authorization"]}]},
         }
+        if method == "tools/call" and self.guarded.reply:
+            return self._reply(self.guarded.reply.replace(b"ID", json.dumps(number).encode()))
         error = {"error": {"code": -32601, "message": "unknown"}}
         answer = {"result": results[method]} if method in results else error
         return self._send(200, {"jsonrpc": "2.0", "id": number, **answer})
+
+    def _reply(self, data: bytes) -> None:
+        as_event = self.guarded.as_event
+        kind = "text/event-stream" if as_event else "application/json"
+        self._send(200, b"event: message\ndata: " + data + b"\n\n" if as_event else data, {"Content-Type": kind})
 
     def _is_known(self) -> bool:
         return str(self.headers.get("Authorization", "")).removeprefix("Bearer ") in self.guarded.tokens
@@ -131,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         self.guarded.requests.append((self.command, self.path, headers))
 
     def _send(self, status: int, body: Any = None, headers: dict[str, str] | None = None) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
