@@ -200,6 +200,11 @@ class TestTextAndEnd:
         record = end(decode(sse(begin(), *tool_use(0, "f", "toolu_1"), {"type": "message_stop"})))
         assert record["finish_reason"] == "tool_calls"
 
+    def test_pieces_of_json_are_the_input_of_an_unknown_block(self) -> None:
+        pieces = [delta(0, "input_json_delta", partial_json=piece) for piece in ('{"q":', "1}")]
+        [part] = parts(start(0, "new_block", x=1), *pieces, stop(0))
+        assert part["provider_metadata"][ISSUER] == {"type": "new_block", "x": 1, "input": {"q": 1}}
+
     def test_unknown_events_and_deltas_are_passed_over(self) -> None:
         odd = [
             {"type": "content_block_hint", "index": 0},

@@ -690,6 +690,36 @@ class TestHostedTools:
         assert part.get("server_executed", False) is is_served
         assert end(records)["finish_reason"] == ("stop" if is_served else "tool_calls")
 
+    def test_a_tool_search_of_the_clients_is_answered_with_tools(self) -> None:
+        item: Object = {"type": "tool_search_call", "id": "ts", "execution": "client", "arguments": {"q": "weather"}}
+        begun = added(0, "tool_search_call", id="ts", call_id="call_A", execution="client")
+        found = parts(begun, done(0, **item, call_id="call_B"))
+        assert (found[0]["tool_call_id"], found[0].get("server_executed")) == ("call_B", None)
+        tools = [{"type": "function", "name": "weather", "parameters": {}}]
+        result = {"type": "tool_result", "name": "tool_search", "output": json.dumps(tools), "tool_call_id": "call_B"}
+        *_, call_item, answer = items(
+            user("hi"), assistant(*found), {"type": "message", "role": "tool", "parts": [result]}
+        )
+        assert call_item == {**item, "call_id": "call_B"}
+        assert answer == {
+            "type": "tool_search_output",
+            "call_id": "call_B",
+            "execution": "client",
+            "tools": tools,
+        }
+
+    def test_a_result_says_who_called(self) -> None:
+        caller = {"type": "program", "caller_id": "p_1"}
+        item: Object = {"type": "function_call", "id": "fc", "call_id": "c_1", "name": "f", "arguments": "{}"}
+        found = parts(done(0, **item, caller=caller))
+        answer = items(user("hi"), assistant(*found), results(("c_1", "42")))[-1]
+        assert answer == {"type": "function_call_output", "call_id": "c_1", "output": "42", "caller": caller}
+
+    def test_a_refusal_keeps_its_phase(self) -> None:
+        content = [{"type": "refusal", "refusal": "no"}]
+        item: Object = {"type": "message", "id": "m", "role": "assistant", "phase": "final_answer", "content": content}
+        assert sent_back(done(0, **item)) == [item]
+
     def test_a_shell_of_the_servers_and_its_output(self) -> None:
         ran: Object = {
             "type": "shell_call",

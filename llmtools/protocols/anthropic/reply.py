@@ -21,6 +21,7 @@ Rules:
 from __future__ import annotations
 
 from ...http.failure import visible_text
+from ...records.fold import parse_arguments
 from ..json_fields import (
     count_or_none,
     is_open_object,
@@ -305,7 +306,11 @@ class Reply:
             self._writer.add_chunk("tool_call_args", text, self._index_of(block), tool_call_id=call_id)
 
     def _change_raw(self, block: _Block, delta: JsonObject) -> None:
-        """Lay a delta over a block that is kept whole: strings grow, other values are replaced."""
+        """Lay a delta over a block that is kept whole: strings grow, other values are replaced. Pieces of JSON
+        are those of its input."""
+        if delta.get("type") in _ARGUMENT_DELTAS:
+            block.chunks += [string_of(value) for name, value in delta.items() if name != "type"]
+            return
         for name, value in delta.items():
             before = block.raw.get(name)
             if name != "type" and value is not None:
@@ -329,6 +334,12 @@ class Reply:
             self._end_block(block)
 
     def _end_block(self, block: _Block) -> None:
+        if block.raw and any(block.chunks):
+            text = "".join(block.chunks)
+            parsed = parse_arguments(text)
+            block.raw = {**block.raw, "input": text if "exception" in parsed else parsed["arguments"]}
+            self._add_raw(block)
+            return
         if block.input not in (None, "", {}) and not block.chunks:
             self._add_arguments(block, string_of(block.input))
 

@@ -14,8 +14,9 @@ Rules:
 
 from __future__ import annotations
 
+from ...errors import InputError
 from ...records.fold import arguments_of
-from ...records.jsonl import dumps
+from ...records.jsonl import dumps, loads
 from ..json_fields import objects_of, readable_text, string_of, string_or_empty
 
 TYPE_CHECKING = False
@@ -165,9 +166,19 @@ def result_item(kind: str, call_id: str, output: str | list[JsonObject], text: s
         images = [block for block in output if isinstance(block, dict) and block.get("type") == "input_image"]
         screenshot = {"image_url": images[0].get("image_url")} if images else {}
         return {**item, "output": {"type": "computer_screenshot", **screenshot}}
+    if kind == "tool_search_call":
+        return {**item, "type": "tool_search_output", "execution": "client", "tools": _tools_in(text)}
     if kind not in ("function_call", "custom_tool_call"):
         item["type"] = "function_call_output"
     return {**item, "output": output}
+
+
+def _tools_in(text: str) -> list[JsonObject]:
+    """Return the tools that a search found: the result is a JSON array of them, else none."""
+    try:
+        return objects_of(loads(text))
+    except InputError:
+        return []
 
 
 def output_in(item: JsonObject) -> str:

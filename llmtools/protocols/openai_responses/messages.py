@@ -73,6 +73,7 @@ class Messages(Builder):
         super().__init__(request, SPEC)
         self._is_stored = request.options.get("store", False) is not False
         self._call_types: dict[str, str] = {}
+        self._callers: dict[str, JsonObject] = {}
 
     def encode(self, messages: list[Message]) -> list[JsonObject]:
         """Return the items on the wire.
@@ -155,7 +156,8 @@ class Messages(Builder):
         if blocks:
             output = [*([{"type": "input_text", "text": text}] if text else []), *blocks]
         kind = self._call_types.get(wire_id, "function_call")
-        return overlay(result_item(kind, wire_id, output, text, is_failed="exception" in part), own)
+        item = result_item(kind, wire_id, output, text, is_failed="exception" in part)
+        return overlay({**item, **self._callers.get(wire_id, {})}, own)
 
     # ---- the model's side
 
@@ -259,6 +261,7 @@ class Messages(Builder):
         self._call_ids[call_id] = wire_id
         item = overlay(item_of(part, own, wire_id), _item_fields(own))
         self._call_types[wire_id] = item["type"]
+        self._callers[wire_id] = {"caller": item["caller"]} if item.get("caller") else {}
         return item
 
     def _new_id(self, call_id: str, *, is_own: bool) -> str:

@@ -156,6 +156,7 @@ class CallPart:
         call_id = id_of(item)
         self._id = call_id if call_id and call_id not in ids else f"~{self._index}"
         ids.add(self._id)
+        self._ids = ids
         self._name = name_of(item)
         self._raw: list[str] = []
         self._is_open = False
@@ -222,8 +223,13 @@ class CallPart:
         self._close()
         served = self._is_served(item)
         name = name_of(item) if not self._name else ""
+        final_id = id_of(item)
+        is_renamed = final_id not in ("", self._id) and not self._id.startswith("~") and final_id not in self._ids
+        if is_renamed:  # the client's tool search
+            self._id = final_id
+            self._ids.add(final_id)
         metadata = call_metadata(item, self._id)
-        if metadata or name or served is not self.is_served:
+        if metadata or name or is_renamed or served is not self.is_served:
             self.is_served = served
             self._add_name(name, metadata)
         self._name = self._name or name

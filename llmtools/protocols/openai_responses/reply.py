@@ -296,8 +296,6 @@ class Reply:
 
     def _end_message(self, item: _Item, message: JsonObject) -> None:
         metadata = unhandled_fields(message, _MESSAGE_FIELDS)
-        if message.get("phase") and string_or_empty(message["phase"]) not in PHASE_NAMES:
-            metadata["phase"] = message["phase"]
         phase = PHASE_NAMES.get(string_or_empty(message.get("phase")), "")
         contents = [
             content if isinstance(content, dict) else {"type": "output_text", "text": string_of(content)}
@@ -305,6 +303,9 @@ class Reply:
         ]
         if not contents and not item.texts:
             self._add_raw(message, item.kind)
+        has_place = phase and contents and contents[0].get("type") == "output_text"
+        if message.get("phase") and not has_place:  # a refusal has no field for it
+            metadata["phase"] = message["phase"]
         for place, content in enumerate(contents):
             kind = _CONTENT_KINDS.get(string_or_empty(content.get("type")), "")
             if kind:
