@@ -59,6 +59,8 @@ def follow(attempt: Attempt, spec: Spec, clock: Clock, limits: Limits) -> Wants:
             last = clock.age()
         elif clock.age() - last >= limits.idle:
             return
-        if after is not None and attempt.status is not None and attempt.status < 500:
-            can_stream, attempt.failure = False, attempt.failure and UnavailableError(attempt.failure.message)
-        wait = FIRST_WAIT if decoder.seen > seen else min(wait * 1.5, LONGEST_WAIT)
+        is_new = decoder.seen > seen
+        if after is not None and not is_new and (attempt.is_answered or attempt.status is not None):
+            can_stream = False  # the server streams no rest: it is asked for the whole reply
+            attempt.failure = attempt.failure and UnavailableError(attempt.failure.message)
+        wait = FIRST_WAIT if is_new else min(wait * 1.5, LONGEST_WAIT)

@@ -66,8 +66,9 @@ def test_a_stream_that_breaks_is_read_on_behind_its_last_event(shell: Shell, fir
     assert start["response_id"] == "resp_1"
 
 
-def test_a_server_that_streams_no_rest_is_polled(shell: Shell) -> None:
-    answers = [BROKEN[1], failing(400, "not a stream"), whole(200, response("completed", "Hello"))]
+@pytest.mark.parametrize("second", [failing(400, "not a stream"), failing(404, "gone"), [head(), FIN]])
+def test_a_server_that_streams_no_rest_is_polled(shell: Shell, second: Answer) -> None:
+    answers = [BROKEN[1], second, whole(200, response("completed", "Hello"))]
     with Server(*answers) as server:
         done = shell.run(ASK.format(server.url))
     assert (done.status, texts(done.records)) == (0, HELLO)
