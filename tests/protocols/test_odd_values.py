@@ -7,7 +7,7 @@ and a call runs only with arguments that were sent.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,7 +15,7 @@ from support.decoding import Machine, machines
 from support.odd_values import REPLACEMENTS, Recording, losses
 from support.paths import RECORDINGS
 from support.recorded import anthropic, chat, gemini, interactions, ollama, responses
-from support.recordings import ISSUER
+from support.recordings import ISSUER, fed, read, whole
 
 PROTOCOLS = {
     "openai-chat": [*chat.STREAMS, *chat.BODIES],
@@ -68,3 +68,41 @@ def test_an_odd_value_is_told_or_costs_nothing(protocol: str) -> None:
 @pytest.mark.parametrize(("protocol", "name"), RECORDED)
 def test_every_odd_value_is_told_or_costs_nothing(protocol: str, name: str) -> None:
     assert faults(protocol, name, None) == []
+
+
+GARBAGE = (b"\xff", b"\0", b'"', b"\n", b"}", b"\r\n\r\n", b"data: ")
+
+
+def mutilated(data: bytes, name: str, count: int) -> Iterator[bytes]:
+    """A reply with garbage at random places, and with one of its events sent twice; the same ones each time."""
+    source = random.Random(name)
+    for _ in range(count):
+        at = source.randrange(len(data))
+        yield data[:at] + source.choice(GARBAGE) + data[at + source.choice((0, 1)) :]
+    events = data.split(b"\n\n")
+    for _ in range(count // 5):
+        at = source.randrange(len(events))
+        yield b"\n\n".join([*events[: at + 1], *events[at:]])
+
+
+def check_mutilated(protocol: str, name: str, count: int) -> None:
+    """Read mutilated replies: each is a valid message, or a failure with what came before it."""
+    make = maker(protocol, name)
+    for data in mutilated(read(name), name, count):
+        machine = make()
+        records = machine.body(data) if name.endswith(".json") else fed(machine, data)
+        message = whole(records)
+        ends = [record["type"] for record in records if record["type"] in ("end", "error")]
+        assert ends in (["end"], ["error"], ["end", "error"]), message
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_mutilated_reply_is_a_message_or_a_failure(protocol: str) -> None:
+    for name in PROTOCOLS[protocol]:
+        check_mutilated(protocol, name, SAMPLED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("protocol", "name"), RECORDED)
+def test_a_reply_mutilated_anywhere_is_a_message_or_a_failure(protocol: str, name: str) -> None:
+    check_mutilated(protocol, name, 100)
