@@ -209,7 +209,8 @@ def test_a_wrong_key_is_reported_once_and_never_shown(pipe: Pipe) -> None:
     pipe.shell.environment["K"] = "wrong-key-of-nobody"
     done = pipe.run("plain", "--retries 3 | tee all.jsonl | llm-parts")
     assert (done.status, done.out) == (77, b"")
-    assert re.fullmatch(r"llm-send: m: 401 Invalid API key \(request \S+\)\nllm-parts: Invalid API key\n", done.err)
+    words = r"llm-send: m: 401 the key from the variable K was refused: Invalid API key \(request \S+\)\n"
+    assert re.fullmatch(words, done.err)
     everything = (pipe.shell.folder / "all.jsonl").read_text()
     assert "wrong-key" not in everything + done.err
     assert [record["type"] for record in map(json.loads, everything.splitlines())] == ["message", "error"]

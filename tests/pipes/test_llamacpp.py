@@ -290,7 +290,7 @@ def test_a_wrong_key_is_reported_after_one_request(pipe: Shell, server: Server, 
         script = f"llm-msg user hi | {ASK} -v --save saved.jsonl {option} | tee all.jsonl | llm-parts -v"
         done = pipe.run(script, env={"URL": proxy.url, "K": WRONG})
     assert (done.status, done.out) == (77, b"")
-    assert done.err == "llm-send: tiny: 401 Invalid API Key\nllm-parts: Invalid API Key\n"
+    assert done.err == "llm-send: tiny: 401 the key from the variable K was refused: Invalid API Key\n"
     assert proxy.requests == 1
     assert f"Bearer {WRONG}".encode() in proxy.sent
     everything, saved = ((pipe.folder / name).read_bytes() for name in ("all.jsonl", "saved.jsonl"))
@@ -330,7 +330,7 @@ def test_what_came_before_the_server_was_killed_is_kept(pipe: Shell, model: Path
         server.kill()
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 75
-    assert [line.partition(b":")[0] for line in err.splitlines()] == [b"llm-send", b"llm-parts"], err
+    assert [line.partition(b":")[0] for line in err.splitlines()] == [b"llm-send"], err
     records = valid_records((tmp_path / "all.jsonl").read_bytes())
     assert kinds(records) == ["message", "start", "text", "error", "message", "end"]
     assert (records[-1]["status"], records[-1]["exit_status"]) == ("truncated", 75)
