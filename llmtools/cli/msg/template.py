@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from string import Template as Text
 from typing import Any
 
-from ...attachment import read_file
 from ...errors import (
     InputError,
     LlmToolsError,
     NoInputError,
     UsageError,
 )
+from ...files import read_file
 from ...media_type import text_of_bytes
 from ...records.check import check_record
 from ...records.jsonl import dumps
