@@ -13,7 +13,7 @@ DIGEST = "a" * 64
 PLACES = {
     "attached": "llm-msg -n user hi -a {path}",
     "by reference": "llm-msg -n user hi -a {path} --ref",
-    "of a template": "printf 'attachments = [\"{path}\"]' > ./t.toml; llm-msg -n -t ./t.toml user hi",
+    "of a template": "printf 'attachments = [\"{path}\"]' > templates/t.toml; llm-msg -n -t t user hi",
     "of a message": "head -1 {stream} | llm-send -m echo",
     "saved": "llm-parts --all --save out < {stream}",
     "printed": "llm-parts --all -t attachment < {stream}",
@@ -29,7 +29,8 @@ FILES = {
 
 @pytest.fixture
 def shelf(shell: Shell) -> Shell:
-    shell.run("mkfifo fifo; truncate -s 1T large")
+    shell.run("mkdir templates; touch config.toml; mkfifo fifo; truncate -s 1T large")
+    shell.environment["LLMTOOLS_CONFIG"] = "config.toml"
     return shell
 
 

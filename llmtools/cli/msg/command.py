@@ -59,6 +59,8 @@ class Composer:
 
         Raises UsageError for a message that is empty.
         """
+        if self._template is not None and self._template.added:
+            self._tell(f"the template {self._template.name} adds {', '.join(self._template.added)}")
         content: list[str | Part] = []
         for source in self._sources("fragments", "fragment"):
             if source == "-":
