@@ -4,7 +4,7 @@ Rules:
 * The type is that of `media_type`.
 * Bytes are inline (base64), or the attachment is a reference: a path with the sha256 of the
   file. A file that changed is refused, and a path without its sha256 too: a stream from another
-  machine cannot upload a file that its author has not read.
+  machine cannot upload a file that its author has not read. A file that is not regular is refused.
 """
 
 from __future__ import annotations
@@ -13,22 +13,12 @@ import os
 from binascii import b2a_base64
 
 from .errors import InputError, NoInputError
+from .files import read_file
 from .media_type import is_utf16, media_type, text_of_bytes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .records.types import Attachment, Message, Part
-
-
-def read_file(path: str) -> bytes:
-    """Return the bytes of a file. Raises NoInputError for one that cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise NoInputError(f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise NoInputError(f"{path!r}: {error}") from None
 
 
 def _sha256(data: bytes) -> str:
@@ -67,9 +57,10 @@ def from_bytes(data: bytes, *, name: str = "", mime: str | None = None) -> Attac
 def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attachment:
     """Return an attachment of a file: inline, or with `ref` by its absolute path and sha256.
 
-    Raises NoInputError for a file that cannot be read, InputError for a text whose encoding is not known.
+    Raises NoInputError for a file that cannot be read or is not regular, InputError for one that is too
+    large, or a text whose encoding is not known.
     """
-    data = read_file(path)
+    data = read_file(path, is_regular=True)
     if not ref:
         return from_bytes(data, name=path, mime=mime)
     return {
@@ -83,8 +74,8 @@ def from_file(path: str, *, mime: str | None = None, ref: bool = False) -> Attac
 def data_of(attachment: Attachment) -> bytes | None:
     """Return the bytes of an attachment; None for a URL or a file of the vendor.
 
-    Raises InputError for content that is not base64, for a path without its sha256, and for a file
-    with another sha256; NoInputError for a file that cannot be read.
+    Raises InputError for content that is not base64, for a path without its sha256, and for a file that
+    has another sha256 or is too large; NoInputError for a file that cannot be read or is not regular.
     """
     if "content" in attachment:
         from .records.attachments import decode_base64
@@ -95,7 +86,7 @@ def data_of(attachment: Attachment) -> bytes | None:
     path, sha256 = attachment["path"], attachment.get("sha256")
     if not sha256:
         raise InputError(f"attachment: the path {path} has no sha256 beside it")
-    data = read_file(path)
+    data = read_file(path, is_regular=True)
     if _sha256(data) != sha256:
         raise InputError(f"attachment: {path} has changed: its sha256 differs")
     return data

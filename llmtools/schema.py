@@ -22,7 +22,8 @@ from contextvars import ContextVar
 from functools import lru_cache, partial, reduce
 from operator import getitem
 
-from .errors import InputError, NoInputError, UsageError
+from .errors import InputError, UsageError
+from .files import read_file
 from .records.jsonl import Number, dumps, loads
 
 TYPE_CHECKING = False
@@ -60,10 +61,7 @@ def schema_from_text(text: str) -> dict[str, Any]:
 
 def _read_text(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except OSError as error:
-        raise NoInputError(f"{path}: {error.strerror}") from None
+        return read_file(path).decode()
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not a JSON Schema: not UTF-8 text") from None
 

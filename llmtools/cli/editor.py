@@ -1,4 +1,4 @@
-"""The user's editor on the terminal, whatever stdin and stdout are."""
+"""Programs of the user on the terminal, whatever stdin and stdout are: the editor, and the pager."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ def edit_text(text: str) -> str:
     Raises UsageError without a terminal, LlmToolsError where the editor fails.
     """
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    return text_of_bytes(_run_on_terminal(editor, text), "the edited text").rstrip("\n")
+
+
+def view_text(text: str) -> None:
+    """Show `text` on /dev/tty, in $PAGER or more. Raises what `edit_text` raises."""
+    _run_on_terminal(os.environ.get("PAGER") or "more", f"{text}\n")
+
+
+def _run_on_terminal(program: str, text: str) -> bytes:
+    """Run a program with a file of `text` as its argument; return what is in the file afterwards."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
     except OSError:
@@ -26,12 +36,12 @@ def edit_text(text: str) -> str:
         with open(path, "wb") as file:
             file.write(text.encode())
         try:
-            process = subprocess.run([*shlex.split(editor), path], stdin=terminal, stdout=terminal, check=False)
+            process = subprocess.run([*shlex.split(program), path], stdin=terminal, stdout=terminal, check=False)
         except OSError as error:
-            raise LlmToolsError(f"{editor}: {error.strerror}") from None
+            raise LlmToolsError(f"{program}: {error.strerror}") from None
         finally:
             os.close(terminal)
         if process.returncode:
-            raise LlmToolsError(f"{editor} ended with status {process.returncode}")
+            raise LlmToolsError(f"{program} ended with status {process.returncode}")
         with open(path, "rb") as file:
-            return text_of_bytes(file.read(), "the edited text").rstrip("\n")
+            return file.read()

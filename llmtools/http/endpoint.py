@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import ConfigError, UsageError
 
 _SPACE = re.compile(r"[\s\x00-\x20\x7f]")
+_NAT64 = bytes.fromhex("0064ff9b0000000000000000")
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -97,6 +98,27 @@ def without_password(url: str) -> str:
 def is_local(host: str) -> bool:
     """Return whether a host is this machine. Only there may plain http carry a key."""
     return host in LOCAL_HOSTS or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def is_public_address(address: str) -> bool:
+    """Return whether an IP address is one of a host on the public network. An IPv6 address that stands for
+    one of IPv4 (mapped, NAT64, 6to4) is what that one is.
+
+    Raises ValueError for a text that is not an address. Sources: RFC 6890, RFC 4291 (global unicast is
+    2000::/3), RFC 6052 (NAT64), RFC 3056 (6to4).
+    """
+    from ipaddress import IPv4Address, IPv6Address, ip_address
+
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        packed = found.packed
+        if found.ipv4_mapped or packed.startswith(_NAT64):
+            found = IPv4Address(packed[12:])
+        elif found.sixtofour:
+            found = found.sixtofour
+        elif packed[0] >> 5 != 1:
+            return False
+    return found.is_global and not found.is_multicast
 
 
 def check_secrecy(base_url: str) -> None:

@@ -33,7 +33,8 @@ from ..errors import (
     TruncatedError,
     UnavailableError,
 )
-from .endpoint import is_local, split_url, without_password
+from ..files import MAX_FILE
+from .endpoint import is_local, is_public_address, split_url, without_password
 from .proxy import proxy_of
 from .request import Fetched, Opened
 
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 USER_AGENT = f"llmtools/{__version__}"
 CA_FILES, CA_FOLDER = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), "SSL_CERT_DIR"
 """The variables for the CAs to trust; the first of the files counts."""
-FETCH_LIMIT = 256 << 20
-"""The most bytes that `fetch` reads."""
 FETCH_TIME = 600.0
 """The most seconds that `fetch` takes, even if bytes keep coming."""
 MAX_REDIRECTS = 20
@@ -259,38 +258,78 @@ class AsyncConnection:
             self._client = None
 
 
-def _refuse_private(request: httpx.Request) -> None:
-    """Raise InputError if the host of a request is not on the public network, UnavailableError if it is not found."""
-    import socket
-    from ipaddress import ip_address
+def _public_addresses(url: httpx.URL, *, is_proxied: bool) -> list[str]:
+    """Return the addresses of a URL's host. is_proxied: whether an HTTP proxy would look up its name.
 
-    host = request.url.host
+    Raises InputError unless all are on the public network, UnavailableError if the name is not known.
+    """
+    import socket
+
     try:
-        addresses = socket.getaddrinfo(host, request.url.port or 443, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise UnavailableError(f"{host}: {error.strerror}") from None
-    if not all(ip_address(str(address[0]).partition("%")[0]).is_global for *_, address in addresses):
+        raise UnavailableError(f"{url.host}: {error.strerror}") from None
+    addresses, shown = list(dict.fromkeys(str(address[0]) for *_, address in found)), without_password(str(url))
+    if not all(map(is_public_address, addresses)):
         raise InputError(
-            f"{request.url}: {host} is on a private network, from which no file is sent to a model elsewhere"
+            f"{shown}: {url.host} is on a private network, from which no file is sent to a model elsewhere"
         )
+    if is_proxied and addresses != [url.host]:
+        advice = "download it, and attach the file"
+        raise InputError(f"{shown}: the proxy looks up {url.host}, maybe on a private network: {advice}")
+    return addresses
+
+
+class _PublicTransport(httpx.BaseTransport):
+    """Connects only to the addresses that were checked: a second look-up of the name may have another answer."""
+
+    def __init__(self, inner: httpx.HTTPTransport, *, is_proxied: bool) -> None:
+        self._inner = inner
+        self._is_proxied = is_proxied
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its Host header and the name for TLS stay those of the URL."""
+        addresses = _public_addresses(request.url, is_proxied=self._is_proxied)
+        extensions = {**request.extensions, "sni_hostname": request.url.host}
+        for address in addresses:
+            url = request.url.copy_with(host=address)
+            try:
+                return self._inner.handle_request(
+                    httpx.Request(request.method, url, headers=request.headers, extensions=extensions)
+                )
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if address == addresses[-1]:
+                    raise
+        raise UnavailableError(f"{request.url.host}: it has no address")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+
+def _public_client(*, verify: Any, proxy: httpx.Proxy | None, trust_env: bool, **options: Any) -> httpx.Client:
+    inner = httpx.HTTPTransport(verify=verify, proxy=proxy, trust_env=trust_env)
+    is_proxied = proxy is not None and not proxy.url.scheme.startswith("socks")
+    return httpx.Client(transport=_PublicTransport(inner, is_proxied=is_proxied), trust_env=trust_env, **options)
 
 
 def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> Fetched:
     """Return what is at a URL. Redirects are followed, because no key is sent.
 
-    timeout: seconds without a byte. is_public: refuse hosts on this machine or a private network.
+    timeout: seconds without a byte. is_public: refuse hosts on this machine or a private network, and names
+    that only a proxy can look up.
     Raises UnavailableError if the download fails or takes too long, InputError if it is too large or a
-    host is refused, ConfigError for proxies and CAs that cannot be used.
+    host is refused, ProtocolError if it is compressed, ConfigError for proxies and CAs that cannot be used.
     """
     from time import monotonic
 
     until, shown, target, cookies = monotonic() + FETCH_TIME, without_password(url), url, httpx.Cookies()
-    hooks = {"request": [_refuse_private]} if is_public else {}
-    options = {"timeout": timeout, "event_hooks": hooks, "headers": {"user-agent": USER_AGENT}}
+    headers = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
+    kind = _public_client if is_public else httpx.Client
     try:
         for _ in range(MAX_REDIRECTS + 1):  # each may have another proxy
             with (
-                _client(httpx.Client, target, proxy_of(target), cookies=cookies, **options) as client,
+                _client(kind, target, proxy_of(target), cookies=cookies, timeout=timeout, headers=headers) as client,
                 client.stream("GET", target) as response,
             ):
                 if response.next_request is None:
@@ -308,11 +347,14 @@ def _read_page(response: httpx.Response, shown: str, until: float) -> Fetched:
 
     if response.status_code != 200:
         raise UnavailableError(f"{shown}: HTTP {response.status_code} {response.reason_phrase}")
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):  # a few bytes of it can stand for gigabytes
+        raise ProtocolError(f"{shown}: compressed ({encoding}), which was not asked for")
     data = bytearray()
-    for chunk in response.iter_bytes():
+    for chunk in response.iter_raw():
         data += chunk
-        if len(data) > FETCH_LIMIT:
-            raise InputError(f"{shown}: larger than {FETCH_LIMIT >> 20} MiB")
+        if len(data) > MAX_FILE:
+            raise InputError(f"{shown}: larger than {MAX_FILE >> 20} MiB")
         if monotonic() > until:
             raise UnavailableError(f"{shown}: not complete after {FETCH_TIME:g} s")
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()

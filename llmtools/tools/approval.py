@@ -4,13 +4,16 @@ Rules:
 * Naming a source is consent, but not to the calls of a provider's own tools. --deny refuses tools
   by name. --allow refuses all others or, with --ask, names the tools that need no question.
 * The question is asked on /dev/tty, with every control character made visible. Without a
-  terminal the answer is no.
+  terminal the answer is no. What was typed before the whole question was written is no answer.
+* A long description or long arguments are shortened, so that a question fits on a screen: the question
+  tells how long they are and their SHA-256, and the user can view all of the arguments.
 * `always` is remembered for this tool, source and directory. A changed description, schema or
   directory asks again.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import termios
 from fnmatch import fnmatchcase
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 
 APPROVED_FILE = "approved-tools"
 """The file of remembered answers, in the data directory: a fingerprint on each line."""
-QUESTION = "Run it? [y]es, [n]o, [a]lways, [e]dit: "
+QUESTION = "Run it? [y]es, [n]o, [a]lways, [v]iew, [e]dit: "
+MAX_DESCRIPTION, MAX_ARGUMENTS = 600, 1200
+"""The most characters of a question that describe the tool, and that show the arguments."""
 
 
 def fingerprint(record: ToolRecord, source: str = "") -> str:
@@ -43,8 +48,8 @@ class Approval:
     the call, with the user's edits. Raises ToolError if the call may not run.
 
     allow, deny: patterns of tool names, as of fnmatch. ask: returns the user's answer to a
-    question; None asks nobody. edit: returns a text as the user edited it. folder: the directory
-    of `APPROVED_FILE`; None remembers nothing.
+    question; None asks nobody. edit: returns a text as the user edited it. view: shows a text to the user.
+    folder: the directory of `APPROVED_FILE`; None remembers nothing.
     """
 
     def __init__(
@@ -54,12 +59,14 @@ class Approval:
         deny: Iterable[str] = (),
         ask: Callable[[str], str] | None = None,
         edit: Callable[[str], str] | None = None,
+        view: Callable[[str], None] | None = None,
         folder: Path | None = None,
     ) -> None:
         self._allow = tuple(allow)
         self._deny = tuple(deny)
         self._ask = ask
         self._edit = edit
+        self._view = view
         self._folder = folder
 
     def __call__(self, call: Part, record: ToolRecord, source: str = "") -> Part:
@@ -81,24 +88,30 @@ class Approval:
         mark = fingerprint(record, source)
         if mark in self._read_approved():
             return call
-        description = visible(" ".join(f"{source}: {record.get('description', '')}".split()))
+        description = _shorten(" ".join(f"{source}: {record.get('description', '')}".split()), MAX_DESCRIPTION)
         problem = ""
         while True:
-            arguments = visible(dumps(call["arguments"]).decode())
-            answer = ask(f"{description}\n{visible(call['name'])}({arguments})\n{problem}{QUESTION}").strip().lower()
+            arguments = _shorten(dumps(call["arguments"]).decode(), MAX_ARGUMENTS)
+            answer = (
+                ask(f"{description}\n{_shorten(call['name'], MAX_DESCRIPTION)}({arguments})\n{problem}{QUESTION}")
+                .strip()
+                .lower()
+            )
             problem = ""
             if answer in ("y", "yes"):
                 return call
             if answer in ("a", "always"):
                 self._remember(mark)
                 return call
-            if answer in ("e", "edit") and self._edit is not None:
-                try:
-                    call = {**call, "arguments": _edit_arguments(call, self._edit)}
-                except LlmToolsError as error:
-                    problem = f"Nothing is changed: {visible(error.message)}\n"
-            elif answer in ("n", "no", ""):
+            if answer in ("n", "no", ""):
                 raise ToolError(f"the user denied the call of {call['name']}")
+            try:
+                if answer in ("e", "edit") and self._edit is not None:
+                    call = {**call, "arguments": _edit_arguments(call, self._edit)}
+                elif answer in ("v", "view") and self._view is not None:
+                    self._view(visible(dumps(call["arguments"]).decode()))
+            except LlmToolsError as error:
+                problem = f"Nothing is changed: {visible(error.message)}\n"
 
     def _read_approved(self) -> set[str]:
         if self._folder is None:
@@ -125,6 +138,15 @@ def _edit_arguments(call: Part, edit: Callable[[str], str]) -> object:
     return arguments
 
 
+def _shorten(text: str, length: int) -> str:
+    """Return a text for a terminal: all of it, or its beginning and end, and the size and hash of the whole."""
+    if len(text) <= length:
+        return visible(text)
+    data = text.encode(errors="replace")
+    left_out = f" [… {len(data)} bytes in all, SHA-256 {sha256(data).hexdigest()} …] "
+    return visible(f"{text[: length // 2]}{left_out}{text[-(length // 2) :]}")
+
+
 def ask_on_terminal(question: str) -> str:
     """Ask the user on /dev/tty and return the answer. Raises ToolError if there is no terminal."""
     try:
@@ -132,11 +154,26 @@ def ask_on_terminal(question: str) -> str:
     except OSError:
         raise ToolError("the call was denied: nobody can be asked, as there is no terminal") from None
     try:
+        shown = question.encode(errors="replace")
+        _write_all(terminal, shown[:-1])
         termios.tcflush(terminal, termios.TCIFLUSH)  # keys pressed before the question are not an answer to it
-        os.write(terminal, question.encode(errors="replace"))
+        _write_all(terminal, shown[-1:])
         answer = os.read(terminal, 4096)
     except (OSError, termios.error) as error:
         raise ToolError(f"the call was denied: nobody can be asked on /dev/tty: {error}") from None
     finally:
         os.close(terminal)
     return answer.decode(errors="replace")
+
+
+def _write_all(terminal: int, data: bytes) -> None:
+    """Write all of `data` and wait until it is out: a signal ends a write, or the wait, too early."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(terminal, view) :]
+    while True:
+        try:
+            return termios.tcdrain(terminal)
+        except termios.error as error:
+            if error.args[0] != errno.EINTR:
+                raise

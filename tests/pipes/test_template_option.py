@@ -104,15 +104,50 @@ def test_text_stands_behind_a_prompt_without_a_place_for_it(desk: Shell) -> None
     done = desk.run("printf long | llm-msg -t short -p words 5 user -")
     assert done.records[0]["parts"][0]["text"] == "Shorten this to 5 words.\n\nlong"
     (desk.folder / "rules.toml").write_text('system = "Be brief"')
-    done = desk.run("llm-msg -t rules.toml user hi")
+    done = desk.run("llm-msg -t ./rules.toml user hi")
     assert [record["parts"][0]["text"] for record in done.records] == ["Be brief", "hi"]
 
 
 def test_fragments_and_attachments(desk: Shell) -> None:
     (desk.folder / "notes").write_text("noted")
     (desk.folder / "t.toml").write_text('prompt = "look"\nfragments = ["notes"]\nattachments = ["notes"]\n')
-    [message] = desk.run("llm-msg -t t.toml").records
+    done = desk.run("llm-msg -t ./t.toml")
+    [message] = done.records
     assert message["parts"][0]["text"] == "noted\n\nlook" and message["parts"][1]["type"] == "attachment"
+    assert done.err == "llm-msg: the template ./t.toml adds notes, notes\n"
+    assert desk.run("llm-msg -q -t ./t.toml").err == ""
+    assert desk.run("mv t.toml templates; llm-msg -t t").err == "", "the user's own"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'attachments = ["{home}/secret"]',
+        'attachments = ["../secret"]',
+        'attachments = ["link"]',
+        'fragments = ["../secret"]',
+        'schema = "../secret.json"',
+    ],
+)
+def test_a_template_from_elsewhere_adds_no_file_from_elsewhere(line: str, desk: Shell) -> None:
+    desk.run("mkdir -p here/inner; echo '{}' > secret; echo '{}' > secret.json; ln -s ../secret here/link")
+    template = line.format(home=desk.folder) + "\n"
+    for place in ("here/t.toml", "here/inner/t.toml", "templates/own.toml"):
+        (desk.folder / place).write_text(template)
+    for name in ("./t.toml", "inner/t.toml"):
+        done = desk.run(f"cd here; llm-msg -t {name} user hi")
+        assert (done.status, "is neither in the current directory" in done.err) == (65, True), done.err
+    assert desk.run("cd here; llm-msg -t own user hi").status == 0
+
+
+def test_a_file_of_the_directory_is_no_template_of_the_user(desk: Shell) -> None:
+    for name in ("recipe", "recipe.toml", "other.toml"):
+        (desk.folder / name).write_text('system = "of the directory"')
+    for name in ("recipe", "recipe.toml"):
+        assert desk.run(f"llm-msg -t {name} user hi").records[1]["parts"][0]["text"].startswith("Cook as in")
+        assert desk.run(f"llm-msg -t ./{name} user hi").records[0]["parts"][0]["text"] == "of the directory"
+    done = desk.run("llm-msg -t other.toml user hi")
+    assert (done.status, "./other.toml is the file of this directory" in done.err) == (66, True)
 
 
 def test_an_executable_prints_a_template(desk: Shell) -> None:
@@ -165,7 +200,7 @@ def test_wrong_uses(desk: Shell, command: str, status: int, said: str) -> None:
 
 def test_a_model_that_only_the_user_may_choose(desk: Shell) -> None:
     (desk.folder / "t.toml").write_text('prompt = "a"\nmodel = "replay/x"\n')
-    done = desk.run("llm-msg -t t.toml | llm-send")
+    done = desk.run("llm-msg -t ./t.toml | llm-send")
     assert done.status == 78 and "which only -m may name" in done.err
 
 

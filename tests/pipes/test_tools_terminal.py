@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -41,7 +42,7 @@ class Terminal:
     """A script that runs with a terminal of its own, its stdin and stdout too unless it says otherwise."""
 
     def __init__(self, shell: Shell, script: str) -> None:
-        self.shown = ""
+        self.shown = self.before = ""
         self._primary, secondary = pty.openpty()
         self.process = subprocess.Popen(
             ["bash", "-c", script],
@@ -61,11 +62,14 @@ class Terminal:
             assert time.monotonic() < deadline, f"{said!r} is not in {self.shown!r}"
             if select.select([self._primary], [], [], 1)[0]:
                 self.shown += os.read(self._primary, 65536).decode(errors="replace")
-        self.shown = self.shown.partition(said)[2]
+        self.before, _, self.shown = self.shown.partition(said)
 
     def answer(self, said: str) -> None:
         self.until(QUESTION)
-        os.write(self._primary, f"{said}\n".encode())
+        self.type(f"{said}\n")
+
+    def type(self, keys: str) -> None:
+        os.write(self._primary, keys.encode())
 
     def end(self) -> int:
         """Read the rest; return the status."""
@@ -256,3 +260,42 @@ def test_an_editor_that_fails_changes_nothing() -> None:
     with pytest.raises(ToolError, match="the user denied the call of f"):
         Approval(ask=ask, edit=fail)(CALL, RECORD)
     assert "vi ended with status 1" in questions[1]
+
+
+ASK = """
+import signal
+from llmtools.tools.approval import ask_on_terminal
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+answer = ask_on_terminal("x" * 100_000 + "? ")
+open("answer", "w").write(answer)
+"""
+
+
+def test_an_answer_to_half_a_question_does_not_count(desk: Shell, terminal: Any) -> None:
+    (desk.folder / "ask.py").write_text(ASK)
+    screen = terminal("python ask.py")
+    screen.until("x" * 1000)  # then the terminal stalls, while signals come
+    screen.type("y\n")
+    time.sleep(0.3)
+    assert not (desk.folder / "answer").exists()
+    screen.until("x? ")
+    screen.type("n\n")
+    assert screen.end() == 0
+    assert (desk.folder / "answer").read_text() == "n\n"
+
+
+def test_a_long_question_is_short_and_its_arguments_can_be_viewed(desk: Shell, terminal: Any) -> None:
+    desk.environment["PAGER"] = "wc -c"
+    long = {"a": 2, "b": 3, "c": "\u009b" + "x" * 29_000 + "end"}
+    data = json.dumps(long, separators=(",", ":"), ensure_ascii=False).encode()
+    (desk.folder / "long.py").write_text('def f(a: int, b: int, c: str) -> str:\n    "%s"\n    return c' % ("D" * 9999))
+    (desk.folder / "long.json").write_text(json.dumps(long))
+    screen = terminal('llm-tools call long.py f "$(cat long.json)" --ask')
+    screen.answer("v")
+    shown = screen.before
+    assert len(shown) < 3000 and "DDDD" in shown and '"a":2' in shown and "xxxend" in shown
+    assert f"{len(data)} bytes in all, SHA-256 {hashlib.sha256(data).hexdigest()}" in shown
+    screen.until(str(len(data) + len("<9B>") - len("\u009b".encode()) + len("\n")))
+    screen.answer("n")
+    assert screen.end() == 1

@@ -8,6 +8,7 @@ import sys
 import click
 
 from ...errors import InputError, LlmToolsError, UsageError
+from ...files import MAX_FILE
 from ...media_type import text_of_bytes
 from ...records.build import build_message, notice
 from ...records.check import ROLES
@@ -58,6 +59,8 @@ class Composer:
 
         Raises UsageError for a message that is empty.
         """
+        if self._template is not None and self._template.added:
+            self._tell(f"the template {self._template.name} adds {', '.join(self._template.added)}")
         content: list[str | Part] = []
         for source in self._sources("fragments", "fragment"):
             if source == "-":
@@ -96,9 +99,13 @@ class Composer:
             self._process.say(text)
 
     def _read_stdin(self) -> bytes:
-        if self._process.stdin_kind() == "none":
-            return b""
-        return b"".join(self._process.chunks())
+        """Return all of stdin. Raises InputError for more than `MAX_FILE` bytes."""
+        data = bytearray()
+        for chunk in self._process.chunks() if self._process.stdin_kind() != "none" else ():
+            data += chunk
+            if len(data) > MAX_FILE:
+                raise InputError(f"stdin: larger than {MAX_FILE >> 20} MiB")
+        return bytes(data)
 
     def _attachment(self, source: str) -> Part:
         from ...attachment import from_bytes, from_file

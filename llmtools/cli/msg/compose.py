@@ -62,7 +62,7 @@ def fragment(spec: str, *, is_raw: bool, tell: Callable[[str], None]) -> list[st
     loader = _LOADER.fullmatch(spec)
     if loader and not os.path.exists(spec):
         return _run_loader(loader[1], loader[2])
-    from ...attachment import read_file
+    from ...files import read_file
 
     return [text_of_bytes(read_file(spec), spec)]
 

@@ -5,8 +5,11 @@ Rules:
   is its prompt, or YAML as llm writes it, where PyYAML is installed.
 * `$name` in system and prompt is a field (`$$` is a dollar sign). `$input` is the TEXT of llm-msg;
   TEXT is appended to a prompt without `$input`. A field without a value is refused.
-* A name is a path, then a file beside config.toml in `templates`, then an executable
-  llm-template-NAME, which prints a template; NAME:ARG gives it an argument.
+* A name is a file beside config.toml in `templates`, then an executable llm-template-NAME, which prints a
+  template; NAME:ARG gives it an argument. With a slash it is a path: a file of the current directory
+  never takes the place of the user's own template.
+* A template that is not in the user's directory may be of another person. It adds only files of the
+  current directory and its own, and llm-msg says which.
 * Model, options, schema, reasoning and tool choice go into the `request` of the message, and so to
   llm-send.
 """
@@ -14,17 +17,18 @@ Rules:
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from string import Template as Text
 from typing import Any
 
-from ...attachment import read_file
 from ...errors import (
     InputError,
     LlmToolsError,
     NoInputError,
     UsageError,
 )
+from ...files import read_file
 from ...media_type import text_of_bytes
 from ...records.check import check_record
 from ...records.jsonl import dumps
@@ -61,16 +65,19 @@ LEFT_OUT = {
     "attachment_types": "the type of an attachment is found from its bytes",
 }
 """Key of llm's templates -> what does the same here, where a template cannot."""
+_LOADER = re.compile("[A-Za-z0-9][A-Za-z0-9_-]*:")
 ENDINGS = ("", ".toml", ".txt", ".md", ".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template: `fields` are its keys, `left_out` says which keys of llm's have no effect here."""
+    """A template: `fields` are its keys, `left_out` says which keys of llm's have no effect here, and
+    `added` are the fragments and attachments of one that is not the user's own."""
 
     name: str
     fields: Mapping[str, Any]
     left_out: tuple[str, ...] = field(default=())
+    added: tuple[str, ...] = field(default=())
 
     def variables(self) -> set[str]:
         """Return the names of the `$name` fields."""
@@ -126,16 +133,21 @@ def load_template(name: str) -> Template:
     from ...providers.names import did_you_mean
 
     folder = config_file().parent / "templates"
-    places = [name, *(str(folder / (name + ending)) for ending in ENDINGS)] if name else []
-    for place in places:
+    is_path = os.sep in name and not _LOADER.match(name)
+    for place in [name] if is_path else [str(folder / (name + ending)) for ending in ENDINGS if name]:
         if os.path.isfile(place):
-            return parse_template(name, read_file(place), os.path.splitext(place)[1])
+            home = os.path.dirname(place) if is_path else None
+            return parse_template(name, read_file(place), os.path.splitext(place)[1], home)
+    if is_path:
+        raise NoInputError(f"no template {name!r}: no such file")
     program, colon, argument = name.partition(":")
     output = _run_program(program, [argument] if colon else [])
     if output is not None:
-        return parse_template(name, output, "")
+        return parse_template(name, output, "", "")
     advice = did_you_mean(name, _template_names(folder), "; ")
-    raise NoInputError(f"no template {name!r}: no such file, none in {folder}, no llm-template-{program}{advice}")
+    if name and os.path.isfile(name):
+        advice = f"; ./{name} is the file of this directory"
+    raise NoInputError(f"no template {name!r}: none in {folder}, no llm-template-{program}{advice}")
 
 
 def _template_names(folder: Path) -> list[str]:
@@ -159,21 +171,25 @@ def _run_program(name: str, arguments: list[str]) -> bytes | None:
     return process.stdout
 
 
-def parse_template(name: str, data: bytes, ending: str) -> Template:
+def parse_template(name: str, data: bytes, ending: str, folder: str | None = None) -> Template:
     """Return the template in the bytes of a file, by the ending of its name. Without an ending it is
-    TOML if it can be read as TOML, else text. Raises InputError."""
+    TOML if it can be read as TOML, else text.
+
+    folder: the directory of a template that is not the user's own; None: it may add any file. Raises
+    InputError.
+    """
     text = text_of_bytes(data, f"the template {name}")
     if ending in (".yaml", ".yml"):
-        return _from_llm(name, _yaml(name, text))
+        return _from_llm(name, _yaml(name, text), folder)
     if ending in (".toml", ""):
         import tomllib
 
         try:
-            return _checked_template(name, tomllib.loads(text))
+            return _checked_template(name, tomllib.loads(text), folder)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             if ending:
                 raise InputError(f"the template {name}: {error}") from None
-    return _checked_template(name, {"prompt": text.removesuffix("\n")})
+    return _checked_template(name, {"prompt": text.removesuffix("\n")}, folder)
 
 
 def _yaml(name: str, text: str) -> Any:
@@ -189,7 +205,7 @@ def _yaml(name: str, text: str) -> Any:
         raise InputError(f"the template {name}: {' '.join(str(error).split())}") from None
 
 
-def _from_llm(name: str, document: Any) -> Template:
+def _from_llm(name: str, document: Any, folder: str | None) -> Template:
     """Return a template of llm's. A document that is a string is the prompt."""
     if isinstance(document, str):
         document = {"prompt": document}
@@ -199,16 +215,19 @@ def _from_llm(name: str, document: Any) -> Template:
     if "schema_object" in fields:
         fields["schema"] = fields.pop("schema_object")
     left_out = [key for key in fields if key in LEFT_OUT]
-    template = _checked_template(name, {key: value for key, value in fields.items() if key not in LEFT_OUT})
+    template = _checked_template(name, {key: value for key, value in fields.items() if key not in LEFT_OUT}, folder)
     notes = tuple(f"the template {name}: {key} is left out: {LEFT_OUT[key]}" for key in left_out)
-    return Template(name, template.fields, notes)
+    return Template(name, template.fields, notes, template.added)
 
 
-def _checked_template(name: str, fields: dict[str, Any]) -> Template:
+def _checked_template(name: str, fields: dict[str, Any], folder: str | None) -> Template:
     """Return the template, checked. Raises InputError."""
     try:
         dumps(fields)  # YAML and TOML hold more than JSON does
         _check_fields(fields)
+        added = () if folder is None else (*fields.get("fragments", ()), *fields.get("attachments", ()))
+        if folder is not None:
+            _check_files([*added, fields.get("schema")], folder)
         if "schema" in fields:
             from ...schema import schema_from_text
 
@@ -216,7 +235,16 @@ def _checked_template(name: str, fields: dict[str, Any]) -> Template:
             fields = {**fields, "schema": schema_from_text(schema)}
     except (InputError, UsageError, NoInputError) as error:
         raise InputError(f"the template {name}: {error.message.replace('--schema', 'schema')}") from None
-    return Template(name, fields)
+    return Template(name, fields, added=added)
+
+
+def _check_files(sources: list[Any], folder: str) -> None:
+    """Raise InputError for a file that is neither in the current directory nor in `folder`."""
+    places = [os.path.realpath(each) for each in (os.curdir, folder)]
+    for source in sources:
+        is_file = isinstance(source, str) and (os.path.exists(source) or not _LOADER.match(source))
+        if is_file and not any(os.path.commonpath([os.path.realpath(source), place]) == place for place in places):
+            raise InputError(f"{source} is neither in the current directory nor in that of the template")
 
 
 def _check_fields(fields: dict[str, Any]) -> None:

@@ -43,13 +43,14 @@ def _approval(process: Process, options: dict[str, Any]) -> Approval:
     if not options["ask"]:
         return Approval(allow=options["allow"], deny=options["deny"])
     from ...paths import data_folder
-    from ..editor import edit_text
+    from ..editor import edit_text, view_text
 
     def ask(question: str) -> str:
         with process.interruptible():
             return ask_on_terminal(question)
 
-    return Approval(allow=options["allow"], deny=options["deny"], ask=ask, edit=edit_text, folder=data_folder())
+    patterns = {"allow": options["allow"], "deny": options["deny"]}
+    return Approval(**patterns, ask=ask, edit=edit_text, view=view_text, folder=data_folder())
 
 
 def _check_arguments(action: str, source: tuple[str, ...], loop_command: list[str], *, is_answering: bool) -> None:
