@@ -58,6 +58,7 @@ def faults(protocol: str, name: str, count: int | None) -> list[str]:
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_odd_value_is_told_or_costs_nothing(protocol: str) -> None:
     found = {name: faults(protocol, name, SAMPLED) for name in PROTOCOLS[protocol]}
@@ -96,6 +97,7 @@ def check_mutilated(protocol: str, name: str, count: int) -> None:
         assert ends in (["end"], ["error"], ["end", "error"]), message
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_mutilated_reply_is_a_message_or_a_failure(protocol: str) -> None:
     for name in PROTOCOLS[protocol]:
