@@ -167,12 +167,12 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
         data = data_of(attachment)
         if data is not None:
             name = _file_name(attachment, number)
-            names[name] = names.get(name) or _numbered(folder, name)
+            names[name] = names.get(name) or _numbered_paths(folder, name)
             paths.append(_write_new(folder, names[name], data))
     return paths
 
 
-def _numbered(folder: str, name: str) -> Iterator[str]:
+def _numbered_paths(folder: str, name: str) -> Iterator[str]:
     """Yield the paths of a name in a directory: name.png, name-1.png …, none of them too long."""
     from ...paths import name_limit, shorten_name
 
