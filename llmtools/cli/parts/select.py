@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     )
 
 TYPES = ("text", "reasoning", "tool_call", "tool_result", "attachment", "refusal")
-_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(?P<run>`{3,}(?=[^`\n]*$)|~{3,})(?P<rest>.*)", re.DOTALL)
+"""A line that opens a code block, without its newline: https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,37 @@ def is_complete(message: Message) -> bool:
 
 def extract(text: str, *, last: bool = False) -> str:
     """Return the code in the first (or last) fenced block of a text; the whole text if there is no block."""
-    blocks = [match["code"] for match in _FENCE.finditer(text)]
+    blocks = _code_blocks(text)
     return blocks[-1 if last else 0] if blocks else text
+
+
+def _code_blocks(text: str) -> list[str]:
+    """Return the code in each fenced block. A fence without an end opens no block."""
+    lines = re.split(r"(?<=\n)", text)
+    fences = [_FENCE.fullmatch(line.rstrip("\n")) for line in lines]
+    closed = _longest_ends(fences)
+    blocks: list[str] = []
+    begin, opening = 0, ""
+    for number, fence in enumerate(fences):
+        run = fence["run"] if fence else ""
+        if not opening and run and len(run) <= closed[number][run[0]]:
+            begin, opening = number + 1, run
+        elif opening and fence and run.startswith(opening) and not fence["rest"].strip(" \t\r"):
+            blocks.append("".join(lines[begin:number]))
+            opening = ""
+    return blocks
+
+
+def _longest_ends(fences: list[re.Match[str] | None]) -> list[dict[str, int]]:
+    """Return for each line the length of the longest fence of each character that ends a block after it."""
+    longest = {"`": 0, "~": 0}
+    found = []
+    for fence in reversed(fences):
+        found.append(longest)
+        if fence and not fence["rest"].strip(" \t\r"):
+            run = fence["run"]
+            longest = {**longest, run[0]: max(longest[run[0]], len(run))}
+    return found[::-1]
 
 
 def json_values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
