@@ -63,7 +63,9 @@ _MORE = (
     (0, b"\x1a\x45\xdf\xa3", "video/webm"),
 )
 """(offset, signature, type) where the library asks for more than the container has to have."""
-_SVG = re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", re.IGNORECASE | re.DOTALL)
+_SVG = re.compile(
+    r"\s*(<\?xml[^>]*>\s*)?(<!--(?:(?!-->).)*-->\s*|<!DOCTYPE[^>]*>\s*)*<svg[\s>]", re.IGNORECASE | re.DOTALL
+)
 _HTML = re.compile(r"\s*(<!doctype html|<html[\s>])", re.IGNORECASE)
 _CHARSETS = dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii"), "cp1252")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -15,11 +15,12 @@ from .errors import CreateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 CONFIG_VARIABLE = "LLMTOOLS_CONFIG"
 DATA_VARIABLE = "LLMTOOLS_DATA"
+_RANDOM_LENGTH = len(".") + 16
 
 
 def _folder(kind: str) -> Path:
@@ -76,20 +77,43 @@ def _make_folder(folder: Path) -> None:
                     raise
 
 
+def name_limit(folder: str) -> int:
+    """Return the most bytes of a file name in a directory that exists."""
+    try:
+        return os.pathconf(folder or os.curdir, "PC_NAME_MAX")
+    except (OSError, ValueError):
+        return 255
+
+
+def shorten_name(name: str, length: int) -> str:
+    """Return a file name of `length` bytes at most, with its ending."""
+    stem, ending = os.path.splitext(name)
+    if len(os.fsencode(ending)) > length // 2:
+        stem, ending = name, ""
+    return os.fsencode(stem)[: length - len(os.fsencode(ending))].decode(errors="ignore") + ending
+
+
 class WholeFile:
     """A file that appears when it is committed, whole. Until then it has another name in the same
     directory. Raises OSError.
 
-    mode: the mode of a new file, less the umask. A file that is replaced passes on its mode.
+    mode: the mode of a new file, less the umask. A file that is replaced passes on its mode. A path that
+    ends in a separator is that of a directory: `commit_new` gives the name.
     """
 
     def __init__(self, path: str | Path, mode: int = 0o600) -> None:
         self.path = str(path)
         folder, name = os.path.split(self.path)
-        self.temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._descriptor = os.open(self.temporary, flags, mode)
-        if os.path.exists(self.path):
+        beginning = shorten_name(f".{name}", name_limit(folder) - _RANDOM_LENGTH)
+        while True:
+            self.temporary = os.path.join(folder, f"{beginning}.{os.urandom(8).hex()}")
+            try:
+                self._descriptor = os.open(self.temporary, flags, mode)
+                break
+            except FileExistsError:
+                continue
+        if name and os.path.exists(self.path):
             os.fchmod(self._descriptor, os.stat(self.path).st_mode & 0o7777)
 
     def write(self, data: bytes) -> None:
@@ -107,6 +131,21 @@ class WholeFile:
             self.discard()
             raise
         os.close(self._descriptor)
+
+    def commit_new(self, paths: Iterable[str]) -> str:
+        """Give the file the first of the paths that no file has; return it."""
+        for path in paths:
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC))
+            except FileExistsError:
+                continue
+            except BaseException:
+                self.discard()
+                raise
+            self.path = path
+            self.commit()
+            return path
+        raise FileExistsError(self.path)
 
     def discard(self) -> None:
         """Delete what was written. A file that has the path already stays as it is."""

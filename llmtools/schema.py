@@ -11,16 +11,17 @@ imported only for a check.
 Rules:
 * `format` is an annotation in every draft, and is not checked.
 * Nothing is fetched: a `$ref` out of the schema is an error.
-* A schema may come from another person: a check that never ends is an error, except for a `pattern`
-  on which Python's `re` takes for ever.
+* A schema may come from another person: a check that takes more than `CHECK_TIME` is an error. Patterns on
+  which Python's `re` may take long run in another process, because nothing else can end them.
 """
 
 from __future__ import annotations
 
 import re
 from contextvars import ContextVar
-from functools import lru_cache, partial, reduce
+from functools import lru_cache, reduce
 from operator import getitem
+from time import thread_time
 
 from .errors import InputError, UsageError
 from .files import read_file
@@ -31,14 +32,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-MAX_REFERENCES = 1_000_000
-"""How many times a check may follow a `$ref`: a small schema can ask for 2 ** 100."""
+CHECK_TIME = 10.0
+"""The seconds of processor time that a check may take: a small schema can ask for 2 ** 100 references."""
+MAX_MATCHING = 1_000_000
+"""The most steps that a pattern may take in this process."""
+MAX_UNIQUE = 10_000
+"""The most bytes of a value whose items are compared with each other in this process."""
 MAX_MESSAGE = 300
 """The most characters of an error about a value, which repeats the value."""
 MAX_PROBLEMS = 50
 """How many keywords of a schema may be wrong before nothing of it is taken."""
-_references_left: ContextVar[int] = ContextVar("references_left")
+_deadline: ContextVar[float] = ContextVar("deadline")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
+_TOO_LONG = "takes too long to check"
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _FIELD = re.compile(r"\s*(?P<name>[^\s:,]+)(?:\s+(?P<type>[a-z]+))?\s*(?::\s*(?P<description>.*?))?\s*", re.DOTALL)
 
@@ -131,6 +138,7 @@ def parse_answer(text: str, schema: dict[str, Any]) -> Any:
 
 def check_schema(schema: Any) -> None:
     """Raise SchemaError for a value that is not a valid JSON Schema, or has a `$ref` that leads nowhere."""
+    _start_clock()
     _validator_of(schema)
 
 
@@ -140,21 +148,119 @@ def check(value: Any, schema: Any, place: str) -> None:
     Raises InputError with the place of the most telling error, SchemaError if the value cannot be
     checked; its message follows the words "the schema".
     """
+    _start_clock()
+    validator = _validator_of(schema)
+    if _may_take_long(schema, value):
+        _check_in_child(value, schema, place)
+    else:
+        _check_here(validator, value, place)
+
+
+def _check_here(validator: Any, value: Any, place: str) -> None:
     from jsonschema.exceptions import best_match
     from referencing.exceptions import Unresolvable
 
-    validator = _validator_of(schema)
-    _references_left.set(MAX_REFERENCES)
     try:
         error = best_match(validator.iter_errors(value))
     except RecursionError:
         raise SchemaError("leads back to itself") from None
     except Unresolvable as failure:
         raise SchemaError(_describe(failure.ref)) from None
-    except re.error as failure:  # in patternProperties
+    except (re.error, OverflowError) as failure:  # in patternProperties
         raise SchemaError(f"has a pattern that cannot be read: {failure}") from None
     if error is not None:
         raise InputError(f"{place}{error.json_path[1:]}: {_shorten(error.message)}")
+
+
+def _may_take_long(schema: Any, value: Any) -> bool:
+    """Return whether a check may take long in one step, where no clock is looked at."""
+    patterns, is_unique = _patterns_of(schema)
+    if not patterns and not is_unique:
+        return False
+    data = dumps(value)
+    longest = max(map(len, _STRING.findall(data)), default=0)
+    return (is_unique and len(data) > MAX_UNIQUE) or any(not _is_fast(pattern, longest) for pattern in patterns)
+
+
+def _patterns_of(schema: Any) -> tuple[list[str], bool]:
+    """Return the patterns in a schema, and whether items must be unique somewhere in it."""
+    patterns: list[str] = []
+    is_unique = False
+    pending = [schema]
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            patterns += [each["pattern"]] if isinstance(each.get("pattern"), str) else []
+            patterns += each["patternProperties"] if isinstance(each.get("patternProperties"), dict) else ()
+            is_unique = is_unique or "uniqueItems" in each
+            pending += each.values()
+        elif isinstance(each, list):
+            pending += each
+    return patterns, is_unique
+
+
+def _is_fast(pattern: str, length: int) -> bool:
+    """Return whether a search in `length` bytes ends soon. Without a group, a pattern has nothing nested: each
+    of its repetitions tries every length at most, from every place."""
+    repetitions = sum(map(pattern.count, "*+?{"))
+    return "(" not in pattern and repetitions < 16 and len(pattern) * (length + 1) ** (repetitions + 1) < MAX_MATCHING
+
+
+def _check_in_child(value: Any, schema: Any, place: str) -> None:
+    """Check a value in another process, which is ended when the time is over. Raises what `check` raises."""
+    import subprocess
+    import sys
+
+    program = f"from llmtools.schema import check_stdin; check_stdin({CHECK_TIME!r})"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", program],
+            input=dumps([value, schema, place]),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=6 * CHECK_TIME,  # of a machine that has other work
+            check=False,
+        )
+    except OSError as error:
+        raise SchemaError(f"needs a process that cannot start: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise SchemaError(_TOO_LONG) from None
+    if done.returncode < 0:  # by the limit of its processor time
+        raise SchemaError(_TOO_LONG)
+    try:
+        kind, message = loads(done.stdout)
+    except (InputError, TypeError, ValueError):
+        raise SchemaError(f"needs a process that ended with status {done.returncode}") from None
+    if kind:
+        raise (SchemaError if kind == "schema" else InputError)(message)
+
+
+def check_stdin(seconds: float) -> None:
+    """Check [value, schema, place] on stdin; write ["", ""], or what is wrong: ["value" or "schema", message].
+    The process is killed after so many seconds of processor time."""
+    import resource
+    import sys
+
+    limit = round(seconds) or 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    value, schema, place = loads(sys.stdin.buffer.read())
+    _start_clock()
+    kind = message = ""
+    try:
+        _check_here(_validator_of(schema), value, place)
+    except InputError as error:
+        kind, message = "schema" if isinstance(error, SchemaError) else "value", error.message
+    sys.stdout.buffer.write(dumps([kind, message]))
+
+
+def _start_clock() -> None:
+    _deadline.set(thread_time() + CHECK_TIME)
+
+
+def _look_at_clock() -> None:
+    """Raise SchemaError if the time of the check is over."""
+    if thread_time() > _deadline.get():
+        raise SchemaError(_TOO_LONG)
 
 
 def _validator_of(schema: Any) -> Any:
@@ -187,6 +293,7 @@ def _validator(data: bytes) -> Any:
 def valid_part(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a schema without the keywords that are not valid and each `$ref` that leads nowhere, and
     what is wrong with each. Raises SchemaError if too much is wrong."""
+    _start_clock()
     part = loads(dumps(schema))
     problems: list[str] = []
     draft = _draft_of(part)
@@ -212,7 +319,7 @@ def _draft_of(schema: Any) -> Any:
 
 def _first_error(schema: Any, draft: Any) -> Any:
     """Return the first error of a schema by the rules of its draft; None if it is valid."""
-    return next(draft(draft.META_SCHEMA).iter_errors(schema), None)
+    return next(_lenient(draft)(draft.META_SCHEMA).iter_errors(schema), None)
 
 
 def _lost_references(schema: Any, draft: Any) -> Iterator[tuple[dict[str, Any], str]]:
@@ -224,6 +331,7 @@ def _lost_references(schema: Any, draft: Any) -> Iterator[tuple[dict[str, Any], 
     root = specification_with(draft.META_SCHEMA["$schema"]).create_resource(schema)
     pending = [(root, Registry().resolver_with_root(root))]
     while pending:
+        _look_at_clock()
         resource, resolver = pending.pop()
         reference: Any = resource.contents.get("$ref") if isinstance(resource.contents, dict) else None
         try:
@@ -243,13 +351,24 @@ def _describe(reference: Any) -> str:
 
 @lru_cache
 def _lenient(draft: Any) -> Any:
-    """Return the validator class of a draft with exact numbers, ECMA patterns and a limit of references."""
+    """Return the validator class of a draft with exact numbers, ECMA patterns and a limit of time."""
     from jsonschema.validators import extend
 
     known = draft.TYPE_CHECKER
     types = known.redefine("integer", lambda _, value: type(value) is not Number and known.is_type(value, "integer"))
-    keywords = {"pattern": _pattern, "multipleOf": _multiple_of, "$ref": partial(_reference, draft.VALIDATORS["$ref"])}
-    return extend(draft, keywords, type_checker=types)  # type: ignore[no-untyped-call]
+    keywords = {**draft.VALIDATORS, "pattern": _pattern, "multipleOf": _multiple_of}
+    timed = {name: _with_clock(keyword) for name, keyword in keywords.items()}
+    return extend(draft, timed, type_checker=types)  # type: ignore[no-untyped-call]
+
+
+def _with_clock(keyword: Any) -> Any:
+    """Return the function of a keyword, which looks at the clock first."""
+
+    def check_keyword(validator: Any, content: Any, value: Any, schema: Any) -> Any:
+        _look_at_clock()
+        return keyword(validator, content, value, schema)
+
+    return check_keyword
 
 
 def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
@@ -259,7 +378,7 @@ def _pattern(_: Any, pattern: str, value: Any, __: Any) -> Iterator[Any]:
     try:
         if isinstance(value, str) and not re.search(pattern, value):
             yield ValidationError(f"{value!r} does not match {pattern!r}")
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return
 
 
@@ -271,15 +390,6 @@ def _multiple_of(_: Any, unit: float, value: Any, __: Any) -> Iterator[Any]:
 
     if type(value) in (int, float) and type(unit) in (int, float) and Fraction(repr(value)) % Fraction(repr(unit)):
         yield ValidationError(f"{value!r} is not a multiple of {unit}")
-
-
-def _reference(follow: Any, validator: Any, reference: str, value: Any, schema: Any) -> Iterator[Any]:
-    """Follow a `$ref`, `MAX_REFERENCES` of them at most."""
-    left = _references_left.get()
-    if left == 0:
-        raise SchemaError(f"needs more than {MAX_REFERENCES} references")
-    _references_left.set(left - 1)
-    yield from follow(validator, reference, value, schema) or ()
 
 
 def _shorten(message: str) -> str:

@@ -3,6 +3,7 @@
 Rules:
 * `visible` shows every C0 and C1 character but newline and tab, DEL and the bidirectional
   controls as symbols: a text cannot control the terminal.
+* `visible_json` escapes them in a JSON text, which keeps its meaning.
 * Colour follows --color, then NO_COLOR, FORCE_COLOR and TERM=dumb, then whether the
   descriptor is a terminal.
 """
@@ -19,12 +20,22 @@ _SYMBOLS: dict[int, int | str] = {
     **{code: f"<U+{code:04X}>" for code in _BIDI},
 }
 
+_ESCAPES: dict[int, str] = {
+    0x0D: " ",  # between two tokens: JSON has no other control character
+    **{code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *_BIDI)},
+}
+
 DIM, RED, YELLOW, CYAN = "2", "31", "33", "36"
 
 
 def visible(text: str) -> str:
     """Return `text` with control characters shown as symbols (ESC as U+241B, and so on)."""
     return text.translate(_SYMBOLS)
+
+
+def visible_json(data: bytes) -> bytes:
+    """Return JSON texts in UTF-8 with control characters as escapes such as \\u009b."""
+    return data.decode(errors="surrogateescape").translate(_ESCAPES).encode(errors="surrogateescape")
 
 
 def wants_colour(when: str, is_terminal: bool) -> bool:

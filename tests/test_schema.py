@@ -229,6 +229,13 @@ def _doubling(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/l0", "$defs": {**levels_of, f"l{levels}": {}}}
 
 
+def _dynamic(levels: int) -> dict[str, Any]:
+    return {
+        f"l{each}": {"$dynamicAnchor": f"l{each}", "allOf": [{"$dynamicRef": f"#l{min(each + 1, levels)}"}] * 2}
+        for each in range(levels)
+    } | {f"l{levels}": {"$dynamicAnchor": f"l{levels}"}}
+
+
 @pytest.mark.parametrize(
     ("looping", "says"),
     [
@@ -236,15 +243,60 @@ def _doubling(levels: int) -> dict[str, Any]:
         ({"anyOf": [{"$ref": "#"}]}, "leads back"),
         ({"$ref": "#/a", "a": {"$ref": "#/b"}, "b": {"$ref": "#/a"}}, "leads back"),
         ({"$dynamicRef": "#a", "$dynamicAnchor": "a"}, "leads back"),
-        (_doubling(100), "needs more than 2000 references"),
+        (_doubling(100), "takes too long"),
+        ({"$dynamicRef": "#l0", "$defs": _dynamic(100)}, "takes too long"),
     ],
 )
 def test_a_schema_that_has_no_end_is_refused(
     looping: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "MAX_REFERENCES", 2000)
+    monkeypatch.setattr(schema, "CHECK_TIME", 0.2)
     with pytest.raises(schema.SchemaError, match=says):
         schema.parse_answer("1", looping)
+
+
+A = "a" * 40 + "!"
+SLOW: list[tuple[dict[str, Any], Any]] = [
+    ({"pattern": "^(a+)+$"}, A),
+    ({"pattern": "^(a|aa)+$"}, A),
+    ({"pattern": "a*a*a*a*a*a*a*a*a*a*b"}, "a" * 300),
+    ({"pattern": "(.*.*.*)*x"}, "a" * 100),
+    ({"properties": {"a": {"items": {"pattern": "^(a+)+$"}}}}, {"a": [A]}),
+    ({"patternProperties": {"^(a+)+$": {}}}, {A: 1}),
+    ({"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False}, {A: 1}),
+    ({"uniqueItems": True}, [{"a": each} for each in range(100_000)]),
+    ({"$ref": "#/$defs/a", "$defs": {"a": {"pattern": "^(a+)+$"}}}, A),
+]
+
+
+@pytest.mark.parametrize(
+    ("hostile", "value"), [*SLOW[:1], *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW[1:])]
+)
+def test_a_pattern_that_takes_for_ever_is_an_error(
+    hostile: dict[str, Any], value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "CHECK_TIME", 1.0)
+    with pytest.raises(schema.SchemaError, match="the schema takes too long to check"):
+        schema.parse_answer(json.dumps(value), hostile)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits", "breaks"),
+    [
+        ("^(a|b)+$", "abba", "abc"),
+        (r"^(\d{4})-(\d{2})$", "2026-11", "2026"),
+        (r"^\S+@\S+$", "x" * 2000 + "@y", "x" * 2000),
+        ("a{99999999999999}", "what Python cannot read fits", None),
+        ("(" * 5000 + ")" * 5000, "this too", None),
+        ("(?<n>a)", "this too", None),
+    ],
+)
+def test_a_pattern_that_may_take_long_is_checked_all_the_same(pattern: str, fits: str, breaks: str | None) -> None:
+    schema.check({"a": fits}, {"properties": {"a": {"pattern": pattern}}}, "the answer")
+    if breaks is not None:
+        with pytest.raises(InputError, match=r"^the answer\.a: .* does not match ") as refused:
+            schema.check({"a": breaks}, {"properties": {"a": {"pattern": pattern}}}, "the answer")
+        assert not isinstance(refused.value, schema.SchemaError)
 
 
 @pytest.mark.parametrize("text", ["", "no", "{", "```json\n{}\n```", "NaN", "[" * 2000])

@@ -1,6 +1,7 @@
 """How every command runs: its streams, signals and exit status, in one place.
 
 Rules:
+* No control character reaches a terminal: what a model, a server or a stream says cannot drive it.
 * Only data on stdout, only words for people on stderr, one line for an error.
 * A command that writes records and fails writes an `error` record, so that the next one
   knows. A reader of a failed stream ends with the stream's status. The failure is written to
@@ -216,7 +217,12 @@ class Process:
                 raise OutputError(f"write error: {error.strerror}") from None
 
     def write_lines(self, lines: list[bytes]) -> None:
-        """Write lines, each with its newline; lines that are not large go out in one write."""
+        """Write lines, each with its newline; lines that are not large go out in one write. Lines for people
+        are `visible` already; those of JSON are made so here, on a terminal."""
+        if self.is_terminal(1):
+            from ..terminal import visible_json
+
+            lines = [visible_json(line) for line in lines]
         if sum(map(len, lines)) < READ_SIZE * 4:
             if lines:
                 self.write(b"\n".join(lines) + b"\n")

@@ -97,3 +97,12 @@ def test_many_objects_come_as_their_items(shell: Shell) -> None:
     with Server(reply(json.dumps(answer))) as server:
         done = shell.run(ask(server, "--schema-multi name") + " | llm-parts --json")
     assert (done.status, json.loads(done.text)) == (0, answer)
+
+
+@pytest.mark.slow
+def test_a_schema_of_a_stream_that_takes_for_ever_is_an_error(shell: Shell) -> None:
+    request = {"schema": {"properties": {"a": {"pattern": "^(a+)+$"}}}}
+    parts = [{"type": "text", "text": json.dumps({"a": "a" * 40 + "!"})}]
+    message = {"type": "message", "role": "assistant", "parts": parts, "response": {"id": "1", "request": request}}
+    done = shell.run("llm-parts --json", stdin=json.dumps(message).encode())
+    assert (done.status, "the schema takes too long to check" in done.err, done.err.count("\n")) == (65, True, 1)

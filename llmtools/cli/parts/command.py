@@ -8,7 +8,7 @@ from ...errors import NoInputError
 from ...records.check import ROLES
 from ...records.conversation import Conversation, conversation_of, total_usage
 from ...records.jsonl import dumps
-from ...terminal import visible, wants_colour
+from ...terminal import visible, visible_json, wants_colour
 from ..main import main
 from ..options import Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
@@ -59,6 +59,7 @@ class Printer:
         self.types = types
         has_form = any(options[name] for name in ("json", "events", "usage", "extract", "extract_last"))
         is_narrowed = any(options[name] for name in ("whole", "last", "all")) or bool(roles)
+        self._is_json = bool(options["json"] or options["events"])
         self._is_terminal = process.is_terminal(1)
         if not has_form and len(types) > 1 and not self._is_terminal:
             raise click.UsageError("several types in one pipe need --json")
@@ -113,7 +114,7 @@ class Printer:
             if descriptor == 1:
                 self._write(text.encode())
             elif self._is_for_people and not self.process.quiet:
-                self.process.write(_visible(text), 2)
+                self.process.write(text.encode(errors="replace"), 2)
             elif not self.process.quiet:
                 self.process.say(text)
 
@@ -121,7 +122,7 @@ class Printer:
         if data:
             self._last = data[-1:]
             if self._is_terminal and not self.options["raw"]:
-                data = visible(data.decode(errors="replace")).encode()
+                data = visible_json(data) if self._is_json else visible(data.decode(errors="replace")).encode()
             self.process.write(data)
 
     def _close(self) -> None:
@@ -180,17 +181,6 @@ class Printer:
 
 def _names(lists: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for names in lists for name in names.split(",") if name.strip())
-
-
-def _visible(text: str) -> bytes:
-    """Return text for stderr with control characters made visible, except our own colours."""
-    pieces = text.split("\x1b[")
-    visible_pieces = [visible(pieces[0])]
-    for piece in pieces[1:]:
-        code, m, rest = piece.partition("m")
-        is_ours = m and code.isdigit()
-        visible_pieces.append(f"\x1b[{code}m{visible(rest)}" if is_ours else visible("\x1b[" + piece))
-    return "".join(visible_pieces).encode()
 
 
 @click.command(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import count
 
 from ...errors import CreateError, OutputError
 from ...records.conversation import text_of
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     )
 
 TYPES = ("text", "reasoning", "tool_call", "tool_result", "attachment", "refusal")
-_FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)^(?P=fence)[ \t]*$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(?P<run>`{3,}(?=[^`\n]*$)|~{3,})(?P<rest>.*)", re.DOTALL)
+"""A line that opens a code block, without its newline: https://spec.commonmark.org/0.31.2/#fenced-code-blocks"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,37 @@ def is_complete(message: Message) -> bool:
 
 def extract(text: str, *, last: bool = False) -> str:
     """Return the code in the first (or last) fenced block of a text; the whole text if there is no block."""
-    blocks = [match["code"] for match in _FENCE.finditer(text)]
+    blocks = _code_blocks(text)
     return blocks[-1 if last else 0] if blocks else text
+
+
+def _code_blocks(text: str) -> list[str]:
+    """Return the code in each fenced block. A fence without an end opens no block."""
+    lines = re.split(r"(?<=\n)", text)
+    fences = [_FENCE.fullmatch(line.rstrip("\n")) for line in lines]
+    closed = _longest_ends(fences)
+    blocks: list[str] = []
+    begin, opening = 0, ""
+    for number, fence in enumerate(fences):
+        run = fence["run"] if fence else ""
+        if not opening and run and len(run) <= closed[number][run[0]]:
+            begin, opening = number + 1, run
+        elif opening and fence and run.startswith(opening) and not fence["rest"].strip(" \t\r"):
+            blocks.append("".join(lines[begin:number]))
+            opening = ""
+    return blocks
+
+
+def _longest_ends(fences: list[re.Match[str] | None]) -> list[dict[str, int]]:
+    """Return for each line the length of the longest fence of each character that ends a block after it."""
+    longest = {"`": 0, "~": 0}
+    found = []
+    for fence in reversed(fences):
+        found.append(longest)
+        if fence and not fence["rest"].strip(" \t\r"):
+            run = fence["run"]
+            longest = {**longest, run[0]: max(longest[run[0]], len(run))}
+    return found[::-1]
 
 
 def json_values(messages: Iterable[Message], selection: Selection) -> Iterator[Any]:
@@ -133,19 +164,26 @@ def part_bytes(part: Part) -> bytes:
 
 
 def _file_name(attachment: Attachment, number: int) -> str:
-    """Return a safe file name for an attachment: a name that a model gives is not a path."""
+    """Return a safe file name for an attachment: a name or a type that a model gives is not a path."""
     import mimetypes
 
-    name = visible(os.path.basename(attachment.get("name", ""))).replace("\n", "_").lstrip(".")
+    name = _safe_name(os.path.basename(attachment.get("name", "")))
     if name:
-        return name[-200:]
+        return name
     kind = attachment.get("type", "application/octet-stream")
-    return f"{kind.partition('/')[0]}-{number}{mimetypes.guess_extension(kind) or '.bin'}"
+    beginning = _safe_name(kind.partition("/")[0]) or "file"
+    return f"{beginning}-{number}{mimetypes.guess_extension(kind) or '.bin'}"
+
+
+def _safe_name(name: str) -> str:
+    """Return a name without control characters and slashes, and without dots at its beginning."""
+    return visible(name).replace("\n", "_").replace("\t", "_").replace(os.sep, "_").lstrip(".")
 
 
 def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
     """Write the attachments of messages, also those of tool results, to files in `folder`;
-    return their paths. An existing file is not changed: the new name gets a number.
+    return their paths. An existing file is not changed: the new name gets a number. A file appears
+    when it is whole.
 
     Raises CreateError or OutputError.
     """
@@ -154,30 +192,42 @@ def save_attachments(messages: Iterable[Message], folder: str) -> list[str]:
 
     attachments = [attachment for message in messages for attachment in attachments_in(message)]
     paths = []
+    names: dict[str, Iterator[str]] = {}
     for number, attachment in enumerate(attachments, 1):
         data = data_of(attachment)
         if data is not None:
-            paths.append(_write_new(folder, _file_name(attachment, number), data))
+            name = _file_name(attachment, number)
+            names[name] = names.get(name) or _numbered_paths(folder, name)
+            paths.append(_write_new(folder, names[name], data))
     return paths
 
 
-def _write_new(folder: str, name: str, data: bytes) -> str:
-    stem, extension = os.path.splitext(name)
-    number = 0
+def _numbered_paths(folder: str, name: str) -> Iterator[str]:
+    """Yield the paths of a name in a directory: name.png, name-1.png …, none of them too long."""
+    from ...paths import name_limit, shorten_name
+
+    limit = name_limit(folder)
+    for number in count():
+        suffix = f"-{number}" if number else ""
+        stem, ending = os.path.splitext(shorten_name(name, limit - len(suffix)))
+        yield os.path.join(folder, f"{stem}{suffix}{ending}")
+
+
+def _write_new(folder: str, paths: Iterator[str], data: bytes) -> str:
+    """Write a file with the first of the paths that is free; return that path."""
+    from ...paths import WholeFile
+
     try:
         os.makedirs(folder, exist_ok=True)
-        while True:
-            path = os.path.join(folder, f"{stem}-{number}{extension}" if number else name)
-            try:
-                file = open(path, "xb")  # noqa: SIM115 - closed below, where a full disk shows
-                break
-            except FileExistsError:
-                number += 1
+        file = WholeFile(os.path.join(folder, ""), 0o666)
     except OSError as error:
         raise CreateError(f"{folder}: {error.strerror}") from None
     try:
-        with file:
+        try:
             file.write(data)
+        except BaseException:
+            file.discard()
+            raise
+        return file.commit_new(paths)
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from None
-    return path
+        raise OutputError(f"{folder}: {error.strerror}") from None

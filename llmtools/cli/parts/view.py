@@ -13,7 +13,7 @@ from __future__ import annotations
 from ...records.conversation import Conversation
 from ...records.fold import TEXT_KINDS
 from ...records.jsonl import dumps
-from ...terminal import CYAN, DIM, RED, YELLOW, paint
+from ...terminal import CYAN, DIM, RED, YELLOW, paint, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class EventLines(View):
 
 class PeopleView(View):
     """The reply for a person at a terminal: the text on stdout; reasoning, tool calls, results and
-    notices on stderr, in colour if it is wanted."""
+    notices on stderr, in colour if it is wanted, with control characters made visible."""
 
     def __init__(self, *, colour: bool, reasoning: bool = True, keep: bool = False) -> None:
         super().__init__(("text", "refusal"), keep=keep)
@@ -220,7 +220,7 @@ class PeopleView(View):
 
     def _aside(self, text: str, colour: str) -> None:
         """Show a line of its own on stderr."""
-        self._show(paint(text, colour, self._colour) + "\n", STDERR)
+        self._show(paint(visible(text), colour, self._colour) + "\n", STDERR)
 
     def show_line(self, record: Record, raw: bytes) -> None:
         """Show what whole records say."""
@@ -254,7 +254,7 @@ class PeopleView(View):
     def show_other(self, record: Record, kind: str) -> None:
         """Show reasoning, dim, and the result of a tool as soon as it comes."""
         if kind == "reasoning" and self._reasoning and record["chunk"]:
-            self._show(paint(record["chunk"], DIM, self._colour), STDERR)
+            self._show(paint(visible(record["chunk"]), DIM, self._colour), STDERR)
         elif self._bracket == "tool" and kind == "tool_result" and (record["chunk"] or "exception" in record):
             part = {"type": kind, "output": record["chunk"], "exception": record.get("exception")}
             self._show_tool(part, record["part_index"])

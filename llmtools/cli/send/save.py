@@ -7,6 +7,7 @@ import stat
 
 from ...errors import CreateError, OutputError
 from ...paths import WholeFile
+from ...terminal import visible_json
 
 
 class SaveFile:
@@ -30,6 +31,8 @@ class SaveFile:
     def write(self, line: bytes) -> None:
         """Write one line."""
         try:
+            if self._whole is None and os.isatty(self._descriptor):
+                line = visible_json(line)
             for data in (line, b"\n"):
                 if self._whole is not None:
                     self._whole.write(data)
