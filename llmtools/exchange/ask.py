@@ -4,6 +4,7 @@ Rules:
 * The model is the given one, else that of the last reply, else the default.
 * A stream that failed is not sent, except with AskOptions.anyway; then its incomplete calls are
   dropped, each with a notice.
+* The options of a stream are those with common names; of its others a notice tells.
 * A conversation record is a stream of its own: it is returned with its reply, or with `error`.
 """
 
@@ -16,7 +17,7 @@ from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from
 from ..http.request import Limits
 from ..protocols.request import Target, is_built_in
 from ..records.build import build_message, notice
-from ..records.conversation import Conversation, conversation_of, text_of, unanswered_calls, with_call_ids
+from ..records.conversation import Conversation, conversation_of, may_set, text_of, unanswered_calls, with_call_ids
 from ..records.state import is_paused
 from .exchange import Exchange
 
@@ -168,6 +169,15 @@ def ready_to_send(
     return conversation.with_messages(messages), notices
 
 
+def dropped_option_notices(names: Iterable[str]) -> list[Record]:
+    """Return a notice for each option of a stream that only the user may set."""
+    why = "a stream does not set it (-o or config.toml does)"
+    return [
+        notice("dropped_option", f"the option {name} in the stream was not sent: {why}")
+        for name in dict.fromkeys(names)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A conversation that is ready to be sent.
@@ -232,7 +242,11 @@ class Asker:
         tools = self._server_tools(ready, target)
         for tool in tools:
             ready.add(tool)
-        model_options = {**(own_options or {}), **options.options}
+        own = own_options or {}
+        dropped = [*ready.dropped_options(), *(name for name, value in own.items() if not may_set(name, value))]
+        notices += dropped_option_notices(name for name in dropped if name not in options.options)
+        own = {name: value for name, value in own.items() if name not in dropped}
+        model_options = {**own, **options.options}
         settings = {name: getattr(options, name) for name in ("schema", "tool_choice", "reasoning")}
         request = target.request(
             **conversation.answer_settings(model_options, **settings),

@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from ..errors import TimedOutError, TryLaterError, UnavailableError
-from ..http.request import Emit, HttpRequest, Limits, Open, Sleep
+from ..http.request import Emit, HttpRequest, Limits, Open, Sleep, path_segment
 from ..records.build import notice
 
 TYPE_CHECKING = False
@@ -28,9 +28,7 @@ STOP_LIMITS = Limits(connect=0.9, idle=0.9)
 
 def reply_request(spec: Spec, reply_id: str, after: int | None = None) -> HttpRequest:
     """Return the request for a reply, whole or, with `after`, as a stream of the events behind that one."""
-    from urllib.parse import quote
-
-    path = spec.background_path.format(id=quote(reply_id, safe=""))
+    path = spec.background_path.format(id=path_segment(reply_id))
     query = "" if after is None else spec.background_events.format(after=after)
     return HttpRequest(path + query, b"", method="GET")
 

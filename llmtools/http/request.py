@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..errors import UsageError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
 
     Want: TypeAlias = "Emit | Sleep | Open | Read | Fetch"
+
+
+def path_segment(name: str) -> str:
+    """Return a name, such as that of a model, as one segment of a path.
+
+    Raises UsageError for one that is no segment: it would lead to another path of the server.
+    """
+    from urllib.parse import quote
+
+    if name in (".", "..") or not name.isprintable():
+        raise UsageError(f"{name!r} cannot be a name in a URL")
+    return quote(name, safe="@")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ..errors import (
     LlmToolsError,
     from_record,
 )
-from ..exchange.ask import ready_to_send
+from ..exchange.ask import dropped_option_notices, ready_to_send
 from ..exchange.exchange import Exchange
 from ..records.build import deep_copy
 from ..records.check import check_record
@@ -60,6 +60,8 @@ class ResponseState:
     def exchange(self) -> Exchange:
         """Return the exchange that asks the model. Raises what `ready_to_send` and `Prompt.request` raise."""
         prepared, notices = ready_to_send(self.prompt.conversation())
+        names = self.prompt.conversation().dropped_options()
+        notices += dropped_option_notices(name for name in names if name not in self.prompt.options)
         self.events += [Event(notice) for notice in notices]
         request, endpoint = self.prompt.request()
         return Exchange(prepared, request, endpoint, self.prompt.limits)

@@ -1,7 +1,8 @@
 """What the request builders of all protocols share.
 
 Rule: a block of a request is built from the neutral fields of a part, and the issuer's own
-metadata is laid over it. So the issuer gets back what it sent.
+metadata adds to it. So the issuer gets back what it sent, and is told what the stream shows: metadata
+never changes a role, a text, a name, arguments, an id or a file.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import re
 
 from ..errors import InputError, UsageError
 from ..http.request import HttpRequest
-from ..records.jsonl import dumps
+from ..records.jsonl import dumps, is_same
 from .instructions import JSON_INSTRUCTION, mentions_json, schema_instruction, with_instruction, with_one_system
 from .media_types import usual_type
 from .options import ANSWER_OPTIONS, NAMES
+from .reply_writer import PART_TYPES
 from .schemas import NOT_AT_ROOT, parameters_of, without_alternatives
 
 TYPE_CHECKING = False
@@ -36,12 +38,42 @@ _SEVERAL_ANSWERS = ("n", "candidate_count", "candidateCount")
 """Options that ask for more than one answer."""
 
 
-def overlay(block: JsonObject, metadata: JsonObject) -> JsonObject:
-    """Return a copy of `block` with `metadata` laid over it, object by object."""
-    merged = dict(block)
-    for name, value in metadata.items():
+_HOLDERS = frozenset(
+    (
+        *("function", "custom", "image_url", "file", "source", "functionCall", "functionResponse", "inlineData"),
+        *("fileData", "executableCode", "codeExecutionResult", "toolCall", "toolResponse"),
+    )
+)
+"""Fields of a block that hold other fields of it. Metadata adds to these objects; it adds to no other, such as
+the arguments of a call."""
+
+
+def overlay(body: JsonObject, options: JsonObject) -> JsonObject:
+    """Return a copy of a body with options laid over it, object by object."""
+    merged = dict(body)
+    for name, value in options.items():
         below = merged.get(name)
         merged[name] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def with_metadata(
+    block: JsonObject, metadata: JsonObject, shown: frozenset[str] = frozenset(), refused: list[str] | None = None
+) -> JsonObject:
+    """Return a copy of `block` with the fields of `metadata` that it does not have.
+
+    shown: fields that metadata must not add, as llm-parts shows what they hold. refused: gets the names
+    of the fields that were left out.
+    """
+    merged = dict(block)
+    for name, value in metadata.items():
+        below = block.get(name)
+        if name in _HOLDERS and isinstance(below, dict) and isinstance(value, dict):
+            merged[name] = with_metadata(below, value, shown, refused)
+        elif name not in block and name not in shown:
+            merged[name] = value
+        elif refused is not None and not (name in block and is_same(below, value)):
+            refused.append(name)
     return merged
 
 
@@ -99,6 +131,19 @@ class Builder:
     notices: the notices of what could not be sent, by their messages.
     """
 
+    SHOWN = frozenset(
+        (
+            *("role", "text", "content", "parts", "refusal", "thinking", "summary", "arguments", "args", "input"),
+            *("tool_calls", "function", "function_call", "custom", "functionCall", "functionResponse", "response"),
+            *("executableCode", "codeExecutionResult", "toolCall", "toolResponse"),
+            *("image_url", "input_audio", "inlineData", "fileData"),
+        )
+    )
+    """The fields of a block that hold what llm-parts shows, in any protocol: only the neutral fields fill them.
+    A protocol adds its own."""
+    SHOWN_TYPES: frozenset[str] = frozenset()
+    """The types of blocks that are built from the neutral fields: an unknown part cannot have them."""
+
     def __init__(self, request: Request, spec: Spec) -> None:
         self.notices: dict[str, Record] = {}
         self._request = request
@@ -137,6 +182,27 @@ class Builder:
         """Return the provider_metadata of this issuer, which is all that may be sent to it."""
         own = holder.get("provider_metadata", {}).get(self._issuer)
         return own if isinstance(own, dict) else {}
+
+    def with_metadata(self, block: JsonObject, own: JsonObject) -> JsonObject:
+        """Return a block with what the issuer's metadata adds. A notice tells what it would have changed."""
+        if not own:
+            return block
+        refused: list[str] = []
+        merged = with_metadata(block, own, self.SHOWN, refused)
+        for name in refused:
+            self.notice(
+                "dropped_metadata", f"{name} in the metadata was not sent: it would change what the stream shows"
+            )
+        return merged
+
+    def unknown_block(self, part: Part, own: JsonObject) -> JsonObject | None:
+        """Return the block of a part that only the vendor knows, which is its metadata; None if that is
+        another block than the part says, or one that is built from neutral fields."""
+        kind = own.get("type")
+        if not isinstance(kind, str) or kind in self.SHOWN_TYPES or part["type"] in PART_TYPES:
+            return None
+        is_renamed = kind in PART_TYPES and part["type"].startswith(f"{kind or 'unknown'}_")
+        return own if kind == part["type"] or is_renamed else None
 
     def http_request(
         self, path: str, body: JsonObject, headers: dict[str, str] | None = None, *, stream: str = "text/event-stream"
@@ -254,7 +320,7 @@ class Builder:
         for tool in tools:
             own = self.own_metadata(tool)
             if "input_schema" in tool or not tool.get("provider_metadata"):
-                blocks.append(overlay(function(tool), own))
+                blocks.append(self.with_metadata(function(tool), own))
             elif own:
                 blocks.append(self.vendor_tool(tool, own))
             elif block := self._spec.server_tool(tool["name"], self._quirks):
@@ -262,6 +328,17 @@ class Builder:
             else:
                 self.notice("dropped_tool", f"the tool {tool['name']} was not offered: it belongs to another provider")
         return blocks
+
+    def top_level(self, blocks: list[JsonObject]) -> JsonObject:
+        """Return the fields of the request that blocks without a `type` are: those that ask for tools, no other."""
+        fields: JsonObject = {}
+        for block in blocks:
+            for name, value in block.items() if "type" not in block else ():
+                if name in self._spec.top_level_fields():
+                    fields[name] = value
+                else:
+                    self.notice("dropped_tool", f"{name} was not sent: it asks for no tool (-o sets it)")
+        return fields
 
     def flat_parameters(self, tool: ToolRecord) -> JsonObject:
         """Return the JSON Schema of a tool's arguments without alternatives at its root, with a notice."""

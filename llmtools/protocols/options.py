@@ -3,8 +3,8 @@
 Rules:
 * An option with a common name goes to its place in the protocol. If there is none, the option
   is not sent, and a notice says so.
-* Any other name is the vendor's own. It is sent unchanged, with its dots as levels:
-  `reasoning.summary` is `summary` in `reasoning`. It wins over a common name.
+* Any other name is the vendor's own, which only the user may give, not a stream. It is sent unchanged,
+  with its dots as levels: `reasoning.summary` is `summary` in `reasoning`. It wins over a common name.
 * Gemini and Ollama nest their options in one object. A name goes there unless the protocol's
   `beside` lists it as a top-level field.
 """
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..records.conversation import ANSWER_OPTIONS, NAMES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,24 +22,7 @@ if TYPE_CHECKING:
 
     from .json_fields import JsonObject
 
-NAMES = (
-    "temperature",
-    "top_p",
-    "top_k",
-    "max_tokens",
-    "stop",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-    "parallel_tool_calls",
-    "service_tier",
-    "verbosity",
-)
-"""The common names."""
-
-ANSWER_OPTIONS = ("reasoning_effort", "reasoning_summary", "json_object")
-"""Common names of options that each protocol expresses in its own way. The first is the field `reasoning`
-of a request; `Builder` has the others."""
+__all__ = ["ANSWER_OPTIONS", "NAMES", "REFUSED", "Places"]
 
 REFUSED = {
     "no_stop": ("stop",),

@@ -49,7 +49,12 @@ class Request:
     quirks: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        """Take the option reasoning_effort as `reasoning`. Raises UsageError if it is not a word."""
+        """Take the option reasoning_effort as `reasoning`.
+
+        Raises UsageError if it is not a word, and for a model's name on several lines.
+        """
+        if self.issuer and not self.served_name.isprintable():
+            raise UsageError(f"{self.served_name!r} cannot be the name of a model")
         if "reasoning_effort" not in self.options:
             return
         effort = self.options["reasoning_effort"]

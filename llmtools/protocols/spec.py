@@ -79,6 +79,7 @@ class Spec:
     `DIALECT_FINISH_REASONS`. Other words mean `stop`, with a notice.
     server_tools: common name -> the block that asks for a tool that the vendor runs.
     server_tools_by_quirk: quirk -> the same for servers with that quirk, which comes first.
+    tool_fields: fields of a request beside `tools` that ask for other tools.
     image_types: the MIME types of the images that the vendor takes.
     url_types: beginnings of the MIME types that the vendor fetches by URL; "" is every type.
     url_types_by_quirk: quirk -> further ones for servers with that quirk.
@@ -97,6 +98,7 @@ class Spec:
     finish_reasons: dict[str, str] = field(default_factory=dict)
     server_tools: Blocks = field(default_factory=dict)
     server_tools_by_quirk: dict[str, Blocks] = field(default_factory=dict)
+    tool_fields: frozenset[str] = frozenset()
     image_types: tuple[str, ...] = USUAL_IMAGES
     url_types: tuple[str, ...] = ()
     url_types_by_quirk: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -123,6 +125,12 @@ class Spec:
         tables = [self.server_tools_by_quirk.get(quirk, {}) for quirk in quirks]
         block = next((table[name] for table in (*tables, self.server_tools) if name in table), None)
         return None if block is None else dict(block)
+
+    def top_level_fields(self) -> frozenset[str]:
+        """Return the fields of a request beside `tools` that ask for tools of the vendor's."""
+        tables = (self.server_tools, *self.server_tools_by_quirk.values())
+        blocks = [block for table in tables for block in table.values()]
+        return frozenset(name for block in blocks if "type" not in block for name in block) | self.tool_fields
 
     def server_tool_names(self, quirks: Iterable[str] = ()) -> list[str]:
         """Return the common names of the tools that a server with these quirks runs."""

@@ -11,6 +11,7 @@ import re
 
 from ..errors import ConfigError, UsageError
 from ..http.endpoint import Endpoint, check_secrecy, is_local, split_url
+from ..http.request import path_segment
 from ..protocols import DEFAULT_PROTOCOL, load
 from ..protocols.request import Target
 from .catalogue import PROVIDERS, Provider, max_output_of, quirks_of
@@ -83,9 +84,7 @@ def _azure_url(base: str, settings: dict[str, Any], model: str) -> tuple[str, st
         raise ConfigError(f"azure: {version!r} is not an API version")
     query = f"api-version={version}" if version else ""
     if re.match(r"\d", version):
-        from urllib.parse import quote
-
-        return f"{base}/openai/deployments/{quote(model, safe='')}", query
+        return f"{base}/openai/deployments/{path_segment(model)}", query
     return f"{base}/openai/v1", query
 
 

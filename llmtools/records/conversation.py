@@ -1,7 +1,9 @@
 """A conversation, made of records: its messages, tools, last model and pending calls.
 
-Rule: `message` and `tool` records make the conversation. Events only tell whether a response is
-complete.
+Rules:
+* `message` and `tool` records make the conversation. Events only tell whether a response is complete.
+* A stream sets options by their common names only. A vendor's own field of a request, which could send
+  the conversation elsewhere or replace it, is the user's to set.
 """
 
 from __future__ import annotations
@@ -21,7 +23,29 @@ if TYPE_CHECKING:
         Usage,
     )
 
+NAMES = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "parallel_tool_calls",
+    "service_tier",
+    "verbosity",
+)
+"""The common names of options."""
+ANSWER_OPTIONS = ("reasoning_effort", "reasoning_summary", "json_object")
+"""Common names of options that each protocol expresses in its own way. The first is the field `reasoning`
+of a request; `Builder` has the others."""
 _ANSWER_SETTINGS = ("schema", "tool_choice", "reasoning")
+
+
+def may_set(name: str, value: Any) -> bool:
+    """Return whether a stream may set an option: by a common name, and not to an object."""
+    return name in (*NAMES, *ANSWER_OPTIONS) and not isinstance(value, dict)
 
 
 def text_of(message: Message) -> str:
@@ -126,16 +150,21 @@ class Conversation(StreamState):
                 return {name: request[name] for name in ("model", "options", *_ANSWER_SETTINGS) if name in request}
         return {}
 
+    def dropped_options(self) -> list[str]:
+        """Return the names of the options in the request of the last user message that a stream may not set."""
+        return [name for name, value in self.request.get("options", {}).items() if not may_set(name, value)]
+
     def answer_settings(self, options: Mapping[str, Any], **given: Any) -> dict[str, Any]:
         """Return options, schema, tool_choice and reasoning for the answer: the given values, else those
-        that the last user message asks for.
+        that the last user message asks for and may set.
 
             message = {**llmtools.user("hi"), "request": {"reasoning": "low", "options": {"seed": 1}}}
             llmtools.Conversation([message]).answer_settings({"seed": 2})["options"]  # {"seed": 2}
         """
         request = self.request
         settings = {name: given.get(name) or request.get(name) for name in _ANSWER_SETTINGS}
-        return {"options": {**request.get("options", {}), **options}, **settings}
+        wanted = {name: value for name, value in request.get("options", {}).items() if may_set(name, value)}
+        return {"options": {**wanted, **options}, **settings}
 
     asked = answer_settings
 

@@ -562,7 +562,7 @@ class TestServerTools:
         assert asked(message, user("q"))["container"] == "container_1"
         assert "container" not in asked(message, user("q"), options={"container": None})
 
-    @pytest.mark.parametrize("kind", ["fallback", "container_upload", "never_seen", "tool_result", "attachment"])
+    @pytest.mark.parametrize("kind", ["fallback", "container_upload", "never_seen", "attachment"])
     def test_unknown_blocks_go_back_whole(self, kind: str) -> None:
         begun = start(0, kind, source={"model": "a"}, n=[1, None])
         [part] = parts(begun, stop(0))

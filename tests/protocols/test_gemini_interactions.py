@@ -347,7 +347,7 @@ class TestReply:
         message = reply(
             *step(0, {"type": "dream", "id": "d"}, {"type": "dream", "pictures": [1]}, {"type": "x", "pictures": [2]}),
             *step(1, {"type": "model_output"}, text("a"), {"type": "table", "rows": [1]}, text("b")),
-            *step(2, {"type": "text", "text": "a step with the name of a part"}),
+            *step(2, {"type": "refusal", "text": "a step with the name of a part"}),
             *step(3, {"type": "nothing"}),
         )
         dream = {"type": "dream", "id": "d", "pictures": [1, 2]}
@@ -356,12 +356,12 @@ class TestReply:
             text("a"),
             {"type": "table", **own(of="1", block={"type": "table", "rows": [1]})},
             text("b", **own(of="1")),
-            {"type": "text_step", **own(type="text", text="a step with the name of a part")},
+            {"type": "refusal_step", **own(type="refusal", text="a step with the name of a part")},
         ]
         assert sent_back(message) == [
             dream,
             {"type": "model_output", "content": [text("a"), {"type": "table", "rows": [1]}, text("b")]},
-            {"type": "text", "text": "a step with the name of a part"},
+            {"type": "refusal", "text": "a step with the name of a part"},
         ]
 
     def test_an_event_that_is_not_known_is_told_once(self) -> None:

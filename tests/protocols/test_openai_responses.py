@@ -1105,7 +1105,7 @@ class TestInput:
             {"type": "input_file", "file_id": "file-1"},
         ]
 
-    def test_metadata_of_a_part_is_laid_over_it(self) -> None:
+    def test_metadata_of_a_part_adds_to_it(self) -> None:
         image = {"type": "attachment", "attachment": {"type": "image/png", "content": PNG}, **own(detail="low")}
         marked = {"type": "text", "text": "a", **own(prompt_cache_breakpoint={"mode": "explicit"})}
         [message] = said(user(marked, image))

@@ -316,9 +316,18 @@ def _normal(content: Any) -> list[Object]:
     return found
 
 
+def _has_search_results(request: Object) -> bool:
+    """Whether a result of the user's has blocks of its own kind, which our results do not hold: what is sent of a
+    result is its output."""
+    contents = [block.get("content") for message in request["messages"] for block in _normal(message["content"])]
+    blocks = [block for content in contents if isinstance(content, list) for block in content]
+    return any(block.get("type") == "search_result" for block in blocks)
+
+
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_recorded_request_is_made_again(name: str) -> None:
     theirs = json.loads(read(name))
+    is_refused = _has_search_results(theirs)
     options = rest(theirs, "model", "messages", "system", "tools", "stream", "tool_choice", "container")
     options.setdefault("thinking", None)  # of a model that thinks by itself, we ask for the text
     choice = theirs.get("tool_choice")
@@ -329,6 +338,9 @@ def test_a_recorded_request_is_made_again(name: str) -> None:
     for record in records:
         check_record(record)
     http, notices = encode(Conversation(records), asked)
+    if is_refused:
+        assert [notice["code"] for notice in notices] == ["dropped_metadata"]
+        return
     assert notices == []
     ours = json.loads(http.body)
     if "container" in theirs:  # which that client knew from the reply, that is not here

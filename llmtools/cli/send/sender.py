@@ -113,6 +113,7 @@ class Sender:
         self._is_detached = is_detached
         self._tools: list[tuple[int, Record]] = []
         self._journal: Journal | None = None
+        self._told: set[str] = set()
         self._until: float | None = None
         self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
 
@@ -224,9 +225,15 @@ class Sender:
 
     def _show(self, question: Question) -> None:
         request, notices = question.exchange().dry_run()
-        for record in notices if not self.process.quiet else ():
-            self.process.say(record["message"])
+        self._tell([*question.notices, *notices])
         self.process.write_lines([request])
+
+    def _tell(self, notices: list[Record]) -> None:
+        """Tell people of notices that no record holds, each once, however many conversations it is about."""
+        new = dict.fromkeys(record["message"] for record in notices if record["message"] not in self._told)
+        self._told.update(new)
+        for message in new if not self.process.quiet else ():
+            self.process.say(message)
 
     def _write_reply(self, exchange: Exchange) -> Exchange:
         """Write the records of the reply; save its messages, however the run ends."""
@@ -311,6 +318,7 @@ class Sender:
         question = answer.question()
         if self._is_dry_run:
             return self._show(question)
+        self._tell(question.notices)
         record = answer.record
         tools = [(0, tool) for tool in record.get("tools", ())]
         exchange = question.exchange(*self._entry(question, record["messages"], tools, record))

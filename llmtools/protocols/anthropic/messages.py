@@ -1,7 +1,7 @@
 """Anthropic Messages, the messages of a request.
 
 Rules:
-* A block is built from the neutral fields, and the issuer's own metadata is laid over it. The
+* A block is built from the neutral fields, and the issuer's own metadata adds to it. The
   metadata of others is never sent. Parts that only others can read (their reasoning, their
   servers' calls) and parts that this protocol cannot hold are left out, with a notice.
 * The model's blocks go back unchanged and in their order. Thinking without a signature (it was
@@ -23,7 +23,8 @@ from __future__ import annotations
 import re
 
 from ...media_type import is_text_type
-from ..builder import Builder, attachment_parts, overlay, result_text, text_in_base64
+from ..builder import Builder, attachment_parts, result_text, text_in_base64, with_metadata
+from ..json_fields import string_or_empty
 from ..media_types import usual_type
 from .results import citation_fields
 from .spec import SPEC
@@ -50,6 +51,9 @@ class Messages(Builder):
     which the model's code ran last, "" if none did.
     """
 
+    SHOWN = Builder.SHOWN | {"type", "source", "id", "name", "tool_use_id"}
+    SHOWN_TYPES = frozenset(("text", "thinking", "redacted_thinking", "tool_use", "tool_result"))
+
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
         self.system: list[JsonObject] = []
@@ -71,7 +75,7 @@ class Messages(Builder):
 
     def vendor_tool(self, tool: ToolRecord, own: JsonObject) -> JsonObject:
         """Return the block of one of the vendor's own tools, with its name."""
-        return own if own.get("type") in _UNNAMED_TOOLS else overlay({"name": tool["name"]}, own)
+        return own if own.get("type") in _UNNAMED_TOOLS else {"name": tool["name"], **own}
 
     def _add(self, turns: list[JsonObject], message: Message) -> None:
         role = message["role"]
@@ -115,14 +119,14 @@ class Messages(Builder):
     def _blocks(self, part: Part) -> list[JsonObject]:
         kind, own = part["type"], self.own_metadata(part)
         if kind == "text":
-            return [overlay({"type": "text", "text": part["text"]}, own)] if part["text"] else []
+            return [self.with_metadata({"type": "text", "text": part["text"]}, own)] if part["text"] else []
         if kind == "tool_result" and not part.get("server_executed"):
             return [self._result(part, own)]
         if kind == "attachment":
             block = self._attachment(part.get("attachment", {}), own)
-            return [overlay(block, own)] if block is not None else []
-        if "type" in own:
-            return [own]
+            return [self.with_metadata(block, own)] if block is not None else []
+        if block := self.unknown_block(part, own):
+            return [block]
         self.notice("dropped_part", f"a {kind} part was not sent: it has no place in this protocol")
         return []
 
@@ -138,7 +142,7 @@ class Messages(Builder):
             is_allowed = is_image or kind == "application/pdf"
             source = {"type": "url", "url": attachment["url"]} if is_allowed else None
         elif own:
-            return {"type": "image" if kind.startswith("image/") else "document"}
+            return _file_block(kind, own)
         else:
             self.notice_foreign_file()
             return None
@@ -159,7 +163,7 @@ class Messages(Builder):
             block["content"] = text
         if "exception" in part:
             block["is_error"] = True
-        return overlay(block, own)
+        return self.with_metadata(block, own)
 
     # ---- the model's side
 
@@ -174,17 +178,22 @@ class Messages(Builder):
                 block = self._reasoning(part, own)
             elif kind == "tool_call":
                 block = self._call(part, place, own)
-            elif kind == "tool_result" and own:
-                call_id = part.get("tool_call_id", "")
-                block = overlay({"tool_use_id": self._call_ids.get(call_id, call_id)}, own)
-            elif own and kind != "attachment":
-                block = own
+            elif kind == "tool_result":
+                block = self._server_result(part, own)
             else:
-                block = None
+                block = self.unknown_block(part, own)
+            if block is None and kind not in ("text", "refusal", "reasoning", "tool_call"):
                 self.notice("dropped_part", f"a {kind} part of a reply was not sent: it belongs to another provider")
             if block is not None:
                 blocks.append(block)
         return blocks
+
+    def _server_result(self, part: Part, own: JsonObject) -> JsonObject | None:
+        """Return the block of a result of the server's tool, which goes back as it came."""
+        if not string_or_empty(own.get("type")).endswith("_tool_result"):
+            return None
+        call_id = part.get("tool_call_id", "")
+        return {**own, "tool_use_id": self._call_ids.get(call_id, call_id)}
 
     def _text(self, part: Part, own: JsonObject) -> JsonObject | None:
         if not part["text"]:
@@ -196,18 +205,18 @@ class Messages(Builder):
             block["citations"] = citations
         if len(citations) < len(annotations):
             self.notice("dropped_annotation", "sources of a reply were not sent: they belong to another provider")
-        return overlay(block, own)
+        return self.with_metadata(block, own)
 
     def _citation(self, annotation: JsonObject) -> JsonObject:
         kind = annotation["kind"]
         fields = {theirs: annotation[ours] for ours, theirs in citation_fields(kind).items() if ours in annotation}
-        return overlay({"type": kind, **fields}, self.own_metadata(annotation))
+        return with_metadata({"type": kind, **fields}, self.own_metadata(annotation))
 
     def _reasoning(self, part: Part, own: JsonObject) -> JsonObject | None:
         if part.get("redacted") and own.get("data"):
-            return {"type": "redacted_thinking", **own}
+            return self.with_metadata({"type": "redacted_thinking"}, own)
         if own.get("signature"):
-            return overlay({"type": "thinking", "thinking": part["text"]}, own)
+            return self.with_metadata({"type": "thinking", "thinking": part["text"]}, own)
         if "unsigned_thinking" in self._quirks and part["text"]:
             return {"type": "thinking", "thinking": part["text"], "signature": ""}
         self.notice("dropped_reasoning", "reasoning of a reply was not sent: it has no signature of this provider")
@@ -215,7 +224,9 @@ class Messages(Builder):
 
     def _call(self, part: Part, place: int, own: JsonObject) -> JsonObject | None:
         call_id = part.get("tool_call_id") or f"~{place}"
-        if part.get("server_executed") and ("type" not in own or "exception" in part):
+        served = string_or_empty(own.get("type"))
+        is_fit = served.endswith("tool_use") and served != "tool_use"
+        if part.get("server_executed") and (not is_fit or "exception" in part):
             why = "it was cut off" if own else "another provider ran it"
             self.notice("dropped_part", f"a call of a reply was not sent: {why}")
             return None
@@ -223,11 +234,21 @@ class Messages(Builder):
         if "exception" in part and part.get("arguments_raw"):
             arguments = {"INVALID_JSON": part["arguments_raw"]}  # as the vendor's documentation wraps it
         self._call_ids[call_id] = self._new_id(call_id)
-        block = {"type": "tool_use", "id": self._call_ids[call_id], "name": part["name"], "input": arguments}
-        return overlay(block, own)
+        kind = served if part.get("server_executed") else "tool_use"
+        block = {"type": kind, "id": self._call_ids[call_id], "name": part["name"], "input": arguments}
+        return self.with_metadata(block, own)
 
     def _new_id(self, call_id: str) -> str:
         return self.unique_id(call_id, bool(_VALID_ID.fullmatch(call_id)), "toolu_")
+
+
+def _file_block(kind: str, own: JsonObject) -> JsonObject:
+    """Return the block of a file that the vendor has. Its metadata names the file, and holds none."""
+    if own.get("type") == "container_upload":
+        return {"type": "container_upload"}
+    source = own.get("source")
+    named = {"source": source} if isinstance(source, dict) and source.get("type") == "file" else {}
+    return {"type": "image" if kind.startswith("image/") else "document", **named}
 
 
 def _inline_source(kind: str, content: str, *, is_image: bool) -> JsonObject | None:

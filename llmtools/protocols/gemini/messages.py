@@ -2,7 +2,7 @@
 
 Rules:
 * Each part goes back unchanged: in its place, with its signature, never joined to another. It
-  is built from the neutral fields, and the issuer's own metadata is laid over it. The metadata
+  is built from the neutral fields, and the issuer's own metadata adds to it. The metadata
   of others is never sent.
 * Thoughts and what the server ran go back to the issuer that they came from, to no other.
 * An id of a call is sent only if the vendor gave it. The vendor finds the call of a result
@@ -21,8 +21,9 @@ import re
 from ...errors import InputError
 from ...media_type import is_text_type
 from ...records.jsonl import loads
-from ..builder import Builder, attachment_parts, overlay
+from ..builder import Builder, attachment_parts
 from ..media_types import usual_type
+from .reply import CODE_EXECUTION
 from .spec import SPEC
 
 TYPE_CHECKING = False
@@ -44,6 +45,8 @@ class Messages(Builder):
     system: the parts of the instruction. token: continues a reply that paused, "" if there is
     none. has_trace: whether the conversation has calls that the server ran.
     """
+
+    SHOWN = Builder.SHOWN | {"thought", "name", "data", "fileUri", "id", "mimeType"}
 
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
@@ -79,6 +82,10 @@ class Messages(Builder):
         camel = re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
         return f"thinkingConfig.{camel}" if camel in _THINKING else camel
 
+    def unknown_block(self, part: Part, own: JsonObject) -> JsonObject | None:
+        """Return the part of a kind that only the vendor knows: its field is the name of the kind."""
+        return own if part["type"] in own and self.SHOWN.isdisjoint(own.keys() - {"thought"}) else None
+
     def _add(self, contents: list[JsonObject], role: str, parts: list[JsonObject]) -> None:
         if parts:
             contents.append({"role": role, "parts": parts})
@@ -91,11 +98,11 @@ class Messages(Builder):
     def _blocks(self, part: Part) -> list[JsonObject]:
         own = self.own_metadata(part)
         if part["type"] == "text":
-            return [overlay({"text": part["text"]}, own)] if part["text"] or own else []
+            return [self.with_metadata({"text": part["text"]}, own)] if part["text"] or own else []
         if part["type"] == "attachment":
             return self._attachment(part.get("attachment", {}), own)
-        if own:
-            return [own]
+        if block := self.unknown_block(part, own):
+            return [block]
         self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
@@ -111,11 +118,11 @@ class Messages(Builder):
             self.refuse_type(attachment)
             return []
         if "content" in attachment:
-            return [overlay({"inlineData": {**mime, "data": attachment["content"]}}, own)]
+            return [self.with_metadata({"inlineData": {**mime, "data": attachment["content"]}}, own)]
         if "url" in attachment:
-            return [overlay({"fileData": {**mime, "fileUri": attachment["url"]}}, own)]
-        if own:
-            return [own]
+            return [self.with_metadata({"fileData": {**mime, "fileUri": attachment["url"]}}, own)]
+        if file := own.get("fileData"):
+            return [self.with_metadata({"fileData": file}, own)]
         self.notice_foreign_file()
         return []
 
@@ -143,7 +150,7 @@ class Messages(Builder):
         blocks = self._user(attachment_parts(part))
         if blocks:
             response["parts"] = blocks
-        return overlay({"functionResponse": response}, self.own_metadata(part))
+        return self.with_metadata({"functionResponse": response}, self.own_metadata(part))
 
     # ---- the model's side
 
@@ -171,7 +178,7 @@ class Messages(Builder):
         self._sent_calls[call_id] = (len(self._sent_calls), wire_id)
         identity = {"id": wire_id} if wire_id else {}
         call = {**identity, "name": part["name"], "args": part["arguments"]}
-        return overlay({"functionCall": call}, self.own_metadata(part))
+        return self.with_metadata({"functionCall": call}, self.own_metadata(part))
 
     def _assistant_blocks(self, part: Part) -> list[JsonObject]:
         kind, own = part["type"], self.own_metadata(part)
@@ -180,12 +187,13 @@ class Messages(Builder):
         if kind == "refusal":
             return [{"text": part["text"]}] if part["text"] else []
         if kind == "reasoning" and own:
-            return [overlay({"text": part["text"], "thought": True}, own)]
-        if kind in ("tool_call", "tool_result") and own:
-            self.has_trace |= "toolCall" in own
-            return [overlay(_server_run_block(part, own), own)]
-        if own and kind != "reasoning":
-            return [own]
+            return [self.with_metadata({"text": part["text"], "thought": True}, own)]
+        ran = _server_run_block(part, own) if kind in ("tool_call", "tool_result") else {}
+        if ran:
+            self.has_trace |= "toolCall" in ran
+            return [self.with_metadata(ran, own)]
+        if block := self.unknown_block(part, own):
+            return [block]
         if kind == "reasoning":
             self.notice("dropped_reasoning", "reasoning of a reply was not sent: it belongs to another provider")
         else:
@@ -201,13 +209,14 @@ def _server_run_block(part: Part, own: JsonObject) -> JsonObject:
     """Return a call that the server ran, or its result, as far as the neutral fields hold it."""
     call_id = part.get("tool_call_id", "")
     identity = {"id": call_id} if call_id and not call_id.startswith("~") else {}
-    if "executableCode" in own:
+    is_call = part["type"] == "tool_call"
+    if is_call and "executableCode" in own and part["name"] == CODE_EXECUTION:
         return {"executableCode": {**part["arguments"], **identity}}
-    if "codeExecutionResult" in own:
+    if not is_call and "codeExecutionResult" in own:
         return {"codeExecutionResult": {"output": part["output"], **identity}}
-    if "toolCall" in own:
+    if is_call and "toolCall" in own and "executableCode" not in own:
         return {"toolCall": {"toolType": part["name"], "args": part["arguments"], **identity}}
-    if "toolResponse" not in own:
+    if is_call or "toolResponse" not in own:
         return {}
     try:
         response = {"response": loads(part["output"])} if part["output"] else {}

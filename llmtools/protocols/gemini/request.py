@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 
 from ...http.failure import failure_from_response as error_of
+from ...http.request import path_segment
 from ..builder import overlay
 from ..schemas import google_schema, parameters_of
 from .decoder import Decoder
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoder", "encode", "error_of"]
 
+_MODEL = re.compile(r"(models|tunedModels|endpoints|publishers/[^/]+/models)/(.+)", re.DOTALL)
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192}
+_TOOL_GENERATION = ("responseModalities", "imageConfig", "speechConfig")
+"""Fields of generationConfig that a tool's record may set: those of the media that the model makes."""
 _HIGHEST_BUDGET = 24576
 _LEVELS = {"none": "MINIMAL", "max": "XHIGH"}
 
@@ -68,17 +72,15 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
 
 
 def _request_path(request: Request) -> str:
-    name = re.sub(
-        r"[^A-Za-z0-9._~/@-]",
-        lambda match: "".join([f"%{byte:02X}" for byte in match[0].encode()]),
-        _model_path(request),
-    )
-    return f"/{name}:" + ("streamGenerateContent?alt=sse" if request.stream else "generateContent")
+    verb = "streamGenerateContent?alt=sse" if request.stream else "generateContent"
+    return f"/{_model_path(request.served_name.strip('/'))}:{verb}"
 
 
-def _model_path(request: Request) -> str:
-    name = request.served_name.strip("/")
-    return name if name.startswith(("models/", "tunedModels/", "endpoints/", "publishers/")) else f"models/{name}"
+def _model_path(name: str) -> str:
+    """Return the path of a model, which is COLLECTION/MODEL or publishers/PUBLISHER/models/MODEL."""
+    match = _MODEL.fullmatch(name)
+    collection, model = (match[1], match[2]) if match else ("models", name)
+    return "/".join([path_segment(each) for each in collection.split("/")] + [path_segment(model)])
 
 
 def _list_or_empty(value: Any) -> list[Any]:
@@ -122,7 +124,14 @@ def _tools(conversation: Conversation, messages: Messages) -> tuple[list[JsonObj
     others = [block for block in blocks if "name" not in block and "generationConfig" not in block]
     generation: JsonObject = {}
     for block in blocks:
-        generation = overlay(generation, block.get("generationConfig", {}))
+        config = block.get("generationConfig")
+        for name, value in config.items() if isinstance(config, dict) else ():
+            if name in _TOOL_GENERATION:
+                generation[name] = value
+            else:
+                messages.notice(
+                    "dropped_tool", f"generationConfig.{name} was not sent: it asks for no tool (-o sets it)"
+                )
     return [*([{"functionDeclarations": functions}] if functions else []), *others], generation
 
 

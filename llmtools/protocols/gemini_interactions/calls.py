@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..builder import overlay
+from ..builder import with_metadata
 from ..json_fields import readable_text, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
@@ -55,6 +55,12 @@ def _held_fields(kind: str) -> frozenset[str]:
     return frozenset(("id", "name", "arguments") if kind in _NAMED_CALLS else ("id", "arguments"))
 
 
+def is_call_of(part: Part, own: JsonObject) -> bool:
+    """Return whether the metadata is that of the call of a server's tool, with the name of the part."""
+    kind = string_or_empty(own.get("type"))
+    return kind in SERVER_CALLS and (kind in _NAMED_CALLS or tool_name(own) == part["name"])
+
+
 def call_step(part: Part, own: JsonObject, call_id: str) -> JsonObject:
     """Return the step of a call that the server ran; `own` is the metadata of the part."""
     kind = string_or_empty(own.get("type"))
@@ -63,7 +69,7 @@ def call_step(part: Part, own: JsonObject, call_id: str) -> JsonObject:
         step["name"] = part["name"]
     if part["arguments"] or kind not in _WITHOUT_ARGUMENTS:
         step["arguments"] = part["arguments"]
-    return overlay(step, unhandled_fields(own, _held_fields(kind)))
+    return with_metadata(step, unhandled_fields(own, _held_fields(kind)))
 
 
 def readable_result(step: JsonObject) -> str:
@@ -84,9 +90,9 @@ def result_fields(step: JsonObject) -> JsonObject:
 
 def result_step(part: Part, own: JsonObject, call_id: str) -> JsonObject:
     """Return the step of a result of the server's tool; `own` is the metadata of the part."""
-    step: JsonObject = {"type": "", **({"call_id": call_id} if call_id else {})}
+    step: JsonObject = {"type": own["type"], **({"call_id": call_id} if call_id else {})}
     if part["output"] and "result" not in own:
         step["result"] = part["output"]
     if "exception" in part:
         step["is_error"] = True
-    return overlay(step, own)
+    return with_metadata(step, own)

@@ -22,10 +22,11 @@ def kind_of(mime: str) -> str:
     return kind if kind in KINDS else "document"
 
 
-def content_of(attachment: Attachment) -> JsonObject:
-    """Return the content of an attachment. One without bytes and URL has no place of its own."""
+def content_of(attachment: Attachment, own: JsonObject) -> JsonObject:
+    """Return the content of an attachment. One without bytes and URL has no place of its own. `own` is its metadata."""
     mime = attachment.get("type", "")
-    content: JsonObject = {"type": kind_of(mime), **({"mime_type": mime} if mime else {})}
+    kind = own["type"] if own.get("type") in KINDS else kind_of(mime)
+    content: JsonObject = {"type": kind, **({"mime_type": mime} if mime else {})}
     if "content" in attachment:
         content["data"] = attachment["content"]
     elif "url" in attachment:

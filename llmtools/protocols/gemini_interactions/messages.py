@@ -1,7 +1,7 @@
 """Gemini Interactions, the steps of a request's input.
 
 Rules:
-* A step is built from the neutral fields, and the issuer's own metadata is laid over it. The
+* A step is built from the neutral fields, and the issuer's own metadata adds to it. The
   metadata of others is never sent. Parts that only others can read (their reasoning, their
   servers' calls) and parts that this protocol cannot hold are left out, with a notice.
 * The model's steps go back unchanged and in their order, the parts of one step together. A thought
@@ -21,10 +21,10 @@ import re
 
 from ...errors import UsageError
 from ...media_type import is_text_type
-from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..builder import Builder, attachment_parts, named_text, result_text
 from ..json_fields import string_or_empty
 from ..media_types import usual_type
-from .calls import RESULTS, SERVER_CALLS, call_step, result_step
+from .calls import RESULTS, call_step, is_call_of, result_step
 from .media import content_of
 from .sources import source_of
 from .spec import SPEC
@@ -60,6 +60,9 @@ class Messages(Builder):
     system: the texts of the instruction. token: continues a reply that paused, "" if there is
     none. previous: the id of the interaction that paused, "" if the provider does not store it.
     """
+
+    SHOWN = Builder.SHOWN | {"type", "data", "name", "id", "call_id", "output", "result"}
+    SHOWN_TYPES = frozenset(("text", "user_input", "model_output", "thought", "function_call", "function_result"))
 
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
@@ -121,17 +124,17 @@ class Messages(Builder):
             own = self.own_metadata(part)
             if part["type"] == "tool_result":
                 steps.append(self._result(part, own))
-            elif part["type"] not in ("text", "attachment") and "type" in own:
-                contents.append(own)
+            elif block := self.unknown_block(part, own):
+                contents.append(block)
             else:
                 contents += self._contents(part, own)
         if contents:
-            steps.append(overlay({"type": "user_input", "content": contents}, self.own_metadata(message)))
+            steps.append(self.with_metadata({"type": "user_input", "content": contents}, self.own_metadata(message)))
         return steps
 
     def _contents(self, part: Part, own: JsonObject) -> list[JsonObject]:
         if part["type"] == "text":
-            return [overlay({"type": "text", "text": part["text"]}, own)]
+            return [self.with_metadata({"type": "text", "text": part["text"]}, own)]
         if part["type"] == "attachment":
             return self._attachment(part.get("attachment", {}), own)
         self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
@@ -153,7 +156,7 @@ class Messages(Builder):
                 self.refuse_type(attachment)
                 return []
             attachment = {**attachment, "type": kind} if kind else attachment
-        return [overlay(content_of(attachment), own)]
+        return [self.with_metadata(content_of(attachment, own), own)]
 
     def _result(self, part: Part, own: JsonObject) -> JsonObject:
         text = result_text(part)
@@ -166,7 +169,7 @@ class Messages(Builder):
         step: JsonObject = {"type": "function_result", "call_id": wire_id, "name": part["name"], "result": result}
         if "exception" in part:
             step["is_error"] = True
-        return overlay(step, own)
+        return self.with_metadata(step, own)
 
     # ---- the model's side
 
@@ -179,7 +182,7 @@ class Messages(Builder):
             step = self._step(part, place, own, is_own=is_own)
             if step is None:
                 continue
-            if "of" in own and steps and steps[-1]["type"] == step["type"]:
+            if "of" in own and steps and steps[-1]["type"] == step["type"] in ("model_output", "thought"):
                 for field in ("content", "summary"):
                     if field in step:
                         steps[-1][field] = [*steps[-1].get(field, ()), *step.pop(field)]
@@ -201,10 +204,10 @@ class Messages(Builder):
         if kind == "tool_result" and own_kind in RESULTS:
             call_id: str = part.get("tool_call_id", "")
             return result_step(part, own, "" if call_id.startswith("~") else self._call_ids.get(call_id, call_id))
-        if _content_fields(own):
-            return _with_content(own, _content_fields(own))
-        if own_kind:
-            return own
+        if block := self.unknown_block(part, _content_fields(own)):
+            return self._with_content(own, block)
+        if block := self.unknown_block(part, own):
+            return block
         self.notice("dropped_part", f"a {kind} part of a reply was not sent: it belongs to another provider")
         return None
 
@@ -212,7 +215,8 @@ class Messages(Builder):
         """Return the step of a text or a file of the model's."""
         if part["type"] == "attachment":
             contents = self._attachment(part.get("attachment", {}), _content_fields(own), is_own=is_own)
-            return _with_content(own, *contents) if contents else None
+            return self._with_content(own, *contents) if contents else None
+        own = {name: value for name, value in own.items() if name != "thought"}
         block: JsonObject = {"type": "text", "text": part["text"]}
         annotations = part.get("annotations", ())
         if annotations and is_own:
@@ -222,12 +226,20 @@ class Messages(Builder):
         if not part["text"] and not own:
             return None
         has_content = bool(part["text"] or annotations or _content_fields(own))
-        return _with_content(own, *([overlay(block, _content_fields(own))] if has_content else []))
+        return self._with_content(own, *([self.with_metadata(block, _content_fields(own))] if has_content else []))
 
     def _thought(self, part: Part, own: JsonObject) -> JsonObject:
-        block = overlay({"type": "text", "text": part["text"]}, _content_fields(own))
+        block = self.with_metadata({"type": "text", "text": part["text"]}, _content_fields(own))
         has_content = bool(part["text"] or _content_fields(own))
-        return _with_content({**own, "thought": True}, *([block] if has_content else []))
+        return self._with_content({**own, "thought": True}, *([block] if has_content else []))
+
+    def _with_content(self, own: JsonObject, *contents: JsonObject) -> JsonObject:
+        """Return the step of a part of the model's: an answer, or a thought."""
+        is_thought = bool(own.get("thought"))
+        step: JsonObject = {"type": "thought" if is_thought else "model_output"}
+        if contents:
+            step["summary" if is_thought else "content"] = list(contents)
+        return self.with_metadata(step, _step_fields(own))
 
     def _is_readable(self, step: JsonObject) -> bool:
         """Return whether the server can read a step: a thought needs its signature."""
@@ -241,8 +253,8 @@ class Messages(Builder):
         if not part.get("server_executed"):
             self._call_ids[call_id] = wire_id = self._new_id(call_id, is_own=is_own)
             call = {"type": "function_call", "id": wire_id, "name": part["name"], "arguments": part["arguments"]}
-            return overlay(call, own)
-        if string_or_empty(own.get("type")) not in SERVER_CALLS or "exception" in part:
+            return self.with_metadata(call, own)
+        if not is_call_of(part, own) or "exception" in part:
             why = "it was cut off" if own else "another provider ran it"
             self.notice("dropped_part", f"a call of a reply was not sent: {why}")
             return None
@@ -251,12 +263,3 @@ class Messages(Builder):
     def _new_id(self, call_id: str, *, is_own: bool) -> str:
         is_vendors = bool(call_id) and not call_id.startswith("~")
         return self.unique_id(call_id, is_vendors and (is_own or bool(_VALID_ID.fullmatch(call_id))), "call_")
-
-
-def _with_content(own: JsonObject, *contents: JsonObject) -> JsonObject:
-    """Return the step of a part of the model's: an answer, or a thought."""
-    is_thought = bool(own.get("thought"))
-    step: JsonObject = {"type": "thought" if is_thought else "model_output"}
-    if contents:
-        step["summary" if is_thought else "content"] = list(contents)
-    return {**step, **_step_fields(own)}

@@ -54,8 +54,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
         body["system_instruction"] = "\n\n".join(messages.system)
     blocks = messages.tool_blocks(conversation.tools.values(), _function)
     tools = [block for block in blocks if "type" in block]
-    for block in blocks:
-        body = body if "type" in block else overlay(body, block)
+    body.update(messages.top_level(blocks))
     if tools:
         body["tools"] = tools
     if is_json or request.schema is not None:

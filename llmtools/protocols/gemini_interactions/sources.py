@@ -6,7 +6,7 @@ text is kept as it came.
 
 from __future__ import annotations
 
-from ..builder import overlay
+from ..builder import with_metadata
 from ..json_fields import code_points_of, string_or_empty
 
 TYPE_CHECKING = False
@@ -49,4 +49,4 @@ def source_of(annotation: JsonObject, text: str, own: JsonObject) -> JsonObject:
     for ours, theirs in (("start", "start_index"), ("end", "end_index")):
         if ours in annotation:
             source[theirs] = len(text[: annotation[ours]].encode("utf-8", "surrogatepass"))
-    return overlay(source, own)
+    return with_metadata(source, own)

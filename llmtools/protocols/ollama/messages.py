@@ -2,7 +2,7 @@
 
 Rules:
 * A message has one text, one string of thinking, images as bare base64, and calls whose
-  arguments are an object. The issuer's own metadata is laid over a call.
+  arguments are an object. The issuer's own metadata adds to a call.
 * Thinking goes back to the issuer that it came from, to no other.
 * Ids of calls go back unchanged, and none is made up: a result also names its tool.
 * An image by URL, a sound, a PDF and a call that another provider ran have no place here.
@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from ...media_type import is_text_type
-from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..builder import Builder, attachment_parts, named_text, result_text
 from ..media_types import usual_type
 from .spec import SPEC
 
@@ -34,6 +34,8 @@ def _id_field(part: Part) -> dict[str, str]:
 
 class Messages(Builder):
     """Builds the messages of one request."""
+
+    SHOWN = Builder.SHOWN | {"images", "tool_name", "tool_call_id", "id", "type"}
 
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
@@ -94,7 +96,7 @@ class Messages(Builder):
             message["tool_call_id"] = identity["id"]
         if images:
             message["images"] = images
-        return overlay(message, self.own_metadata(part))
+        return self.with_metadata(message, self.own_metadata(part))
 
     # ---- the model's side
 
@@ -124,8 +126,8 @@ class Messages(Builder):
         encoded: JsonObject = {"role": "assistant", "content": "".join(texts)}
         fields = {"thinking": "".join(thoughts), "images": images, "tool_calls": calls}
         encoded.update({name: value for name, value in fields.items() if value})
-        return overlay(encoded, self.own_metadata(message))
+        return self.with_metadata(encoded, self.own_metadata(message))
 
     def _call(self, part: Part, own: JsonObject) -> JsonObject:
         function = {"name": part["name"], "arguments": part["arguments"]}
-        return overlay({**_id_field(part), "type": "function", "function": function}, own)
+        return self.with_metadata({**_id_field(part), "type": "function", "function": function}, own)

@@ -1,7 +1,7 @@
 """OpenAI Chat Completions, the messages of a request.
 
 Rules:
-* A block is built from the neutral fields, and the issuer's own metadata is laid over it. The
+* A block is built from the neutral fields, and the issuer's own metadata adds to it. The
   metadata of others is never sent.
 * Reasoning goes back in the field in which it came, to the issuer that it came from, to no other.
 * Calls that the server ran, annotations and sounds are not sent back to it: there is no field
@@ -25,7 +25,8 @@ import re
 
 from ...media_type import is_text_type
 from ...records.fold import arguments_of
-from ..builder import Builder, attachment_parts, named_text, overlay, result_text
+from ..builder import Builder, attachment_parts, named_text, result_text
+from ..json_fields import objects_of, string_or_empty
 from ..media_types import usual_type
 from .content import block_with_text
 from .spec import REASONING_FIELDS, SPEC
@@ -63,6 +64,23 @@ def _has_sound_id(own: JsonObject) -> bool:
     return isinstance(own.get("audio"), dict) and "id" in own["audio"]
 
 
+def _thinking_block(own: JsonObject, text: str) -> JsonObject:
+    """Return a block of thinking: as it came, if its texts still are the text of the part."""
+    pieces = objects_of(own.get("thinking"))
+    if text == "".join([string_or_empty(piece.get("text")) for piece in pieces]) and pieces:
+        return own
+    return {**own, "thinking": [{"type": "text", "text": text}]}
+
+
+def _file_block(own: JsonObject) -> JsonObject:
+    """Return the block of a file that the vendor has, whose id is in the metadata."""
+    file, kind = own.get("file"), own.get("type")
+    if isinstance(own.get("file_id"), str) and isinstance(kind, str) and "file" in kind:
+        return {"type": kind, "file_id": own["file_id"]}
+    named = {"file": {"file_id": file["file_id"]}} if isinstance(file, dict) and "file_id" in file else {}
+    return {"type": "file", **named}
+
+
 class _Turn:
     """One message of the model that is being built. is_own: whether this issuer sent it."""
 
@@ -87,6 +105,21 @@ class _Turn:
 
 class Messages(Builder):
     """Builds the messages of one request."""
+
+    SHOWN = Builder.SHOWN.union(
+        (
+            *REASONING_FIELDS,
+            "thinking_blocks",
+            "reasoning_details",
+            "type",
+            "tool_call_id",
+            "output",
+            "audio",
+            "images",
+        ),
+        ("video_url", "document_url", "file", "file_id", "file_data"),
+    )
+    SHOWN_TYPES = frozenset(("text", "output_text", "refusal", "thinking", "image_url"))
 
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
@@ -129,14 +162,19 @@ class Messages(Builder):
 
     def _encode(self, message: Message) -> list[JsonObject]:
         own = self.own_metadata(message)
+        if message["role"] == "system" and own.get("role") == "developer":
+            return [self._message_of("developer", message["parts"], own)]
         if message["role"] == "assistant":
-            return [overlay(self._assistant(message), own)]
+            return [self.with_metadata(self._assistant(message), own)]
         encoded = [self._result(part) for part in message["parts"] if part["type"] == "tool_result"]
         rest = [part for part in message["parts"] if part["type"] != "tool_result"]
         if rest:
             role = "developer" if message["role"] == "system" and "developer" in self._quirks else message["role"]
-            encoded.append(overlay({"role": "user" if role == "tool" else role, "content": self._content(rest)}, own))
+            encoded.append(self._message_of("user" if role == "tool" else role, rest, own))
         return encoded
+
+    def _message_of(self, role: str, parts: list[Part], own: JsonObject) -> JsonObject:
+        return self.with_metadata({"role": role, "content": self._content(parts)}, own)
 
     # ---- the user's side
 
@@ -148,12 +186,12 @@ class Messages(Builder):
     def _blocks(self, part: Part) -> list[JsonObject]:
         own = self.own_metadata(part)
         if part["type"] == "text":
-            return [overlay({"type": "text", "text": part["text"]}, own)]
+            return [self.with_metadata({"type": "text", "text": part["text"]}, own)]
         if part["type"] == "attachment":
             block = self._attachment(part.get("attachment", {}), own)
-            return [overlay(block, own)] if block is not None else []
-        if own:
-            return [own]
+            return [self.with_metadata(block, own)] if block is not None else []
+        if block := self.unknown_block(part, own):
+            return [block]
         self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
@@ -166,7 +204,7 @@ class Messages(Builder):
                 self.refuse_type(attachment)
             return block
         if own:
-            return {"type": "file"} if "file" in own else {}
+            return _file_block(own)
         self.notice_foreign_file()
         return None
 
@@ -206,7 +244,9 @@ class Messages(Builder):
         elif blocks:
             note = f"Attached to the result of {part['name']} ({wire_id}):"
             self._result_blocks += [{"type": "text", "text": note}, *blocks]
-        return overlay({"role": "tool", "tool_call_id": wire_id, "content": content}, self.own_metadata(part))
+        return self.with_metadata(
+            {"role": "tool", "tool_call_id": wire_id, "content": content}, self.own_metadata(part)
+        )
 
     # ---- the model's side
 
@@ -224,8 +264,8 @@ class Messages(Builder):
                 self._add_refusal(turn, part)
             elif kind == "attachment":
                 self._add_attachment(turn, part, own)
-            elif own and kind not in ("tool_call", "tool_result"):
-                turn.blocks.append(own)
+            elif block := self.unknown_block(part, own):
+                turn.blocks.append(block)
             elif not turn.is_own:
                 self.notice("dropped_part", f"a {kind} part of a reply was not sent: it belongs to another provider")
         encoded = turn.message()
@@ -237,7 +277,7 @@ class Messages(Builder):
         if _has_sound_id(own):
             turn.fields["audio"] = {"id": own["audio"]["id"]}
         elif part["text"] or own:
-            turn.blocks.append(overlay({"type": "text", "text": part["text"]}, own))
+            turn.blocks.append(self.with_metadata({"type": "text", "text": part["text"]}, own))
         for annotation in part.get("annotations", ()):
             block = self.own_metadata(annotation)
             if block.get("type") == "file":  # the server need not read a file again
@@ -256,13 +296,13 @@ class Messages(Builder):
         elif kind == "thinking" and isinstance(own.get("thinking"), str):
             turn.blocks.append({**own, "thinking": text})
         elif kind == "thinking":
-            turn.blocks.append(overlay({"thinking": [{"type": "text", "text": text}]}, own))
+            turn.blocks.append(_thinking_block(own, text))
         elif isinstance(own.get("content_block"), dict):
             turn.blocks.append(block_with_text(own["content_block"], text))
         elif isinstance(kind, str):
             fields = {"summary" if kind == "reasoning.summary" else "text": text}
             has_text = text or kind in ("reasoning.summary", "reasoning.text")
-            turn.append("reasoning_details", overlay(fields if has_text else {}, own))
+            turn.append("reasoning_details", {**own, **(fields if has_text else {})})
         else:
             field = own["field"] if own.get("field") in REASONING_FIELDS else REASONING_FIELDS[0]
             turn.fields[field] = turn.fields.get(field, "") + text
@@ -278,7 +318,7 @@ class Messages(Builder):
             turn.fields["audio"] = {"id": own["audio"]["id"]}
         elif own.get("field") in ("images", "content"):
             block = self._attachment(part.get("attachment", {}), own) or {}
-            block = overlay(block, {name: value for name, value in own.items() if name != "field"})
+            block = self.with_metadata(block, {name: value for name, value in own.items() if name != "field"})
             if own["field"] == "images":
                 turn.append("images", block)
             else:
@@ -291,11 +331,11 @@ class Messages(Builder):
     def _call(self, part: Part, place: int, is_own: bool, own: JsonObject) -> JsonObject:
         call_id = part.get("tool_call_id") or f"~{place}"
         wire_id = self._call_ids[call_id] = self._new_id(call_id, is_own)
-        if own.get("type") == "custom":
+        if own.get("type") == "custom" and part["arguments"].keys() <= {"input"}:
             custom = {"name": part["name"], "input": part["arguments"].get("input", "")}
-            return overlay({"id": wire_id, "type": "custom", "custom": custom}, own)
+            return self.with_metadata({"id": wire_id, "type": "custom", "custom": custom}, own)
         function = {"name": part["name"], "arguments": arguments_of(part)}
-        return overlay({"id": wire_id, "type": "function", "function": function}, own)
+        return self.with_metadata({"id": wire_id, "type": "function", "function": function}, own)
 
     def _new_id(self, call_id: str, is_own: bool) -> str:
         is_short = "short_ids" in self._quirks

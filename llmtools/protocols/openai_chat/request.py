@@ -50,8 +50,7 @@ def encode(conversation: Conversation, request: Request) -> tuple[HttpRequest, l
     tools = [block for block in blocks if "type" in block]
     if tools:
         body["tools"] = tools
-    for block in blocks:
-        body.update({} if "type" in block else block)
+    body.update(messages.top_level(blocks))
     if choice := messages.tool_choice(tools):
         body["tool_choice"] = _tool_choice(choice, request.quirks, tools)
     body.update(_reasoning(request.reasoning, request.quirks, messages))

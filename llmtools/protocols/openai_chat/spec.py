@@ -39,6 +39,7 @@ SPEC = Spec(
         "groq_tools": {"web_search": {"type": "browser_search"}, "code_execution": {"type": "code_interpreter"}},
         "enable_search": {"web_search": {"enable_search": True}},
     },
+    tool_fields=frozenset(("search_parameters", "plugins")),
     image_types=(*USUAL_IMAGES, "image/bmp", "image/tiff"),  # the last two at servers of one's own: llama.cpp, vLLM
     url_types=("image/",),
     url_types_by_quirk={

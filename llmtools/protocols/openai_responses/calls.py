@@ -126,24 +126,44 @@ def call_metadata(item: JsonObject, call_id: str) -> JsonObject:
     return metadata
 
 
-def item_of(part: Part, own: JsonObject, call_id: str) -> JsonObject:
-    """Return the item of a call, without the fields that the issuer's metadata adds."""
-    kind = string_or_empty(own.get("type"))
-    kind = kind if kind in ARGUMENT_FIELDS else "function_call"
+def call_type(part: Part, own: JsonObject) -> str:
+    """Return the type of the item of a call: that in the metadata, if it has the name and the arguments of the
+    part, else `function_call`."""
+    kind, arguments = string_or_empty(own.get("type")), part["arguments"]
+    if kind not in ARGUMENT_FIELDS or (kind not in _NAMED_CALLS and part["name"] != kind.removesuffix("_call")):
+        return "function_call"
+    field = _field_to_fill(kind, own)
+    if field in BARE_FIELDS and not arguments.keys() <= {field}:
+        return "function_call"
+    return kind
+
+
+def _field_to_fill(kind: str, own: JsonObject) -> str:
+    return str(own["field"]) if own.get("field") in ARGUMENT_FIELDS[kind] else ARGUMENT_FIELDS[kind][0]
+
+
+def item_of(part: Part, own: JsonObject, call_id: str) -> tuple[JsonObject, str]:
+    """Return the item of a call, without the fields that the issuer's metadata adds, and its field of arguments."""
+    kind = call_type(part, own)
     item: JsonObject = {"type": kind}
     if call_id and not call_id.startswith("~"):
         item["id" if kind in _WITHOUT_CALL_ID else "call_id"] = call_id
     if kind in _NAMED_CALLS:
         item["name"] = part["name"]
-    field = own["field"] if own.get("field") in ARGUMENT_FIELDS[kind] else ARGUMENT_FIELDS[kind][0]
+    field = _field_to_fill(kind, own)
     arguments = part["arguments"]
     if field in BARE_FIELDS:
         item.update({field: arguments[field]} if field in arguments else {field: ""} if field == "input" else {})
     elif field == "arguments" and kind != "tool_search_call":
         item[field] = arguments_of(part)
-    elif arguments:
-        item[field] = arguments
-    return item
+    elif action := {**arguments, **_sources_of(own.get(field))}:
+        item[field] = action
+    return item, field
+
+
+def _sources_of(action: Any) -> JsonObject:
+    """Return the sources in the metadata of a call, which are a result and not an argument."""
+    return {"sources": action["sources"]} if isinstance(action, dict) and "sources" in action else {}
 
 
 def result_item(kind: str, call_id: str, output: str | list[JsonObject], text: str, *, is_failed: bool) -> JsonObject:

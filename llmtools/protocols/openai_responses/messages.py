@@ -1,7 +1,7 @@
 """OpenAI Responses, the items of a request's input.
 
 Rules:
-* An item is built from the neutral fields, and the issuer's own metadata is laid over it. The
+* An item is built from the neutral fields, and the issuer's own metadata adds to it. The
   metadata of others is never sent. Parts that only others can read (their reasoning, their
   servers' calls) and parts that this protocol cannot hold are left out, with a notice.
 * The model's items go back unchanged and in their order, the parts of one item together. A text
@@ -25,14 +25,15 @@ from ..builder import (
     attachment_parts,
     name_and_description,
     named_text,
-    overlay,
     result_text,
+    with_metadata,
 )
 from ..json_fields import string_or_empty
 from ..media_types import usual_type
 from .calls import (
-    ARGUMENT_FIELDS,
+    OUTPUT_TOOLS,
     PHASE_NAMES,
+    call_type,
     item_of,
     result_item,
 )
@@ -69,6 +70,15 @@ def _content_fields(own: JsonObject) -> JsonObject:
 class Messages(Builder):
     """Builds the input of one request."""
 
+    SHOWN = Builder.SHOWN | {"type", "call_id", "approve", "file_url", "file_data", "filename", "result"}
+    SHOWN_TYPES = frozenset(
+        (
+            *("message", "reasoning", "function_call", "function_call_output", "custom_tool_call"),
+            *("custom_tool_call_output", "input_text", "output_text", "refusal", "summary_text", "reasoning_text"),
+            *("item_reference",),
+        )
+    )
+
     def __init__(self, request: Request) -> None:
         super().__init__(request, SPEC)
         self._is_stored = request.options.get("store", False) is not False
@@ -92,7 +102,7 @@ class Messages(Builder):
 
     def vendor_tool(self, tool: ToolRecord, own: JsonObject) -> JsonObject:
         """Return the block of a tool that is not a function. Only a custom tool has a name."""
-        return overlay(name_and_description(tool), own) if own.get("type") == "custom" else own
+        return with_metadata(name_and_description(tool), own) if own.get("type") == "custom" else own
 
     # ---- the user's side
 
@@ -104,22 +114,23 @@ class Messages(Builder):
             own = self.own_metadata(part)
             if part["type"] == "tool_result" and not part.get("server_executed"):
                 items.append(self._result(part, own))
-            elif part["type"] not in ("text", "attachment") and "type" in own:
-                items.append(own)
+            elif block := self.unknown_block(part, own):
+                items.append(block)
             else:
                 contents += self._contents(part, own)
         if contents:
             is_plain = len(contents) == 1 and contents[0].keys() == {"type", "text"}
             content = contents[0]["text"] if is_plain else contents
-            items.append(overlay({"type": "message", "role": role, "content": content}, self.own_metadata(message)))
+            item = {"type": "message", "role": role, "content": content}
+            items.append(self.with_metadata(item, self.own_metadata(message)))
         return items
 
     def _contents(self, part: Part, own: JsonObject) -> list[JsonObject]:
         if part["type"] == "text":
-            return [overlay({"type": "input_text", "text": part["text"]}, own)]
+            return [self.with_metadata({"type": "input_text", "text": part["text"]}, own)]
         if part["type"] == "attachment":
             block = self._attachment(part.get("attachment", {}), own)
-            return [overlay(block, own)] if block is not None else []
+            return [self.with_metadata(block, own)] if block is not None else []
         self.notice("dropped_part", f"a {part['type']} part was not sent: it has no place in this protocol")
         return []
 
@@ -129,15 +140,16 @@ class Messages(Builder):
         is_text = is_text_type(kind)
         is_image = (kind.startswith("image/") and not is_text) or (not kind and "url" in attachment)
         is_inline = "content" in attachment
+        detail = {"detail": own.get("detail", "auto")}
         self.check_bytes(attachment)
         if not is_inline and "url" not in attachment:
             if own:
-                return {"type": "input_image", "detail": "auto"} if is_image else {"type": "input_file"}
+                return {"type": "input_image", **detail} if is_image else {"type": "input_file"}
             self.notice_foreign_file()
             return None
         uri = f"data:{kind};base64,{attachment['content']}" if is_inline else attachment["url"]
         if is_image and (not kind or self.is_taken_image(kind)):
-            return {"type": "input_image", "detail": "auto", "image_url": uri}
+            return {"type": "input_image", **detail, "image_url": uri}
         if is_text and is_inline and own.get("type") != "input_file":
             return {"type": "input_text", "text": named_text(attachment)}
         if is_image or kind.startswith(_REFUSED_TYPES):
@@ -157,7 +169,7 @@ class Messages(Builder):
             output = [*([{"type": "input_text", "text": text}] if text else []), *blocks]
         kind = self._call_types.get(wire_id, "function_call")
         item = result_item(kind, wire_id, output, text, is_failed="exception" in part)
-        return overlay({**item, **self._callers.get(wire_id, {})}, own)
+        return self.with_metadata({**item, **self._callers.get(wire_id, {})}, own)
 
     # ---- the model's side
 
@@ -166,8 +178,7 @@ class Messages(Builder):
         by_id: dict[str, JsonObject] = {}
         for place, part in enumerate(message["parts"]):
             own = self.own_metadata(part)
-            if "of" in own:
-                self._add_to(by_id.get(string_or_empty(own["of"])), part, own)
+            if "of" in own and self._add_to(by_id.get(string_or_empty(own["of"])), part, own):
                 continue
             item = self._item(part, place, own)
             if item is None:
@@ -184,21 +195,24 @@ class Messages(Builder):
         if kind in ("text", "refusal"):
             return self._message(part, own)
         if kind == "reasoning":
-            item: JsonObject = {"type": "reasoning", "summary": [], **_item_fields(own)}
-            _add_thought(item, part, own)
+            item = self.with_metadata({"type": "reasoning", "summary": []}, _item_fields(own))
+            self._add_thought(item, part, own)
             return item
         if kind == "tool_call":
             return self._call(part, place, own)
         if kind == "attachment" and own.get("type") == "image_generation_call":
-            return overlay({"type": "", "result": part.get("attachment", {}).get("content")}, own)
-        if kind == "tool_result" and "type" in own:
+            return self.with_metadata({"type": own["type"], "result": part.get("attachment", {}).get("content")}, own)
+        if kind == "tool_result" and own.get("type") in OUTPUT_TOOLS:
             call_id = part.get("tool_call_id", "")
             identity = {} if call_id.startswith("~") else {"call_id": self._call_ids.get(call_id, call_id)}
-            return overlay({"type": "", **identity}, own)
-        if _content_fields(own):
-            return {"type": "message", "role": "assistant", "content": [_content_fields(own)], **_item_fields(own)}
-        if "type" in own:
-            return own
+            return {**own, **identity}
+        if content := self.unknown_block(part, _content_fields(own)):
+            item = {"type": "message", "role": "assistant", "content": [content]}
+            return self.with_metadata(item, _item_fields(own))
+        if kind == "message" and own.get("content") == []:
+            return self.with_metadata({"type": "message", "role": "assistant", "content": []}, own)
+        if block := self.unknown_block(part, own):
+            return block
         what = "a file that a model made" if kind == "attachment" else f"a {kind} part of a reply"
         self.notice("dropped_part", f"{what} was not sent: it does not belong to this provider")
         return None
@@ -208,7 +222,7 @@ class Messages(Builder):
         fields = {"phase": phase} if phase else {}
         message: JsonObject = {"type": "message", "role": "assistant"}
         if own:
-            return {**message, "content": [self._content(part, own)], **fields, **_item_fields(own)}
+            return self.with_metadata({**message, "content": [self._content(part, own)], **fields}, _item_fields(own))
         if part.get("annotations"):
             self.notice("dropped_annotation", "sources of a reply were not sent: they belong to another provider")
         return {**message, "content": part["text"], **fields} if part["text"] else None
@@ -219,13 +233,13 @@ class Messages(Builder):
         if part["type"] == "text":
             annotations = [self._annotation(item) for item in part.get("annotations", ())]
             block = {"type": "output_text", "text": part["text"], "annotations": annotations}
-        return overlay(block, _content_fields(own))
+        return self.with_metadata(block, _content_fields(own))
 
     def _annotation(self, annotation: JsonObject) -> JsonObject:
         kind = annotation["kind"]
         names = {**annotation_fields(kind), "start": "start_index", "end": "end_index"}
         fields = {theirs: annotation[ours] for ours, theirs in names.items() if ours in annotation}
-        return overlay({"type": kind, **fields}, self.own_metadata(annotation))
+        return with_metadata({"type": kind, **fields}, self.own_metadata(annotation))
 
     def _is_readable(self, item: JsonObject) -> bool:
         """Return whether the server can read an item: reasoning needs a ciphertext or an open text."""
@@ -236,30 +250,42 @@ class Messages(Builder):
         self.notice("dropped_reasoning", "reasoning of a reply was not sent: it has no ciphertext of this provider")
         return False
 
-    def _add_to(self, item: JsonObject | None, part: Part, own: JsonObject) -> None:
-        """Add a further part to its item."""
+    def _add_to(self, item: JsonObject | None, part: Part, own: JsonObject) -> bool:
+        """Add a further part to its item; return whether it belongs to that."""
         if item is None:
-            return
+            return False
         kind = part["type"]
         if item["type"] == "message" and kind in ("text", "refusal"):
             item["content"].append(self._content(part, own))
-        elif item["type"] == "message" and _content_fields(own):
-            item["content"].append(_content_fields(own))
+        elif item["type"] == "message" and (content := self.unknown_block(part, _content_fields(own))):
+            item["content"].append(content)
         elif item["type"] == "reasoning" and kind == "reasoning":
-            _add_thought(item, part, own)
+            self._add_thought(item, part, own)
         elif item["type"] == "mcp_call" and kind == "tool_result" and part["output"]:
             item["output"] = part["output"]
+        else:
+            return kind == "tool_result" and bool(part.get("server_executed"))
+        return True
+
+    def _add_thought(self, item: JsonObject, part: Part, own: JsonObject) -> None:
+        """Add a text to an item of reasoning: to its summary, or to its content."""
+        block = _content_fields(own)
+        if part["text"] or block:
+            kind = block.get("type", "summary_text")
+            block = self.with_metadata({"type": kind, "text": part["text"]}, block)
+            item.setdefault("summary" if kind == "summary_text" else "content", []).append(block)
 
     def _call(self, part: Part, place: int, own: JsonObject) -> JsonObject | None:
         call_id = part.get("tool_call_id") or f"~{place}"
         is_served = bool(part.get("server_executed"))
-        if is_served and (string_or_empty(own.get("type")) not in ARGUMENT_FIELDS or "exception" in part):
+        if is_served and (call_type(part, own) == "function_call" or "exception" in part):
             why = "it was cut off" if own else "another provider ran it"
             self.notice("dropped_part", f"a call of a reply was not sent: {why}")
             return None
         wire_id = call_id if is_served else self._new_id(call_id, is_own=bool(own))
         self._call_ids[call_id] = wire_id
-        item = overlay(item_of(part, own, wire_id), _item_fields(own))
+        item, field = item_of(part, own, wire_id)
+        item = self.with_metadata(item, {name: value for name, value in _item_fields(own).items() if name != field})
         self._call_types[wire_id] = item["type"]
         self._callers[wire_id] = {"caller": item["caller"]} if item.get("caller") else {}
         return item
@@ -273,10 +299,3 @@ def _is_plain_message(*items: JsonObject) -> bool:
     """Return whether items are messages with plain text and the same phase."""
     is_text = all(item["type"] == "message" and isinstance(item.get("content"), str) for item in items)
     return is_text and len({item.get("phase") for item in items}) == 1
-
-
-def _add_thought(item: JsonObject, part: Part, own: JsonObject) -> None:
-    """Add a text to an item of reasoning: to its summary, or to its content."""
-    if part["text"] or _content_fields(own):
-        block = overlay({"type": "summary_text", "text": part["text"]}, _content_fields(own))
-        item.setdefault("summary" if block["type"] == "summary_text" else "content", []).append(block)

@@ -94,7 +94,7 @@ def _function(messages: Messages, tool: ToolRecord) -> JsonObject:
     """Return the block of a function. Its schema has no alternatives at the root, which the vendor refuses:
     https://platform.openai.com/docs/guides/structured-outputs"""
     parameters = messages.flat_parameters(tool)
-    strict = not strict_obstacle(parameters)
+    strict = messages.own_metadata(tool).get("strict", not strict_obstacle(parameters))
     return {"type": "function", **name_and_description(tool), "parameters": parameters, "strict": strict}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from typing import Any
@@ -95,6 +96,9 @@ def _attachment(block: Object) -> Object:
     if source["type"] == "base64":
         attachment = {"type": source["media_type"], "content": source["data"]}
         return {"type": "attachment", "attachment": attachment, **_own(**more)}
+    if source["type"] == "text":
+        content = base64.b64encode(source["data"].encode()).decode()
+        return {"type": "attachment", "attachment": {"type": source["media_type"], "content": content}, **_own(**more)}
     return {"type": "attachment", "attachment": {"type": "application/pdf"}, **_own(**more, source=source)}
 
 
