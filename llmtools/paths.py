@@ -50,6 +50,18 @@ def cache_folder() -> Path:
     return _folder("cache")
 
 
+def wrong_owner(status: os.stat_result) -> str:
+    """Return who else may change a file or a directory than its user and root, "" if nobody may.
+
+    The group may if it is the user's own: one with the number of the user.
+    """
+    if status.st_uid not in (os.geteuid(), 0):
+        return "belongs to another user"
+    mode = status.st_mode
+    is_of_group = mode & 0o020 and status.st_gid != status.st_uid
+    return "can be changed by others" if mode & 0o002 or is_of_group else ""
+
+
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Create a directory that does not exist, and hold its lock. Raises CreateError."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 
 from ..errors import InternalError, LlmToolsError
+from ..http.endpoint import without_password
 from ..http.request import Emit, Fetch, Fetched, Open, Read, Sleep
+from ..records.build import notice
 from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
@@ -135,16 +137,22 @@ async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
 
 def dry_run(response: ResponseRecords) -> tuple[bytes, list[Record]]:
     """Return the HTTP request that would be sent, as a JSON object of method, url, headers and body,
-    the key masked; and the notices before it. Raises the failure of the response.
+    the key masked; and the notices before it. Nothing is downloaded: a text stands for a file at a URL,
+    with a notice. Raises the failure of the response.
     """
     notices: list[Record] = []
     want = response.next_want(None)
     while isinstance(want, (Emit, Fetch)) and response.failure is None:
-        notices += want.records if isinstance(want, Emit) else []
-        want = response.next_want(_fetch_url(want) if isinstance(want, Fetch) else None)
+        if isinstance(want, Emit):
+            notices += want.records
+            want = response.next_want(None)
+        else:
+            shown = without_password(want.url)
+            notices.append(notice("not_fetched", f"{shown} would be downloaded; a text stands for it here"))
+            want = response.next_want(Fetched(f"(the content of {shown})".encode()))
     if not isinstance(want, Open):
         raise response.failure or InternalError("the player of an endpoint opened no request")
     endpoint, request = want.endpoint, want.request
     headers = {**request.headers, **dict.fromkeys(endpoint.headers, "***"), **endpoint.key_header(is_masked=True)}
-    shown = {"method": request.method, "url": endpoint.url(request.path), "headers": headers}
-    return dumps({**shown, "body": loads(request.body)}), notices
+    head = {"method": request.method, "url": endpoint.url(request.path), "headers": headers}
+    return dumps({**head, "body": loads(request.body)}), notices

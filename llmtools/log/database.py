@@ -46,6 +46,8 @@ MIN_FREE_BYTES = 1 << 20
 """The bytes that must be free on the disk for a log that must be written."""
 _TRY_TIMEOUT = 1.0
 """The seconds of one try within BUSY_TIMEOUT. Signals are handled between two tries."""
+_STEPS = 1_000_000
+"""How many steps a query takes between two returns to Python, which handles the signals."""
 
 TABLES = """
 CREATE TABLE node ( -- a message at its place in a conversation
@@ -140,6 +142,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
 def _connect(path: Path, options: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?{options}"
     connection = sqlite3.connect(uri, uri=True, timeout=_TRY_TIMEOUT, isolation_level=None)
+    connection.set_progress_handler(lambda: 0, _STEPS)
     connection.execute("PRAGMA foreign_keys = ON")
     retry_while_locked(lambda: connection.execute("PRAGMA synchronous = FULL"))  # the first to read the file
     return connection

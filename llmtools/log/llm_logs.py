@@ -236,8 +236,13 @@ class _MessagesReader:
         messages: list[Row] = []
         tools: dict[str, Row] = {}
         identity, digest = None, tip
+        seen: set[str] = set()
         while digest:
-            row = self._logs.rows("SELECT * FROM messages WHERE hash = ?", digest)[0]
+            rows = self._logs.rows("SELECT * FROM messages WHERE hash = ?", digest)
+            if not rows or digest in seen:
+                raise ValueError(f"the message {digest} is gone, or comes before itself")
+            seen.add(digest)
+            row = rows[0]
             message: Row = {"role": row["role"], "parts": self._parts(digest)}
             if metadata := _decode_object(row["provider_metadata"]):
                 message["provider_metadata"] = metadata

@@ -141,7 +141,7 @@ def list_conversations(
     """
     statement = (
         "SELECT node.id, node.hash, node.depth, head.seen / 1000000, node.role, node.body FROM head"
-        " JOIN node ON node.id = head.node WHERE head.seen >= ? ORDER BY head.seen DESC"
+        " JOIN node ON node.id = head.node WHERE head.seen >= ? ORDER BY head.seen >= 1 << 62, head.seen DESC"
     )
     with database.sqlite_errors(store.path):
         names = store.names_by_node()
@@ -176,8 +176,12 @@ def _last_user_text(store: Store, node: int) -> str:
     return text_of(load_message(row[0])) if row else ""
 
 
-def _local_time(milliseconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000))
+def _local_time(milliseconds: object) -> str:
+    """Return a Unix time in ms as text, "-" for a value that is damaged."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(float(str(milliseconds)) / 1000))
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 def match_line(row: Row) -> str:

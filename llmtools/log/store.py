@@ -38,12 +38,20 @@ if TYPE_CHECKING:
     from .node import Node
 
 UP = """
-WITH RECURSIVE up (id, parent) AS (
-    SELECT id, parent FROM node WHERE id = ?
-    UNION ALL SELECT node.id, node.parent FROM node JOIN up ON node.id = up.parent
+WITH RECURSIVE up (id, parent, depth) AS (
+    SELECT id, parent, depth FROM node WHERE id = ?
+    UNION ALL SELECT node.id, node.parent, node.depth FROM node JOIN up ON node.id = up.parent AND node.depth < up.depth
 )
 """
-"""The ids of the messages from the first to a given one."""
+"""The ids of the messages from the first to a given one. The depth falls at each step, so that a walk in a
+damaged log ends."""
+_BROKEN = """
+SELECT node.hash FROM up JOIN node USING (id) LEFT JOIN node AS above ON above.id = up.parent
+WHERE up.parent IS NOT NULL AND (above.depth < up.depth) IS NOT TRUE
+"""
+"""The message at which a walk ended too early."""
+_LATEST = 1 << 62
+"""A time in ns (the year 2116) from which a head is damaged. It counts as the oldest."""
 _REF = re.compile(r"(.+?)(?:~(\d*))?", re.DOTALL)
 _VALID_NAME = re.compile(r"[^\s~\x00-\x1f\x7f-]\S*")
 LAST = "last"
@@ -263,7 +271,7 @@ class Store:
     def _move_head(self, pending: PendingConversation, tip: int, imports: bool) -> None:
         if imports and self.connection.execute("SELECT 1 FROM node WHERE parent = ?", (tip,)).fetchone():
             return
-        last = self.connection.execute("SELECT max(seen) FROM head").fetchone()[0] or 0
+        last = self.connection.execute("SELECT max(seen) FROM head WHERE seen < ?", (_LATEST,)).fetchone()[0] or 0
         seen = max(time.time_ns(), last + 1)
         if imports:
             created = self.connection.execute("SELECT created FROM node WHERE id = ?", (tip,)).fetchone()[0]
@@ -282,13 +290,15 @@ class Store:
         without ~N, whose toolset applies to both.
 
         A reference is a name, `last`, or the beginning of a hash; ~N is the Nth message before it.
-        Raises NoInputError if there is no such message, UsageError if there are several.
+        Raises NoInputError if there is no such message, UsageError if there are several, OutputError if the
+        messages before it are damaged.
         """
         with database.sqlite_errors(self.path):
             base, steps = ref, 0
             if "~" in ref and (match := _REF.fullmatch(ref)):
                 base, steps = match[1], int(match[2] or 1)
             tip = self._find_node(base)
+            self._check_line(tip)
             node = tip
             for _ in range(steps):
                 node = self.connection.execute("SELECT parent FROM node WHERE id = ?", (node,)).fetchone()[0]
@@ -299,7 +309,9 @@ class Store:
     def _find_node(self, ref: str) -> int:
         row = self.connection.execute("SELECT node FROM name WHERE name = ?", (ref,)).fetchone()
         if not row and ref == LAST:
-            row = self.connection.execute("SELECT node FROM head ORDER BY seen DESC LIMIT 1").fetchone()
+            newest = "SELECT node FROM head WHERE seen < ? ORDER BY seen DESC LIMIT 1"
+            row = self.connection.execute(newest, (_LATEST,)).fetchone()
+            row = row or self.connection.execute("SELECT node FROM head LIMIT 1").fetchone()
             if not row:
                 raise NoInputError(f"nothing has been stored yet ({self.path})")
         if row:
@@ -314,6 +326,12 @@ class Store:
             if nodes:
                 return int(nodes[0][0])
         raise NoInputError(f"{ref}: the log has no such name or hash (llm-log list shows what there is)")
+
+    def _check_line(self, node: int) -> None:
+        """Raise InputError if the messages up to a message do not begin with a first one."""
+        row = self.connection.execute(UP + _BROKEN, (node,)).fetchone()
+        if row is not None:
+            raise InputError(f"message {row[0].hex()}: the message before it is gone, or comes after it")
 
     def fork(self, ref: str, name: str) -> str:
         """Give a name to the message of a reference; return its hash. Raises UsageError for an invalid
@@ -346,6 +364,7 @@ class Store:
 
     def history(self, node: int, tip: int | None = None) -> Iterator[bytes]:
         """Yield the records from the first message to `node` as lines, with the toolset of `tip`."""
+        self._check_line(node)
         tools = self._tools(tip or node)
         statement = (
             "SELECT node.depth, CAST(node.body AS BLOB), (SELECT CAST(response.body AS BLOB) FROM response"

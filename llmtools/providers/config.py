@@ -7,23 +7,26 @@ Rules:
 * The file has no API keys: `key_env` and `key_command` say where they are.
 * When a command sets a value, every other line and comment stays as it is. Writers take turns; a
   reader sees the old file or the new one.
+* A file that another user can change is refused: it names commands to run, and where keys are sent.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 
 from ..errors import ConfigError, UsageError
 from ..http.endpoint import split_url
-from ..paths import CONFIG_VARIABLE, config_file, lock_folder, write_file
+from ..paths import CONFIG_VARIABLE, config_file, lock_folder, write_file, wrong_owner
 from ..protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from .catalogue import PROVIDERS, QUIRKS
 from .names import RESERVED, did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     Table = dict[str, Any]
@@ -69,7 +72,7 @@ def read_config() -> Config:
     """Return the configuration. Raises ConfigError, with line and key, for invalid content."""
     path = config_file()
     try:
-        data = path.read_bytes()
+        data = _read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         if os.environ.get(CONFIG_VARIABLE):
             advice = "llm-models default MODEL makes it"
@@ -78,6 +81,16 @@ def read_config() -> Config:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     return parse_config(str(path), data)
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return the bytes of the configuration. Raises ConfigError for a file that another user can change."""
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        problem = wrong_owner(status) if stat.S_ISREG(status.st_mode) else ""
+        if problem:
+            raise ConfigError(f"{path} {problem}: it is not used (chmod go-w {path}, or chown it)")
+        return file.read()
 
 
 def parse_config(path: str, data: bytes) -> Config:
@@ -230,7 +243,7 @@ def set_value(place: tuple[str, ...], value: str | None) -> None:
     path = Path(os.path.realpath(config_file()))
     with lock_folder(path.parent):
         try:
-            data = path.read_bytes()
+            data = _read_bytes(path)
             parse_config(str(path), data)
             text = data.decode().removeprefix("\ufeff")
         except (FileNotFoundError, NotADirectoryError):

@@ -4,7 +4,8 @@ Rules:
 * The first place that has a key wins: the one that the command line names, the provider's
   variables, its `key_command`, the system keyring. The keyring is asked last.
 * A key is never a command-line argument. It is one line of visible ASCII, as it goes into a header.
-* A key file that others can read is refused, as ssh does with a private key.
+* A key file that others can read is refused, as ssh does with a private key; so is one in a directory
+  in which others can replace it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def key_from_file(path: str) -> Secret:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode):
                 _check_mode(status, path)
+                _check_folder(os.path.dirname(os.path.realpath(path)))
             return secret_of(file.read(MAX_KEY_LENGTH), path)
     except OSError as error:
         raise NoKeyError(f"{path}: {error.strerror}") from None
@@ -60,6 +62,16 @@ def _check_mode(status: os.stat_result, path: str) -> None:
         raise NoKeyError(f"{path} belongs to another user: it is ignored")
     if mode & 0o077:
         raise NoKeyError(f"permissions {mode:04o} for {path} are too open: it is ignored (chmod 600 {path})")
+
+
+def _check_folder(folder: str) -> None:
+    """Raise NoKeyError for a directory in which another user can replace a file."""
+    from ..paths import wrong_owner
+
+    status = os.stat(folder)
+    problem = "" if status.st_mode & stat.S_ISVTX else wrong_owner(status)
+    if problem:
+        raise NoKeyError(f"the directory {folder} {problem}: the key in it is ignored (chmod go-w {folder})")
 
 
 def key_from_descriptor(descriptor: int) -> Secret:

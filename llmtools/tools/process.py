@@ -7,8 +7,8 @@ Rules:
   on our terminal. When the call is over, every process of the group is ended.
 * A limit of time or output ends the group: SIGTERM, and SIGKILL after `KILL_DELAY`.
 * A call is over when its process has ended, even if a grandchild keeps stdout open.
-* A small shell (`GUARD`) waits for the end of this process and then ends the groups that still
-  run, so that SIGKILL to us leaves no tool behind.
+* A small shell (`GUARD`) waits for the end of this process and then ends what still runs, so that
+  SIGKILL to us leaves no tool, and no COMMAND of a loop, behind.
 """
 
 from __future__ import annotations
@@ -39,20 +39,27 @@ DRAIN_TIME = 0.2
 POLL_INTERVAL = 0.05
 """The seconds between two looks at a process and its limits."""
 GUARD = """
-groups=
-while read -r sign group; do
+running=
+while read -r sign target; do
     if [ "$sign" = + ]; then
-        groups="$groups $group"
+        running="$running $target"
     else
         rest=
-        for each in $groups; do [ "$each" = "$group" ] || rest="$rest $each"; done
-        groups=$rest
+        for each in $running; do [ "$each" = "$target" ] || rest="$rest $each"; done
+        running=$rest
     fi
 done
-for group in $groups; do kill -s KILL -- "-$group"; done
+for target in $running; do
+    case $target in
+    -*) kill -s KILL -- "$target" ;;
+    *) kill -s TERM "$target" && late="$late $target" ;;
+    esac
+done
+[ -z "$late" ] || sleep 2
+for target in $late; do kill -s KILL "$target"; done
 """
-"""Reads `+ GROUP` for each process group that starts and `- GROUP` for each that ends; at the end
-of its input it kills the groups that are left."""
+"""Reads `+ TARGET` for what starts and `- TARGET` for what ends. TARGET is the id of a process, or -ID of a
+process group. At the end of its input it ends what is left: a group at once, a process with SIGTERM first."""
 MAX_ERRORS = 4096
 """How many bytes of stderr, the last ones, are kept for the message of a failed call."""
 
@@ -93,7 +100,7 @@ class Children:
         """Add a process that was started. After `end` it is killed at once."""
         with self._lock:
             self._running.add(child)
-            self._notify_guard(b"+", child)
+            self._notify_guard(b"+", -child.pid)
             is_over = self.is_over
         if is_over:
             _signal_group(child, signal.SIGKILL)
@@ -102,7 +109,18 @@ class Children:
         """Remove a process that has ended."""
         with self._lock:
             self._running.discard(child)
-            self._notify_guard(b"-", child)
+            self._notify_guard(b"-", -child.pid)
+
+    def watch(self, child: subprocess.Popen[bytes]) -> None:
+        """End a process that leads no group if SIGKILL ends us."""
+        self.start_guard()
+        with self._lock:
+            self._notify_guard(b"+", child.pid)
+
+    def unwatch(self, child: subprocess.Popen[bytes]) -> None:
+        """Forget a process that was watched and has ended."""
+        with self._lock:
+            self._notify_guard(b"-", child.pid)
 
     def end(self, delay: float = KILL_DELAY) -> None:
         """End every process, and every process that starts from now on: SIGTERM, and SIGKILL after
@@ -128,10 +146,10 @@ class Children:
                     argv, stdin=subprocess.PIPE, stdout=null, stderr=null, cwd="/", env={}, start_new_session=True
                 )
 
-    def _notify_guard(self, sign: bytes, child: subprocess.Popen[bytes]) -> None:
+    def _notify_guard(self, sign: bytes, target: int) -> None:
         if self._guard is not None and self._guard.stdin is not None:
             with contextlib.suppress(OSError):
-                os.write(self._guard.stdin.fileno(), b"%b %d\n" % (sign, child.pid))
+                os.write(self._guard.stdin.fileno(), b"%b %d\n" % (sign, target))
 
 
 CHILDREN = Children()

@@ -3,6 +3,7 @@ on the wire in its place, or refused, or noticed; and the man page says the same
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from base64 import b64decode, b64encode
@@ -445,3 +446,15 @@ def test_a_breakpoint_of_ones_own(shell: Shell) -> None:
         assert done.status == 0, done.err
         [block] = server.only.json["messages"][0]["content"]
     assert block["cache_control"] == {"type": "ephemeral", "ttl": "1h"}
+
+
+def test_a_dry_run_downloads_nothing_and_says_what_it_would(shell: Shell) -> None:
+    with Server() as files:
+        url = f"{files.origin}/image.png"
+        done = shell.run(
+            f"llm-msg user look -a {url} | llm-send --base-url http://127.0.0.1:1 --protocol ollama -m m --dry-run"
+        )
+        assert files.connections == 0
+    assert (done.status, done.err) == (0, f"llm-send: {url} would be downloaded; a text stands for it here\n")
+    [image] = json.loads(done.text)["body"]["messages"][0]["images"]
+    assert base64.b64decode(image).decode() == f"(the content of {url})"

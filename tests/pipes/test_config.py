@@ -327,3 +327,25 @@ def test_fifty_settings_at_once_are_all_there(shell: Shell) -> None:
     path = shell.folder / ".config" / "llmtools" / "config.toml"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o666, True), (0o602, True), (0o600, False), (0o644, False)])
+def test_a_file_that_others_can_change_is_refused(shell: Shell, mode: int, is_refused: bool) -> None:
+    path = shell.folder / "config.toml"
+    path.write_text('[aliases]\nfast = "echo"\n')
+    path.chmod(mode)
+    env = {"LLMTOOLS_CONFIG": str(path)}
+    for command in ("llm-msg -n user hi | llm-send -m fast", "llm-models alias slow echo"):
+        done = shell.run(command, env=env)
+        assert (done.status, "config.toml can be changed by others" in done.err) == (
+            (78, True) if is_refused else (0, False)
+        )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_refused(shell: Shell) -> None:
+    path = shell.folder / "config.toml"
+    path.write_text("")
+    os.chown(path, 12345, 12345)
+    done = shell.run("llm-models default", env={"LLMTOOLS_CONFIG": str(path)})
+    assert (done.status, "config.toml belongs to another user" in done.err) == (78, True)

@@ -162,3 +162,13 @@ def test_a_key_is_shown_by_nothing_but_reveal(tmp_path: Path) -> None:
     secret = keys.key_from_file(str(path))
     assert CANARY not in f"{secret} {secret!r} {[secret]}"
     assert secret.reveal() == CANARY
+
+
+@pytest.mark.parametrize(("mode", "is_refused"), [(0o777, True), (0o702, True), (0o1777, False), (0o755, False)])
+def test_a_file_that_others_may_replace_is_ignored(shell: Shell, mode: int, is_refused: bool) -> None:
+    (shell.folder / "keys").mkdir()
+    key_file(shell, name="keys/key")
+    (shell.folder / "keys").chmod(mode)
+    with Server(reply("a")) as server:
+        done = shell.run(ask(server, "--key-file keys/key"))
+    assert (done.status, "keys can be changed by others" in done.err) == ((78, True) if is_refused else (0, False))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 from pathlib import Path
@@ -412,3 +413,51 @@ def test_a_backup_is_a_log_of_one_moment(log: Shell) -> None:
     assert log.run("llm-log backup copy.db").status == 2
     assert log.run("llm-log backup nowhere/copy.db").status == 73
     assert sorted(path.name for path in log.folder.iterdir()) == ["copy.db", "data"]
+
+
+CIRCLES = ["parent = 2 WHERE id = 1", "parent = 1 WHERE id = 1", "parent = id"]
+WALKS = ["get", "get last~1", "get n", "tree", "export", "search --name n a", "usage --name n", "fork last other"]
+
+
+@pytest.mark.parametrize("circle", CIRCLES)
+def test_parents_in_a_circle_are_an_error_that_names_the_message(circle: str, log: Shell) -> None:
+    log.run("llm-msg user q | llm-send -m echo | llm-log > all.jsonl; llm-log fork last n")
+    with changed(log.folder / "data" / "log.db") as connection:
+        connection.execute(f"UPDATE node SET {circle}")
+    for walk in WALKS:
+        done = log.run(f"llm-log {walk}")
+        assert done.status == 74 and re.search("damaged: message [0-9a-f]{64}: the message before it", done.err), walk
+    for other in ("list", "verify", "tree --all", "usage --by name", "gc"):
+        assert log.run(f"llm-log {other}").status in (0, 65)
+    assert log.run("llm-msg user more | llm-log").status == 0, "what is new is stored"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "head SET seen = 9223372036854775807",
+        "head SET seen = 'x'",
+        "node SET created = 'x'",
+        "node SET created = 9223372036854775807",
+        "response SET created = '10000-01-01T00:00:00Z'",
+    ],
+)
+def test_a_damaged_time_loses_no_stream(damage: str, log: Shell) -> None:
+    log.run("llm-msg user before | llm-send -m echo | llm-log > /dev/null")
+    with changed(log.folder / "data" / "log.db") as connection:
+        connection.execute(f"UPDATE {damage}")
+    assert log.run("llm-msg user after | llm-log > /dev/null").status == 0
+    assert "after" in log.run("llm-log get").text, "the newest is the last"
+    assert log.run("llm-log list").text.splitlines()[0].endswith("after")
+    for action in ("search before", "export", "usage --by day", "list --since 7d"):
+        assert log.run(f"llm-log {action}").status == 0, action
+
+
+@pytest.mark.parametrize("created", ["10000-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
+def test_a_response_of_an_impossible_time_is_kept(created: str, log: Shell) -> None:
+    response = {"id": "r", "model": "m", "status": "ok", "created": created}
+    message = {"type": "message", "role": "assistant", "parts": [{"type": "text", "text": "a"}], "response": response}
+    stream = log.run("llm-msg user q").out + json.dumps(message).encode() + b"\n"
+    assert log.run("llm-log", stdin=stream).status == 0
+    assert log.run("llm-log get").out == stream.replace(b": ", b":").replace(b", ", b",")
+    assert log.run("llm-log list; llm-log usage --by day; llm-log search a").status == 0

@@ -925,3 +925,26 @@ def test_a_provider_gets_an_answer_of_the_users(calc: Shell, options: str, excep
 def test_without_a_source_only_answers_are_given(shell: Shell) -> None:
     done = shell.run("llm-tools run < /dev/null")
     assert (done.status, done.err) == (2, "llm-tools: run needs a SOURCE (see llm-tools --help)\n")
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 60 & echo $$ > pid; wait", "trap '' TERM; echo $$ > pid; while :; do sleep 1; done"]
+)
+def test_the_command_of_a_loop_does_not_outlive_a_loop_that_is_killed(script: str, shell: Shell) -> None:
+    executable(shell, "slow", f"#!/bin/sh\n{script}\n")
+    (shell.folder / "in.jsonl").write_bytes(shell.run("llm-msg user hi").out)
+    with (shell.folder / "in.jsonl").open() as file:
+        child = shell.start("exec llm-tools loop 't: true' -- ./slow", stdin=file)
+    wait_for(shell.folder / "pid", b"\n")
+    child.kill()
+    assert child.wait(LIMIT) == -signal.SIGKILL
+    assert is_gone(int((shell.folder / "pid").read_text()))
+
+
+def test_a_full_disk_for_temporary_files_loses_no_input(shell: Shell) -> None:
+    long = "x" * 100_000
+    (shell.folder / "long").write_text(long)
+    stream = shell.run("llm-msg user -f long").out
+    done = shell.run("ulimit -f 8; trap '' XFSZ; llm-tools loop 't: true' -- llm-send -m echo", stdin=stream)
+    assert (done.status, "TMPDIR" in done.err, done.err.count("\n")) == (74, True, 1), done.err
+    assert done.out.startswith(stream) and done.records[-1]["exit_status"] == 74

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 
-from ...errors import CancelledError, InputError, LlmToolsError, NoInputError, UsageError
+from ...errors import CancelledError, InputError, LlmToolsError, NoInputError, OutputError, UsageError
 from ...records.conversation import Conversation
 from ...records.jsonl import Decoder, dumps, loads
 from ...records.state import StreamState
@@ -21,7 +21,7 @@ from .history import History
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import IO, Any
 
     from ...records.jsonl import Line
     from ...records.types import Record
@@ -157,10 +157,9 @@ class Runner:
         history.begin()
         added = StreamState()
         before = sum(record.get("role") == "assistant" for record in history.records())
-        with tempfile.TemporaryFile() as file:
-            file.writelines(line + b"\n" for line in history.lines())
-            file.seek(0)
+        with _file_of(history) as file:
             child, stdout = _start(command, file.fileno())
+        CHILDREN.watch(child)
         is_whole = False
         try:
             wrong = self._pass_on(child, stdout, history, added)
@@ -168,6 +167,7 @@ class Runner:
         finally:
             os.close(stdout)
             status = self._wait_for(child, is_whole)
+            CHILDREN.unwatch(child)
         self.process.write_lines(history.rest())
         conversation = Conversation(history.records())
         if self.process.signal is not None:
@@ -263,6 +263,24 @@ class Runner:
                 self.process.write(b"\n")
         if result.exception is not None:
             raise LlmToolsError(f"{name}: {result.exception}")
+
+
+@contextmanager
+def _file_of(history: History) -> Iterator[IO[bytes]]:
+    """Open a temporary file that has the history. Raises OutputError."""
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        try:
+            file.writelines(line + b"\n" for line in history.lines())
+            file.seek(0)
+        except BaseException:
+            with suppress(OSError):  # it still has what could not be written
+                file.close()
+            raise
+    except OSError as error:
+        raise OutputError(f"a temporary file for the history (TMPDIR): {error.strerror}") from None
+    with file:
+        yield file
 
 
 def _start(command: list[str], stdin: int) -> tuple[subprocess.Popen[bytes], int]:
