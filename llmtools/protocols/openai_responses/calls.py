@@ -15,7 +15,6 @@ Rules:
 from __future__ import annotations
 
 from ...records.fold import arguments_of
-from ...records.jsonl import dumps
 from ..json_fields import objects_of, readable_text, string_of, string_or_empty
 
 TYPE_CHECKING = False
@@ -99,9 +98,9 @@ def arguments_in(item: JsonObject) -> str:
     if value in (None, ""):
         return ""
     if field in BARE_FIELDS:
-        return dumps({field: value}).decode()
+        return string_of({field: value})
     if isinstance(value, dict):
-        return dumps({name: inner for name, inner in value.items() if name != "sources"}).decode()
+        return string_of({name: inner for name, inner in value.items() if name != "sources"})
     return string_of(value)
 
 
