@@ -5,6 +5,8 @@ Rules:
   message, end.
 * The events before a failure are part of the message.
 * A failure before the first event is an `error` without a response.
+* Every record can be written, and read again: what nests too deep is left out of `start` and `end` with
+  a notice, and of a part with a failure. It never costs the message.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ..errors import (
 from ..http.request import Emit
 from ..records.build import notice, rfc3339
 from ..records.fold import Fold
+from ..records.mending import join_halves, make_writable, writable_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,23 +124,24 @@ class ResponseRecords:
                 self.failure = from_record(event)  # type: ignore[arg-type]
                 break
             elif kind == "start":
+                event, dropped = writable_fields(event)
                 records.append(self._open(event))
+                records += _dropped_notices(dropped)
             else:
                 if "part_index" in event and self._first is None:
                     self._first = time.monotonic()
                     if self._start is None:
                         records.append(self._open({}))
-                self._feed(event)
+                try:
+                    event = _writable_event(event)
+                    self._fold.feed(event)
+                except (InputError, ProtocolError) as error:
+                    self.failure = self.failure or ProtocolError(error.message)
+                    break
                 records.append(event)
                 if kind == "reset":
                     self._start = self._end = None
         return records
-
-    def _feed(self, event: Record) -> None:
-        try:
-            self._fold.feed(event)
-        except InputError as error:
-            raise ProtocolError(error.message) from None
 
     def _open(self, event: Record) -> Record:
         start = {
@@ -170,7 +174,8 @@ class ResponseRecords:
             self._fold.feed(record)
         if self._start is None:
             return records
-        end = self._end_record(self._start["response_id"])
+        end, dropped = self._end_record(self._start["response_id"])
+        records += _dropped_notices(dropped)
         if end.get("finish_reason") == "length":
             records.append(notice("length", "the answer stopped at the length limit"))
         if self.is_paused:
@@ -192,7 +197,8 @@ class ResponseRecords:
             return PausedError("the model paused and did not continue")
         return None
 
-    def _end_record(self, response_id: str) -> Record:
+    def _end_record(self, response_id: str) -> tuple[Record, list[str]]:
+        """Return the `end`, and the names of fields that cannot be written."""
         failure = self.failure
         end: Record = {"type": "end", "response_id": response_id, "status": "ok"}
         if failure is not None:
@@ -200,9 +206,35 @@ class ResponseRecords:
             end["exit_status"] = failure.exit_status
         end["finish_reason"] = "stop" if failure is None else "error"
         fields = {**self._player.known_end(), **(self._end or {})}  # also for a reply that is cut off
-        end.update({name: value for name, value in fields.items() if name not in ("type", "status")})
+        details = fields.pop("details", {})
+        filled, dropped = writable_fields(fields)
+        end.update({name: value for name, value in filled.items() if name not in ("type", "status")})
+        for issuer, values in details.items():
+            filled, more = writable_fields(values)
+            dropped += more
+            if filled:
+                end["details"] = {**end.get("details", {}), issuer: filled}
         timing = {"total": round(self.age(), 3)}
         if self._first is not None:
             timing = {"first": round(self._first - self._begun, 3), **timing}
         end["timing"] = timing
-        return end
+        return end, dropped
+
+
+def _writable_event(event: Record) -> Record:
+    """Return an event of a part with its halves of characters joined. Raises ProtocolError if it nests too deep."""
+    if not any(isinstance(value, (dict, list)) for value in event.values()):
+        return event
+    try:
+        whole: Record = make_writable(event)
+    except InputError:
+        raise ProtocolError(f"the provider sent a value that nests too deep, in the event {event['type']}") from None
+    return whole
+
+
+def _dropped_notices(names: list[str]) -> list[Record]:
+    """Return a notice for each field of the provider's that is left out."""
+    return [
+        notice("dropped_details", f"{join_halves(name[:200])} of the provider was not kept: it nests too deep")
+        for name in names
+    ]

@@ -15,7 +15,7 @@ from ..errors import InputError, ProtocolError, TruncatedError
 from ..http.failure import error_message, failure_from_body, visible_text
 from ..http.sse import BODY, SseDecoder
 from ..records.jsonl import loads
-from .json_fields import string_of
+from .json_fields import string_of, take_safely
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class EventDecoder:
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
         try:
-            records = self._body(self._reply.loads(data))
+            records: list[Record] = take_safely(self._body, self._reply.loads(data))
             self._end_if_refused()
         except ProtocolError as error:
             records = self._fail(error)
@@ -186,7 +186,7 @@ class EventDecoder:
         records: list[Record] = []
         for place, (name, payload) in enumerate(events, 1):
             try:
-                records += self._event(name, payload)
+                records += take_safely(self._event, name, payload)
                 self._end_if_refused()
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and place == len(events))

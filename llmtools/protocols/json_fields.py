@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from ..errors import InputError
-from ..records.jsonl import dumps
+from ..errors import InputError, ProtocolError
+from ..records.jsonl import dumps, exact_float, exact_integer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeAlias
 
     JsonObject: TypeAlias = "dict[str, Any]"
@@ -31,6 +32,17 @@ _MOST_VALUES = 10000
 _DEEPEST_TEXT = 20
 _SPACE = re.compile(r"\s*")
 _EMPTY: tuple[Any, ...] = (None, "", {})
+
+
+def take_safely(take: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what `take` makes of a server's value. Raises ProtocolError for one that nests too deep to be read
+    or written."""
+    try:
+        return take(*arguments)
+    except InputError as error:
+        raise ProtocolError(f"the provider sent JSON that cannot be written again: {error.message}") from None
+    except RecursionError:
+        raise ProtocolError("the provider sent JSON that nests too deep") from None
 
 
 def string_or_empty(value: Any) -> str:
@@ -79,7 +91,7 @@ def list_of(value: Any) -> list[Any]:
 def count_or_none(value: Any) -> int | None:
     """Return a count as a whole number from 0, also if it is a float or a string; None for any other value."""
     if type(value) is int:
-        return value if value >= 0 else None
+        return value if 0 <= value < _MOST else None
     if isinstance(value, float):
         return int(value) if 0 <= value < _MOST else None
     match = _COUNT.fullmatch(value) if isinstance(value, str) else None
@@ -128,7 +140,7 @@ def _values_in(text: str) -> list[tuple[Any, str]]:
     """Return the JSON values that follow each other in a text, each with its text; [] if it has anything else."""
     import json
 
-    decoder, at, text = json.JSONDecoder(), 0, text.strip()
+    decoder, at, text = json.JSONDecoder(parse_float=exact_float, parse_int=exact_integer), 0, text.strip()
     values: list[tuple[Any, str]] = []
     try:
         while at < len(text) and len(values) < _MOST_VALUES:

@@ -17,7 +17,8 @@ import re
 from ..errors import InputError, ProtocolError
 from ..http.failure import visible_text
 from ..records.fold import NAMELESS, parse_arguments
-from ..records.jsonl import dumps, loads
+from ..records.jsonl import exact_float, exact_integer, loads
+from ..records.mending import is_writable, join_all_halves, join_halves
 from .json_fields import object_in_chunks, objects_of, string_of, string_or_empty, unhandled_fields
 
 TYPE_CHECKING = False
@@ -32,32 +33,6 @@ PART_TYPES = frozenset(("text", "reasoning", "refusal", "tool_call", "tool_resul
 """The types of our parts. A vendor's block of such a type, if kept whole, needs another name."""
 
 _HALF = re.compile("[\ud800-\udfff]")
-
-
-def join_halves(text: str) -> str:
-    """Return a text with the halves of surrogate pairs joined, and U+FFFD for each lone half."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _join_all_halves(value: Any) -> Any:
-    if isinstance(value, str):
-        return join_halves(value)
-    if isinstance(value, dict):
-        return {join_halves(name): _join_all_halves(item) for name, item in value.items()}
-    return [_join_all_halves(item) for item in value] if isinstance(value, list) else value
-
-
-def _is_writable(value: Any) -> bool:
-    """Return whether a value can be written inside a message of a conversation record, once its halves are joined."""
-    inside = [[[[[[value]]]]]]
-    try:
-        dumps(inside)
-    except InputError:
-        try:
-            dumps(_join_all_halves(inside))
-        except (InputError, RecursionError):
-            return False
-    return True
 
 
 class ReplyWriter:
@@ -88,8 +63,13 @@ class ReplyWriter:
         import json
 
         try:
-            value = json.loads(payload.decode("utf-8", "replace"), parse_constant=lambda _: None)
-            _join_all_halves(value)  # as `drain` will: a value that nests too deep fails here
+            value = json.loads(
+                payload.decode("utf-8", "replace"),
+                parse_float=exact_float,
+                parse_int=exact_integer,
+                parse_constant=lambda _: None,
+            )
+            join_all_halves(value)  # as `drain` will: a value that nests too deep fails here
         except (ValueError, RecursionError):
             raise ProtocolError(f"the provider sent invalid JSON: {visible_text(payload)} ({refusal})") from None
         self._is_odd = True
@@ -98,7 +78,7 @@ class ReplyWriter:
     def drain(self) -> list[Record]:
         """Return the records since the last call."""
         records, self.records = self.records, []
-        return _join_all_halves(records) if self._is_odd else records
+        return join_all_halves(records) if self._is_odd else records
 
     @property
     def has_half(self) -> bool:
@@ -135,7 +115,7 @@ class ReplyWriter:
 
     def _check_depth(self, holder: Any) -> None:
         """Refuse the metadata of an event, a part or an annotation if it nests too deep to be written."""
-        if "provider_metadata" in holder and not _is_writable(holder["provider_metadata"]):
+        if "provider_metadata" in holder and not is_writable(holder["provider_metadata"]):
             self.refuse("a value that nests too deep", holder.pop("provider_metadata"))
 
     def add_chunk(self, kind: str, chunk: str, index: int, metadata: JsonObject | None = None, **fields: Any) -> None:
@@ -181,7 +161,7 @@ class ReplyWriter:
 
     def known_end(self, usage: Any, model: str, details: JsonObject) -> JsonObject:
         """Return the fields of `end` that are known: usage, model_served and details, without empty ones."""
-        filled = {name: value for name, value in unhandled_fields(details).items() if _is_writable(value)}
+        filled = unhandled_fields(details)
         fields = {"usage": usage, "model_served": model, "details": {self.issuer: filled} if filled else None}
         return {name: value for name, value in fields.items() if value}
 

@@ -37,6 +37,8 @@ _FROM_END = (
 _FROM_ERROR = ("code", "message", "http_status", "retryable", "retry_after")
 
 
+_DEEP = 200
+"""How many brackets a text has at least that may nest too deep."""
 NAMELESS = "the call has no name"
 """The exception of a call that came without a name."""
 
@@ -56,6 +58,10 @@ def parse_arguments(text: str) -> dict[str, Any]:
     if type(arguments) is not dict:
         return {"arguments": {}, "arguments_raw": text, "exception": "invalid arguments: not a JSON object"}
     try:
+        if text.count("[") + text.count("{") > _DEEP:
+            from .mending import make_writable
+
+            make_writable(arguments)
         is_compact = dumps(arguments).decode() == text
     except InputError as error:  # more levels than can be written
         return {"arguments": {}, "arguments_raw": text, "exception": f"invalid arguments: {error.message}"}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     Line = tuple[Record, bytes]
 
+_MOST_DIGITS = 400
+"""The most digits of an integer that is read as one. A double has 309 at most."""
 BOM = b"\xef\xbb\xbf"
 
 # A number that orjson may have rounded: one with an exponent, or with 15 digits or more. orjson
@@ -84,12 +86,31 @@ def _with_exact_numbers(raw: bytes, value: Any) -> Any:
     return _loads_exactly(raw) if _may_be_rounded(value) and _ODD_NUMBER.search(raw) else value
 
 
-def _float(text: str) -> float:
-    from decimal import Decimal  # slow to import, and only needed for odd numbers
-
+def exact_float(text: str) -> float:
+    """Return the number of a JSON text with a fraction or an exponent: a float if that is exact, else a Number."""
     value = float(text)
-    is_exact = value - value == 0 and Decimal(repr(value)) == Decimal(text)
+    is_exact = value - value == 0 and _decimal_of(repr(value)) == _decimal_of(text)
     return value if is_exact else Number(text)
+
+
+def exact_integer(text: str) -> int | Number:
+    """Return the whole number of a JSON text: one with very many digits, which Python does not take, as a Number."""
+    return int(text) if len(text) <= _MOST_DIGITS else Number(text)
+
+
+def _decimal_of(text: str) -> tuple[str, str, str]:
+    """Return the sign, the digits and the exponent of a number, the same for all its forms. The number of digits
+    and the size of the exponent have no limit; the time is linear."""
+    mantissa, _, exponent = text.lower().partition("e")
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    if not digits:
+        return "", "", ""
+    significant = digits.rstrip("0")
+    if len(exponent.lstrip("+-0")) > _MOST_DIGITS:
+        return text[:1], significant, exponent  # that of no double
+    place = int(exponent or 0) - len(fraction) + len(digits) - len(significant)
+    return "-" if text.startswith("-") else "", significant, str(place)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -100,7 +121,7 @@ def _loads_exactly(data: bytes) -> Any:
     import json
 
     try:
-        value = json.loads(data, parse_float=_float, parse_constant=_refuse_constant)
+        value = json.loads(data, parse_float=exact_float, parse_int=exact_integer, parse_constant=_refuse_constant)
         orjson.dumps(_with_large_integers(value), default=_encode_number)  # refuses the lone surrogates that json takes
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"not JSON: {error}") from None
@@ -140,8 +161,16 @@ def _with_large_integers(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_with_large_integers(item) for item in value]
     if type(value) is int and not -(1 << 63) <= value < 1 << 64:
-        return orjson.Fragment(str(value))
+        return orjson.Fragment(_digits_of(value))
     return value
+
+
+def _digits_of(value: int) -> str:
+    """Return an integer as text. Raises InputError for one that Python does not write."""
+    try:
+        return str(value)
+    except ValueError as error:
+        raise InputError(f"not JSON: {error}") from None
 
 
 def _refuse_infinite(value: Any) -> None:

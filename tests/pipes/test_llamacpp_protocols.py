@@ -193,7 +193,7 @@ def test_a_wrong_key_is_reported_in_the_servers_words(protocol: str, option: str
     script = f"llm-msg user hi | {ask(protocol)} {option} | tee all.jsonl | llm-parts"
     done = pipe.run(script, env={"K": "wrong-key-of-nobody"})
     assert (done.status, done.out) == (77, b"")
-    assert done.err == "llm-send: tiny: 401 Invalid API Key\nllm-parts: Invalid API Key\n"
+    assert done.err == "llm-send: tiny: 401 the key from the variable K was refused: Invalid API Key\n"
     records = valid_records((pipe.folder / "all.jsonl").read_bytes())
     assert [record["type"] for record in records] == ["message", "error"]
     assert records[-1]["http_status"] == 401

@@ -28,7 +28,7 @@ SETTINGS = {
         (["msg", "user", "hi"], 20),
         (["parts", "-t", "text"], 20),
         (["parts"], 20),
-        (["send", "-m", "echo", "--prefill"], 29),
+        (["send", "-m", "echo", "--prefill"], 30),
     ],
 )
 def test_a_command_imports_little_beside_click_and_orjson(arguments: list[str], allowed: int) -> None:

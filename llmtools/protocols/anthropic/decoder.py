@@ -42,7 +42,7 @@ class Decoder(EventDecoder):
             delta = event["delta"]
             text = delta["text"]
             index = self._reply.plain[event["index"]]
-        except (JSONDecodeError, LookupError, TypeError):
+        except (JSONDecodeError, LookupError, TypeError, RecursionError):
             return None
         if len(delta) != 2 or len(event) != 3 or text.__class__ is not str or delta.get("type") != "text_delta":
             return None

@@ -12,7 +12,6 @@ Rules:
 from __future__ import annotations
 
 from ...errors import (
-    InputError,
     ProtocolError,
     TruncatedError,
 )
@@ -66,10 +65,7 @@ class Decoder(EventDecoder):
             return self._fail(
                 ProtocolError(f"the provider sent a chunk that is neither of a reply nor an error: {what}")
             )
-        try:
-            return self._reply.take(chunk)
-        except InputError as error:  # nests too deep to be written
-            return self._fail(ProtocolError(f"the provider sent JSON that cannot be written again: {error.message}"))
+        return self._reply.take(chunk)
 
     def _body(self, body: Any) -> list[Record]:
         """Return the records of a body that comes alone, or of an error behind events."""

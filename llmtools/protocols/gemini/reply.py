@@ -16,7 +16,6 @@ Rules:
 
 from __future__ import annotations
 
-from ...records.jsonl import dumps
 from ..json_fields import count_or_none, list_of, string_of, string_or_empty, unhandled_fields
 from ..media_types import bytes_of_base64
 from ..reply_writer import PART_TYPES, ReplyWriter
@@ -229,7 +228,7 @@ class Reply:
             fields["exception"] = result["outcome"]
         output = string_or_empty(result.get("output"))
         if kind == "toolResponse" and result.get("response") is not None:
-            output = dumps(result["response"]).decode()
+            output = string_of(result["response"])
         self._writer.add_chunk("tool_result", output, self._writer.new_index(), metadata, **fields)
 
     def _take_other(self, kind: str, part: JsonObject) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ...errors import LlmToolsError, ProtocolError, TruncatedError
 from ...http.failure import failure_from_body, visible_text
 from ...http.sse import LineDecoder
+from ..json_fields import take_safely
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ class Decoder:
         try:
             for line in () if self._is_over else self._lines.feed(data):
                 self.seen += 1
-                records += self._line(line)
+                records += take_safely(self._line, line)
         except ProtocolError as error:
             records += self._fail(error)
         return records
@@ -56,7 +57,7 @@ class Decoder:
             for line in self._lines.eof():
                 if not line.lstrip().startswith(b"{"):
                     missing = ProtocolError(f"the response is not a line of a reply: {visible_text(line)}")
-                records += self._line(line)
+                records += take_safely(self._line, line)
         except ProtocolError:  # the last line was cut off
             pass
         return records if self._is_over else records + self._fail(missing)
@@ -64,7 +65,7 @@ class Decoder:
     def body(self, data: bytes) -> list[Record]:
         """Return the records of the whole body of a response that is not a stream."""
         try:
-            records = self._line(data)
+            records: list[Record] = take_safely(self._line, data)
         except ProtocolError as error:
             records = self._fail(error)
         if not self._is_over:

@@ -17,6 +17,7 @@ from ...errors import ProtocolError
 from ...http.failure import failure_from_body, visible_text
 from ...http.sse import BODY
 from ..event_decoder import DONE, ERROR_FIELDS, NO_USAGE, EventDecoder
+from ..json_fields import take_safely
 from .reply import Reply
 
 TYPE_CHECKING = False
@@ -82,10 +83,10 @@ class Decoder(EventDecoder):
                     if chunk == plain and text.__class__ is str:
                         records.append({"type": kind, "chunk": text, "part_index": index})
                         continue
-            except (JSONDecodeError, LookupError, TypeError, AttributeError):
+            except (JSONDecodeError, LookupError, TypeError, AttributeError, RecursionError):
                 pass
             try:
-                records += self._chunk(name, payload, chunk)
+                records += take_safely(self._chunk, name, payload, chunk)
                 self._end_if_refused()
             except ProtocolError as error:
                 return records + self._refuse(name, payload, error, is_last and payload is events[-1][1])

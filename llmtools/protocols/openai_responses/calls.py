@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from ...errors import InputError
 from ...records.fold import arguments_of
-from ...records.jsonl import dumps, loads
+from ...records.jsonl import loads
 from ..json_fields import objects_of, readable_text, string_of, string_or_empty
 
 TYPE_CHECKING = False
@@ -100,9 +100,9 @@ def arguments_in(item: JsonObject) -> str:
     if value in (None, ""):
         return ""
     if field in BARE_FIELDS:
-        return dumps({field: value}).decode()
+        return string_of({field: value})
     if isinstance(value, dict):
-        return dumps({name: inner for name, inner in value.items() if name != "sources"}).decode()
+        return string_of({name: inner for name, inner in value.items() if name != "sources"})
     return string_of(value)
 
 

@@ -56,7 +56,7 @@ class Decoder(EventDecoder):
             event = parse(payload)
             chunk = event["delta"]
             text = self._reply.plain[event.get("output_index", event.get("item_id")), event.get("content_index")]
-        except (JSONDecodeError, LookupError, TypeError, AttributeError):
+        except (JSONDecodeError, LookupError, TypeError, AttributeError, RecursionError):
             return None
         if chunk.__class__ is not str or event.get("type") != _TEXT_DELTA:
             return None

@@ -11,10 +11,9 @@ Rules:
 from __future__ import annotations
 
 from ...records.fold import parse_arguments
-from ...records.jsonl import dumps
-from ..json_fields import inside_of_string, object_in_chunks, string_or_empty
+from ...records.mending import join_halves
+from ..json_fields import inside_of_string, object_in_chunks, string_of, string_or_empty
 from ..media_types import bytes_of_base64, image_type
-from ..reply_writer import join_halves
 from .calls import (
     APPROVAL,
     BARE_FIELDS,
@@ -195,7 +194,7 @@ class CallPart:
         elif whole:
             self._raw = [whole]
             whole = join_halves(whole)
-            self._replace(dumps({field: whole}).decode() if field in BARE_FIELDS else whole)
+            self._replace(string_of({field: whole}) if field in BARE_FIELDS else whole)
 
     def _replace(self, arguments: str) -> None:
         self._is_open = False
