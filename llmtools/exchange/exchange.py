@@ -92,6 +92,7 @@ class Exchange:
 
     `batches` (or `abatches`) yields them. Then `failure` is the failure (None: success), `messages`
     are the replies, several if the model paused, and `message` is the last one (None: without one).
+    `play` is the reply of a model in Python: it takes the conversation and the request, and yields wants.
 
         conversation = llmtools.Conversation([llmtools.user("hi")])
         exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
@@ -107,8 +108,10 @@ class Exchange:
         limits: Limits | None = None,
         *,
         keepers: tuple[Keeper, ...] = (),
+        play: Play | None = None,
     ) -> None:
         self.request = request
+        self._play = play
         self.messages: list[Message] = []
         self._conversation = conversation
         self._endpoint = endpoint
@@ -120,7 +123,8 @@ class Exchange:
 
     def _start_response(self) -> None:
         """Start the next response. Its first want sends the request."""
-        player = player_of(self.request.model, self._endpoint, self._limits)
+        model = self.request.model
+        player = BuiltIn(model, self._play) if self._play else player_of(model, self._endpoint, self._limits)
         self.provider: str = player.provider
         self._player = player
         may_pause = self._limits.pauses > 0

@@ -99,6 +99,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the examples take to be there."""
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "talk.jsonl").write_bytes(LINES)
+    (tmp_path / "config.toml").write_text("")
+    monkeypatch.setenv("LLMTOOLS_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr("llmtools.library.model_ref._registered", {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LINES)))
     model = llmtools.get_model("echo")
@@ -149,7 +152,7 @@ def test_pydoc_makes_a_page_of_it() -> None:
     page = pydoc.plain(pydoc.render_doc(llmtools))
     assert "conversations with language models" in page
     for name in llmtools.__all__:
-        assert re.search(rf"^    (class {name}\(|{name}\()", page, re.MULTILINE), name
+        assert re.search(rf"^    (class {name}\(|{name}(\(| = class ))", page, re.MULTILINE), name
 
 
 FENCES = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
