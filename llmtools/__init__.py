@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import LlmToolsError as ModelError
     from .errors import NoKeyError as NeedsKeyException
     from .errors import NoModelError as UnknownModelError
+    from .errors import UsageError as ConversationNotSupported
     from .exchange.ask import stream
     from .exchange.exchange import Exchange
     from .http.request import Limits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .library.calls import CancelToolCall, PauseChain, ToolCall, ToolOutput, ToolResult
     from .library.files import Attachment
     from .library.filter import read_stream, write_stream
+    from .library.log import Log
     from .library.messages import Event, Message, Usage, assistant, system, tool_message, user
     from .library.messages import Event as StreamEvent
     from .library.model_ref import register
@@ -62,6 +64,7 @@ _HOME = {
     "KeyModel": "library.sync",
     "Limits": "http.request",
     "LlmToolsError": "errors",
+    "Log": "library.log",
     "Message": "library.messages",
     "Model": "library.sync",
     "Options": "library.options",
@@ -110,6 +113,7 @@ _HOME = {
 }
 
 _OTHER_NAMES = {
+    "ConversationNotSupported": ("errors", "UsageError"),
     "ModelError": ("errors", "LlmToolsError"),
     "NeedsKeyException": ("errors", "NoKeyError"),
     "StreamEvent": ("library.messages", "Event"),
@@ -128,6 +132,7 @@ __all__ = [
     "CancelToolCall",
     "Chain",
     "Conversation",
+    "ConversationNotSupported",
     "Decoder",
     "Event",
     "Exchange",
@@ -135,6 +140,7 @@ __all__ = [
     "KeyModel",
     "Limits",
     "LlmToolsError",
+    "Log",
     "Message",
     "Model",
     "ModelError",

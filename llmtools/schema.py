@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from functools import lru_cache, partial, reduce
 from operator import getitem
 
-from .errors import InputError, NoInputError, UsageError
+from .errors import InputError, NoInputError, UsageError, setting_name
 from .records.jsonl import Number, dumps, loads
 
 TYPE_CHECKING = False
@@ -91,12 +91,14 @@ def schema_from_short_form(text: str) -> dict[str, Any]:
         match = _FIELD.fullmatch(field)
         kind = (match["type"] or "str") if match else ""
         if not match or kind not in _TYPES:
-            raise UsageError(f"--schema: {field.strip()!r} is not NAME [str|int|float|bool] [: DESCRIPTION]")
+            raise UsageError(
+                f"{setting_name('--schema', 'schema')}: {field.strip()!r} is not NAME [str|int|float|bool] [: DESCRIPTION]"
+            )
         properties[match["name"]] = {"type": _TYPES[kind]}
         if match["description"]:
             properties[match["name"]]["description"] = match["description"]
     if not properties:
-        raise UsageError("--schema: it has no field")
+        raise UsageError(f"{setting_name('--schema', 'schema')}: it has no field")
     return {
         "type": "object",
         "properties": properties,

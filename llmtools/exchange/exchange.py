@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import InternalError, NoModelError, UsageError
+from ..errors import InternalError, NoModelError, UsageError, setting_name
 from ..http.request import Limits
 from ..protocols.request import BUILT_IN
 from .drive import adrive, drive, dry_run, send
@@ -169,7 +169,7 @@ class Exchange:
         Raises UsageError for a model that is not asked over HTTP.
         """
         if self._endpoint is None:
-            raise UsageError(f"--dry-run: {self.request.model} is not asked over HTTP")
+            raise UsageError(f"{setting_name('--dry-run', 'dry_run')}: {self.request.model} is not asked over HTTP")
         return dry_run(self._response)
 
     def next_want(self, answer: Any) -> Want | None:

@@ -75,7 +75,7 @@ class AsyncResponse(ResponseBase):
 
     def _require_end(self) -> None:
         if not self.is_done:
-            raise RuntimeError("the response has not wait_and_return: await it first")
+            raise RuntimeError("the response is not over: await it first")
 
     async def wait(self) -> None:
         """Wait for the end of the response. A failure is in `error`."""
@@ -217,6 +217,11 @@ class AsyncResponse(ResponseBase):
         it is a dict, which may be awaited too."""
         await self.wait()
         return self._state.to_dict()
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the conversation with the reply, or its failure, as the records of a stream."""
+        self._require_end()
+        return self._state.records()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:

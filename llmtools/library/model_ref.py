@@ -38,6 +38,7 @@ class ModelRef:
     can_stream: bool = True
     supports_tools: bool = True
     supports_schema: bool = True
+    supports_conversation: bool = True
     Options: ClassVar[Any] = CommonOptions
     """The class of the options; that of a model of one's own says which there are."""
     _address: tuple[str | None, str | None] = (None, None)
@@ -120,6 +121,8 @@ class ModelRef:
             raise UsageError(f"{self.model_id} does not support schemas")
         if prompt.offered.records and not self.supports_tools:
             raise UsageError(f"{self.model_id} does not support tools")
+        if not self.supports_conversation and any(each.role in ("assistant", "tool") for each in prompt.history):
+            raise UsageError(f"{self.model_id} does not support conversations")
         for attachment in prompt.attachments:
             kind = attachment.resolve_type()
             if kind not in self.attachment_types:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import InputError, RequestError
 from ..http.request import Emit, Pull
+from ..records.check import check_record
 from ..records.jsonl import dumps
 from .calls import ToolCall
 from .messages import Event
@@ -59,7 +61,12 @@ class OwnReply:
             return None
         if event["type"] in CALL_EVENTS:
             self._calls.add(event.get("tool_call_id"))
-        return {"type": event["type"], "chunk": chunk, "part_index": self._place(event), **fields}
+        record = {"type": event["type"], "chunk": chunk, "part_index": self._place(event), **fields}
+        try:
+            check_record(record)
+        except InputError as error:
+            raise RequestError(f"execute: {error.message}") from None
+        return record
 
     def _place(self, event: Mapping[str, Any]) -> int:
         kind = "call" if event["type"] in CALL_EVENTS else event["type"]

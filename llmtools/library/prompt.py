@@ -162,8 +162,9 @@ class Prompt:
 
     @property
     def attachments(self) -> list[Attachment]:
-        """The files that were given with the prompt."""
-        return [*(self.words.get("attachments") or ())]
+        """The files that were given with the prompt, and those of the results that it answers with."""
+        of_results = [file for result in self.tool_results for file in result.attachments]
+        return [*(self.words.get("attachments") or ()), *of_results]
 
     @property
     def tool_results(self) -> list[ToolResult]:
@@ -218,9 +219,10 @@ class Prompt:
         if opening and messages and messages[0]["role"] == "system":
             messages = messages[1:]
         records = (*opening, *messages, *words, *as_messages(rest))
-        return replace(
-            self, history=_history_of(records), words=words_of(prompt, arguments), **_settings(arguments, self)
-        )
+        settings = _settings(arguments, self)
+        turn = replace(self, history=_history_of(records), words=words_of(prompt, arguments), **settings)
+        self.model._check(turn)
+        return turn
 
     def with_results(self, results: Sequence[ToolResult]) -> Prompt:
         """Return the prompt with the results of the calls at the end of its messages.

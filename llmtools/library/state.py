@@ -183,6 +183,12 @@ class ResponseState:
         }
         return fields | {name: value for name, value in rest.items() if value}
 
+    def records(self) -> list[dict[str, Any]]:
+        """Return the conversation with the reply, or its failure, as the records of a stream."""
+        records = [*self.prompt.offered.records.values(), *self.prompt.history, *self.messages]
+        failure = [dict(self.error.to_record())] if self.error is not None and not self.messages else []
+        return [deep_copy(record) for record in (*records, *failure)]
+
     @classmethod
     def from_dict(
         cls, data: Mapping[str, Any], model: ModelRef | None, model_of: Callable[[str], ModelRef]

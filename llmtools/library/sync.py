@@ -255,6 +255,11 @@ class Response(ResponseBase):
         self.wait()
         return self._state.to_dict()
 
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the conversation with the reply, or its failure, as the records of a stream."""
+        self.wait()
+        return self._state.records()
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Response:
         """Return the response that `to_dict` returned as a dict; `model` answers the next turn instead

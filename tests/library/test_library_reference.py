@@ -159,13 +159,19 @@ FENCES = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PRINTED = [
     b"Capital of France?And of Germany?\nPANDA\n",
     b"hi\nmore Usage(input=3, output=1, details={})\n",
+    b"TELL ME OF OTTERS\n['assistant', 'user']\n",
     b'{"type":"message","role":"user","parts":[{"type":"text","text":"hi"}]}\n',
 ]
 
 
 @pytest.mark.parametrize(("program", "printed"), list(zip(FENCES, PRINTED, strict=True)))
-def test_the_readme_runs(program: str, printed: bytes) -> None:
+def test_the_readme_runs(program: str, printed: bytes, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], input=LINES, capture_output=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        input=LINES,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, b"", printed)
