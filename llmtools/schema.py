@@ -91,9 +91,8 @@ def schema_from_short_form(text: str) -> dict[str, Any]:
         match = _FIELD.fullmatch(field)
         kind = (match["type"] or "str") if match else ""
         if not match or kind not in _TYPES:
-            raise UsageError(
-                f"{setting_name('--schema', 'schema')}: {field.strip()!r} is not NAME [str|int|float|bool] [: DESCRIPTION]"
-            )
+            form = "NAME [str|int|float|bool] [: DESCRIPTION]"
+            raise UsageError(f"{setting_name('--schema', 'schema')}: {field.strip()!r} is not {form}")
         properties[match["name"]] = {"type": _TYPES[kind]}
         if match["description"]:
             properties[match["name"]]["description"] = match["description"]

@@ -172,9 +172,8 @@ class Builder:
         number, role, part = self._place_of(attachment)
         if role != "assistant" and not self._request.drop_unsupported:
             place = f"message {number} ({role}), part {part}: " if number else ""
-            raise InputError(
-                f"{place}an attachment cannot be sent: {why} ({setting_name('--drop-unsupported', 'Request.drop_unsupported')} leaves it out)"
-            )
+            name = setting_name("--drop-unsupported", "Request.drop_unsupported")
+            raise InputError(f"{place}an attachment cannot be sent: {why} ({name} leaves it out)")
         self.notice("dropped_attachment", f"an attachment was not sent: {why}")
 
     def refuse_type(self, attachment: Attachment) -> None:

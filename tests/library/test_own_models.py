@@ -137,7 +137,7 @@ def test_what_it_may_not_yield() -> None:
         def execute(self, prompt: Any, stream: bool, response: Any, conversation: Any) -> Iterator[Any]:
             yield {"type": "text", "chunk": "hi", "provider_metadata": "not an object"}
 
-    with pytest.raises(RequestError, match="execute: .*provider_metadata"):
+    with pytest.raises(RequestError, match=r"execute: .*provider_metadata"):
         Wrong().prompt("hi").text()
 
 

@@ -55,7 +55,7 @@ def make_models(fakes: Fakes, name: str) -> tuple[Any, Any]:
     class Settings:
         model_id = name
         can_stream = supports_tools = supports_schema = True
-        attachment_types = {"image/png"}
+        attachment_types = frozenset(["image/png"])
         needs_key = "fake"
         key_env_var = "FAKE_KEY"
 
