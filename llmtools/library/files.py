@@ -108,5 +108,6 @@ class Attachment(Value):
     def __repr__(self) -> str:
         places = {"type": self.get("type"), "path": self.path, "url": self.get("url")}
         shown = [f"{name}={value!r}" for name, value in places.items() if value]
-        size = [f"content={len(self['content']) * 3 // 4} bytes"] if "content" in self else []
+        base64 = self.get("content", "")
+        size = [f"content={len(base64) * 3 // 4 - base64.count('=')} bytes"] if base64 else []
         return f"<Attachment {' '.join([*shown, *size])}>"
