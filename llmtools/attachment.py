@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from binascii import b2a_base64
 
-from .errors import InputError, NoInputError
+from .errors import InputError, NoInputError, setting_name
 from .files import read_file
 from .media_type import is_utf16, media_type, text_of_bytes
 
@@ -35,7 +35,7 @@ def type_of(data: bytes, name: str = "", mime: str | None = None, header: str = 
     """
     kind = mime or media_type(data, name, header)
     if not kind:
-        advice = "convert it (iconv -t utf-8), or give its type with --mime"
+        advice = f"convert it (iconv -t utf-8), or give its type with {setting_name('--mime', 'type')}"
         raise InputError(f"{name}: text that is neither UTF-8 nor UTF-16: {advice}")
     return kind
 

@@ -29,6 +29,8 @@
 
 Each class has a `code` (the `code` of the `error` record it becomes) and an
 `exit_status`. The numbers above 64 are those of sysexits(3).
+
+A message names settings as its reader gives them (`setting_name`): a command's options, or arguments in Python.
 """
 
 from __future__ import annotations
@@ -234,6 +236,20 @@ class NoKeyError(ConfigError):
 
 class NoModelError(ConfigError):
     code = "no_model"
+
+
+_names_options = False
+
+
+def name_options() -> None:
+    """Let messages name the options of commands from now on, in the place of Python arguments."""
+    global _names_options
+    _names_options = True
+
+
+def setting_name(option: str, argument: str) -> str:
+    """Return how the user gives a setting: the option of a command, or the argument of a Python function."""
+    return option if _names_options else argument
 
 
 def error_classes() -> dict[str, type[LlmToolsError]]:

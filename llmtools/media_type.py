@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import re
 
-from .errors import InputError
+from .errors import InputError, setting_name
 
 _TEXTS = (
     *("application/json", "application/xml", "application/yaml", "application/x-ndjson", "application/javascript"),
@@ -114,7 +114,8 @@ def text_of_bytes(data: bytes, source: str) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         place = f"not UTF-8 text at byte {error.start}" if encoding == "utf-8-sig" else "not UTF-16 text"
-        raise InputError(f"{source}: {place} (-a attaches a file of any kind)") from None
+        way = setting_name("-a attaches", "an Attachment takes")
+        raise InputError(f"{source}: {place} ({way} a file of any kind)") from None
 
 
 def decode_text(data: bytes, charset: str) -> str | None:

@@ -23,7 +23,7 @@ from functools import lru_cache, reduce
 from operator import getitem
 from time import thread_time
 
-from .errors import InputError, UsageError
+from .errors import InputError, UsageError, setting_name
 from .files import read_file
 from .records.jsonl import Number, dumps, loads
 
@@ -96,12 +96,13 @@ def schema_from_short_form(text: str) -> dict[str, Any]:
         match = _FIELD.fullmatch(field)
         kind = (match["type"] or "str") if match else ""
         if not match or kind not in _TYPES:
-            raise UsageError(f"--schema: {field.strip()!r} is not NAME [str|int|float|bool] [: DESCRIPTION]")
+            form = "NAME [str|int|float|bool] [: DESCRIPTION]"
+            raise UsageError(f"{setting_name('--schema', 'schema')}: {field.strip()!r} is not {form}")
         properties[match["name"]] = {"type": _TYPES[kind]}
         if match["description"]:
             properties[match["name"]]["description"] = match["description"]
     if not properties:
-        raise UsageError("--schema: it has no field")
+        raise UsageError(f"{setting_name('--schema', 'schema')}: it has no field")
     return {
         "type": "object",
         "properties": properties,

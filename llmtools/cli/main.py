@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from ..errors import CancelledError, InternalError, LlmToolsError, OutputError, UsageError
+from ..errors import CancelledError, InternalError, LlmToolsError, OutputError, UsageError, name_options
 from .process import Process, StreamFailure, Stuck
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ def main(command: click.Command, *, writes_records: bool) -> NoReturn:
     import gc
 
     gc.disable()  # records are trees, and a command is over soon
+    name_options()
     process = Process(command.name or "llmtools", writes_records=writes_records)
     try:
         process.handle_signals()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from_record
+from ..errors import InputError, LlmToolsError, NoInputError, NoModelError, from_record, setting_name
 from ..http.request import Limits
 from ..protocols.request import Target, is_built_in
 from ..records.build import build_message, notice
@@ -86,9 +86,10 @@ def choose_model(name: str | None, conversation: Conversation, *, at_endpoint: b
 
         chosen = read_config().default_model
     if not chosen:
-        raise NoModelError("the model is missing: name it with -m, LLMTOOLS_MODEL, or llm-models default MODEL")
+        way = setting_name("with -m", "in get_model")
+        raise NoModelError(f"the model is missing: name it {way}, LLMTOOLS_MODEL, or llm-models default MODEL")
     if not name and chosen == conversation.model and (chosen.startswith(("replay/", "gguf/")) or "://" in chosen):
-        raise NoModelError(f"the stream names {chosen}, which only -m may name")
+        raise NoModelError(f"the stream names {chosen}, which only {setting_name('-m', 'get_model')} may name")
     return chosen
 
 
@@ -159,7 +160,8 @@ def ready_to_send(
     if last is None:
         raise NoInputError("the stream has no message to answer")
     if last["role"] == "assistant" and not prefill and not is_paused(last):
-        raise InputError("the conversation ends with the model's message (--prefill lets the model continue it)")
+        way = setting_name("--prefill lets", "llmtools.stream with prefill lets")
+        raise InputError(f"the conversation ends with the model's message ({way} the model continue it)")
     messages, more = add_missing_results(with_call_ids(messages))
     notices = [*notices, *more]
     if any("attachment" in part or "attachments" in part for message in messages for part in message["parts"]):

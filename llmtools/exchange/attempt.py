@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..errors import LlmToolsError, ProtocolError, TimedOutError, TruncatedError
+from ..errors import LlmToolsError, ProtocolError, TimedOutError, TruncatedError, setting_name
 from ..http.failure import rate_limits, request_id
 from ..http.request import READ, Emit, Open
 
@@ -56,9 +56,13 @@ class Clock:
         """Return the failure of the limit that is exceeded, None for none."""
         now, limits = self._now(), self._limits
         if limits.total is not None and now - self.begun >= limits.total:
-            return TimedOutError(f"the reply took longer than {limits.total:g} s (--timeout)")
+            return TimedOutError(
+                f"the reply took longer than {limits.total:g} s ({setting_name('--timeout', 'limits.total')})"
+            )
         if is_silent or now - self._event >= limits.idle:
-            return TimedOutError(f"no event came for {limits.idle:g} s (--idle-timeout)")
+            return TimedOutError(
+                f"no event came for {limits.idle:g} s ({setting_name('--idle-timeout', 'limits.idle')})"
+            )
         if now - self._progress >= limits.progress:
             return TimedOutError(f"no content came for {limits.progress:g} s")
         return None

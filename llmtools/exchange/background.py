@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from ..errors import TimedOutError, TryLaterError, UnavailableError
+from ..errors import TimedOutError, TryLaterError, UnavailableError, setting_name
 from ..http.request import Emit, HttpRequest, Limits, Open, Sleep, path_segment
 from ..records.build import notice
 
@@ -48,7 +48,9 @@ def follow(attempt: Attempt, spec: Spec, clock: Clock, limits: Limits) -> Wants:
         yield Emit([notice("background", message)])
     while decoder.background_id and isinstance(attempt.failure, (TryLaterError, UnavailableError)):
         if limits.total is not None and clock.age() >= limits.total:
-            attempt.failure = TimedOutError(f"the reply took longer than {limits.total:g} s (--timeout)")
+            attempt.failure = TimedOutError(
+                f"the reply took longer than {limits.total:g} s ({setting_name('--timeout', 'limits.total')})"
+            )
             return
         yield Sleep(wait)
         seen, after = decoder.seen, decoder.sequence if can_stream else None

@@ -1,4 +1,4 @@
-"""Carries out the wants of an exchange: sleeps, connects, reads and downloads.
+"""Carries out the wants of an exchange: sleeps, connects, reads, downloads, and runs a model in Python.
 
 `drive` and `adrive` are the same loop, blocking and for asyncio.
 """
@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator, Generator
 
 from ..errors import InternalError, LlmToolsError
 from ..http.endpoint import without_password
-from ..http.request import Emit, Fetch, Fetched, Open, Read, Sleep
+from ..http.request import Emit, Fetch, Fetched, Open, Pull, Read, Sleep
 from ..records.build import notice
 from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
+    from collections.abc import Callable
     from typing import Any, Protocol
 
     from ..http.request import Want
@@ -79,6 +80,7 @@ def drive(source: WantSource, sleep: Callable[[float], object] = time.sleep) -> 
     """
     connection: Connection | None = None
     answer: Any = None
+    items: Any = None
     try:
         while (want := source.next_want(answer)) is not None:
             answer = None
@@ -91,6 +93,9 @@ def drive(source: WantSource, sleep: Callable[[float], object] = time.sleep) -> 
                     sleep(want.seconds)
                 elif isinstance(want, Fetch):
                     answer = _fetch_url(want)
+                elif isinstance(want, Pull):
+                    items = want.items
+                    answer = next(items, None)
                 else:
                     connection = connection or _connection()
                     answer = connection.open(want)
@@ -102,6 +107,8 @@ def drive(source: WantSource, sleep: Callable[[float], object] = time.sleep) -> 
     finally:
         if connection is not None:
             connection.close()
+        if isinstance(items, Generator):
+            items.close()
 
 
 async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
@@ -110,6 +117,7 @@ async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
 
     connection: AsyncConnection | None = None
     answer: Any = None
+    items: Any = None
     try:
         while (want := source.next_want(answer)) is not None:
             answer = None
@@ -122,6 +130,9 @@ async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
                     await sleep(want.seconds)
                 elif isinstance(want, Fetch):
                     answer = await to_thread(_fetch_url, want)
+                elif isinstance(want, Pull):
+                    items = want.items
+                    answer = await anext(items, None)
                 else:
                     connection = connection or _async_connection()
                     answer = await connection.open(want)
@@ -133,6 +144,8 @@ async def adrive(source: WantSource) -> AsyncGenerator[list[Record], None]:
     finally:
         if connection is not None:
             await connection.close()
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
 
 
 def dry_run(response: ResponseRecords) -> tuple[bytes, list[Record]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import InternalError, NoModelError, UsageError
+from ..errors import InternalError, NoModelError, UsageError, setting_name
 from ..http.request import Limits
 from ..protocols.request import BUILT_IN
 from .drive import adrive, drive, dry_run, send
@@ -92,6 +92,7 @@ class Exchange:
 
     `batches` (or `abatches`) yields them. Then `failure` is the failure (None: success), `messages`
     are the replies, several if the model paused, and `message` is the last one (None: without one).
+    `play` is the reply of a model in Python: it takes the conversation and the request, and yields wants.
 
         conversation = llmtools.Conversation([llmtools.user("hi")])
         exchange = llmtools.Exchange(conversation, llmtools.Request("echo"))
@@ -107,8 +108,10 @@ class Exchange:
         limits: Limits | None = None,
         *,
         keepers: tuple[Keeper, ...] = (),
+        play: Play | None = None,
     ) -> None:
         self.request = request
+        self._play = play
         self.messages: list[Message] = []
         self._conversation = conversation
         self._endpoint = endpoint
@@ -120,7 +123,8 @@ class Exchange:
 
     def _start_response(self) -> None:
         """Start the next response. Its first want sends the request."""
-        player = player_of(self.request.model, self._endpoint, self._limits)
+        model = self.request.model
+        player = BuiltIn(model, self._play) if self._play else player_of(model, self._endpoint, self._limits)
         self.provider: str = player.provider
         self._player = player
         may_pause = self._limits.pauses > 0
@@ -165,7 +169,7 @@ class Exchange:
         Raises UsageError for a model that is not asked over HTTP.
         """
         if self._endpoint is None:
-            raise UsageError(f"--dry-run: {self.request.model} is not asked over HTTP")
+            raise UsageError(f"{setting_name('--dry-run', 'dry_run')}: {self.request.model} is not asked over HTTP")
         return dry_run(self._response)
 
     def next_want(self, answer: Any) -> Want | None:

@@ -19,6 +19,7 @@ from ..errors import (
     QuotaError,
     TruncatedError,
     UsageError,
+    setting_name,
 )
 from ..http import retry
 from ..http.endpoint import is_local, split_url
@@ -123,7 +124,9 @@ def _http_request(
     if not request.reply_id:
         return protocol.encode(conversation, request)
     if not protocol.SPEC.background_path:
-        raise UsageError(f"--await: the protocol {protocol.SPEC.name} has no replies in the background")
+        raise UsageError(
+            f"{setting_name('--await', 'reply_id')}: the protocol {protocol.SPEC.name} has no replies in the background"
+        )
     from .background import reply_request
 
     return reply_request(protocol.SPEC, request.reply_id), []

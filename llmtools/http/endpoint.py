@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ..errors import ConfigError, UsageError
+from ..errors import ConfigError, UsageError, setting_name
 
 _SPACE = re.compile(r"[\s\x00-\x20\x7f]")
 _NAT64 = bytes.fromhex("0064ff9b0000000000000000")
@@ -78,7 +78,8 @@ def split_url(url: str) -> tuple[str, str, str]:
     try:
         parts = urlsplit(url)
         if parts.username or parts.password or parts.query:
-            raise UsageError("a base URL with a user, password or query in it: use --key-file, --key-fd or --key-env")
+            ways = setting_name("--key-file, --key-fd or --key-env", "key")
+            raise UsageError(f"a base URL with a user, password or query in it: use {ways}")
         port = f":{parts.port}" if parts.port else ""
     except ValueError as error:
         raise UsageError(f"not a base URL: {error}") from None

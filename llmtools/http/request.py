@@ -8,6 +8,7 @@ Its driver does what each asks for and sends the result back in:
     Open(…)          send a request, wait for the response head   Opened or a LlmToolsError
     READ             read the next bytes of the body              bytes, b"" at the end, or a LlmToolsError
     Fetch(url, …)    download a file                              Fetched or a LlmToolsError
+    Pull(items)      take the next item                           the item, None after the last
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from ..errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     from ..records.types import Record
     from .endpoint import Endpoint
 
-    Want: TypeAlias = "Emit | Sleep | Open | Read | Fetch"
+    Want: TypeAlias = "Emit | Sleep | Open | Read | Fetch | Pull"
 
 
 def path_segment(name: str) -> str:
@@ -114,6 +115,13 @@ class Fetch:
 
     url: str
     is_public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Take the next item of an iterator, or of an asynchronous one: the reply of a model in Python."""
+
+    items: Any
 
 
 @dataclass(frozen=True, slots=True)

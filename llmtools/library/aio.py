@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import LlmToolsError
 from ..tools.function import await_if_needed
-from .messages import Attachment, Event, Message, ToolCall, ToolResult, Usage
-from .model_ref import ModelRef, known_name
+from .calls import ToolCall, ToolResult
+from .files import Attachment
+from .messages import Event, Message, Usage
+from .model_ref import ModelRef, known_name, listed_names, own_model, own_models
 from .prompt import build_prompt
 from .state import ResponseState
+from .steps import AsyncSteps
 from .toolbox import Hooks
-from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text
+from .turns import CHAIN_LIMIT, Joint, ResponseBase, ToolLoop, Turns, is_text, plain_when_done
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         AsyncIterator,
         Awaitable,
         Callable,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     )
     from typing import Unpack
 
-    from ..exchange.exchange import Exchange
     from .prompt import Prompt, PromptArguments
     from .toolbox import After, Before, Given
 
@@ -46,6 +46,8 @@ class AsyncResponse(ResponseBase):
     A task that is cancelled while it reads closes the connection; so does `aclose`.
     """
 
+    _not_read = "not yet awaited"
+
     def __init__(self, prompt: Prompt, later: Callable[[], Awaitable[Prompt]] | None = None) -> None:
         from asyncio import Lock
 
@@ -54,6 +56,7 @@ class AsyncResponse(ResponseBase):
         self._steps = AsyncSteps(self._state, later)
         self._lock = Lock()
         self._callbacks: list[Callable[[AsyncResponse], object]] = []
+        self._run_own()
 
     @property
     def model(self) -> AsyncModel:
@@ -72,7 +75,7 @@ class AsyncResponse(ResponseBase):
 
     def _require_end(self) -> None:
         if not self.is_done:
-            raise RuntimeError("the response has not wait_and_return: await it first")
+            raise RuntimeError("the response is not over: await it first")
 
     async def wait(self) -> None:
         """Wait for the end of the response. A failure is in `error`."""
@@ -164,6 +167,22 @@ class AsyncResponse(ResponseBase):
         self._require_end()
         return self._state.response().get("finish_reason")
 
+    @property
+    def id(self) -> str | None:
+        """The id of the response. Await the response first, as for `finish_reason`."""
+        self._require_end()
+        return self._state.identity()
+
+    async def datetime_utc(self) -> str:
+        """Return the time at which it began, as `Response.datetime_utc` does."""
+        await self.wait()
+        return self._state.start_time() or ""
+
+    async def duration_ms(self) -> int:
+        """Return how long it took, in milliseconds, as `Response.duration_ms` does."""
+        await self.wait()
+        return self._state.milliseconds()
+
     async def execute_tool_calls(
         self,
         *,
@@ -192,10 +211,17 @@ class AsyncResponse(ResponseBase):
         results = await self.execute_tool_calls(tools=arguments.get("tools")) if given is None else given
         return AsyncResponse(self._state.next_prompt(prompt, results, arguments))
 
+    @plain_when_done
     async def to_dict(self) -> dict[str, Any]:
-        """Return the response as JSON can hold it, as `Response.to_dict` does."""
+        """Return the response as JSON can hold it, as `Response.to_dict` does. Of a response that is over
+        it is a dict, which may be awaited too."""
         await self.wait()
         return self._state.to_dict()
+
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the conversation with the reply, or its failure, as the records of a stream."""
+        self._require_end()
+        return self._state.records()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: AsyncModel | None = None) -> AsyncResponse:
@@ -223,12 +249,14 @@ class AsyncChain(ToolLoop[AsyncResponse]):
                 yield event
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        joint = Joint()
         async for response in self.responses():
+            joint.begin()
             async for chunk in response:
-                yield chunk
+                yield joint.join(chunk)
 
     async def text(self) -> str:
-        """Return the texts of all responses, joined."""
+        """Return the texts of all responses, as `Chain.text` does."""
         return "".join([chunk async for chunk in self])
 
 
@@ -244,8 +272,12 @@ class AsyncTalk(Turns[AsyncResponse, AsyncChain]):
 class AsyncModel(ModelRef):
     """A model to ask in asyncio. `llmtools.get_async_model` returns one.
 
-    await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
+    A subclass with an asynchronous `execute` is a model of one's own, as for `Model`.
+
+        await llmtools.get_async_model("echo").prompt("hi").text()  # "hi"
     """
+
+    is_async = True
 
     def prompt(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> AsyncResponse:
         """Return the response to a prompt, as `Model.prompt` does. The response is what you await.
@@ -279,54 +311,20 @@ class AsyncModel(ModelRef):
         return AsyncTalk(self, chain_limit, Hooks(before_call, after_call), settings)
 
 
+class AsyncKeyModel(AsyncModel):
+    """As `KeyModel`, for asyncio."""
+
+    takes_key = True
+
+
 def get_async_model(
     name: str | None = None, *, base_url: str | None = None, protocol: str | None = None, key: str | None = None
 ) -> AsyncModel:
     """Return a model to ask in asyncio, as `get_model` does."""
-    return AsyncModel(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
+    own = own_model(name, base_url, AsyncModel)
+    return own or AsyncModel(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
 
 
-class AsyncSteps:
-    """As `Steps`, by `anext`. What may wait for a disk or a keyring waits in a thread.
-
-    It is not a generator: asyncio closes all generators that are open when the loop ends at the same
-    time, and one that closes another then fails.
-    """
-
-    def __init__(self, state: ResponseState, later: Callable[[], Awaitable[Prompt]] | None) -> None:
-        self._state = state
-        self._later = later
-        self._exchange: Exchange | None = None
-        self._batches: AsyncGenerator[list[dict[str, Any]], None] | None = None
-
-    async def __anext__(self) -> None:
-        state = self._state
-        try:
-            if self._batches is None:
-                self._batches = await self._open()
-            async for records in self._batches:
-                return state.add_records(records)
-            if self._exchange is not None:
-                state.end(self._exchange)
-        except LlmToolsError as error:
-            state.error = state.error or error
-        except BaseException:
-            state.give_up(self._exchange)
-            raise
-        raise StopAsyncIteration
-
-    async def _open(self) -> AsyncGenerator[list[dict[str, Any]], None]:
-        from asyncio import to_thread
-
-        if self._later is not None:
-            self._state.prompt = await self._later()
-        await self._state.prompt.tools.prepare_async()
-        self._exchange = await to_thread(self._state.exchange)
-        return self._exchange.abatches()
-
-    async def aclose(self) -> None:
-        """Close the connection. Give the response up, if it is not over."""
-        if self._batches is not None:
-            await self._batches.aclose()
-        if not self._state.is_done:
-            self._state.give_up(self._exchange)
+def get_async_models() -> list[AsyncModel]:
+    """Return every model that can be asked in asyncio, as `get_models` does."""
+    return [*own_models(AsyncModel), *[AsyncModel(name) for name in listed_names()]]

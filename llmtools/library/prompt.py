@@ -4,6 +4,8 @@ Rules:
 * A prompt is a value: the next turn has another one.
 * `PromptArguments` is the one list of keyword arguments, for every method that asks.
 * A key is never shown or stored.
+* What the model reads is `messages`. The other words of a turn (`prompt`, `attachments` …) are kept as
+  they were given, for the `execute` of a model of one's own.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from ..http.endpoint import Secret
 from ..http.request import Limits
 from ..records.build import deep_copy
 from ..records.conversation import Conversation
+from .messages import Message
+from .options import Options
 from .toolbox import Tools
 
 TYPE_CHECKING = False
@@ -26,9 +30,10 @@ if TYPE_CHECKING:
 
     from ..http.endpoint import Endpoint
     from ..protocols.request import Request
-    from .messages import Attachment, ToolResult
+    from .calls import ToolResult
+    from .files import Attachment
     from .model_ref import ModelRef
-    from .toolbox import Given
+    from .toolbox import Given, Tool
 
 SETTINGS = ("tools", "schema", "key", "reasoning", "tool_choice", "stream", "hide_reasoning", "limits")
 WORDS = ("messages", "system", "attachments", "fragments", "system_fragments", "tool_results")
@@ -107,28 +112,78 @@ def schema_dsl(text: str, multi: bool = False) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt. `messages` is the whole conversation, as the model sees it."""
+    """A prompt: what is asked, of which model, and how.
+
+    history: the whole conversation, as the model sees it. offered: the tools. words: what was given for
+    this turn.
+
+        prompt = llmtools.get_model("echo").prompt("hi", system="Be brief", temperature=0.5).prompt
+        [message.role for message in prompt.messages]  # ["system", "user"]
+        (prompt.prompt, prompt.system, prompt.options.temperature)  # ("hi", "Be brief", 0.5)
+    """
 
     model: ModelRef
-    messages: tuple[dict[str, Any], ...]
-    tools: Tools = field(default_factory=Tools)
+    history: tuple[Message, ...]
+    offered: Tools = field(default_factory=Tools)
     schema: dict[str, Any] | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any = field(default_factory=Options)
     key: Secret | None = None
     reasoning: str | None = None
     tool_choice: str | None = None
     stream: bool = True
     hide_reasoning: bool = False
     limits: Limits = field(default_factory=Limits)
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def messages(self) -> list[Message]:
+        """The whole conversation, as the model sees it."""
+        return [*self.history]
+
+    @property
+    def prompt(self) -> str:
+        """The text of this turn, its fragments first."""
+        return joined_text(self.words.get("prompt"), self.fragments)
+
+    @property
+    def system(self) -> str:
+        """The text of the system message, "" without one."""
+        return self.history[0].text if self.history and self.history[0].role == "system" else ""
+
+    @property
+    def fragments(self) -> list[str]:
+        """The texts that were given before the prompt."""
+        return [*(self.words.get("fragments") or ())]
+
+    @property
+    def system_fragments(self) -> list[str]:
+        """The texts that were given before the system message."""
+        return [*(self.words.get("system_fragments") or ())]
+
+    @property
+    def attachments(self) -> list[Attachment]:
+        """The files that were given with the prompt, and those of the results that it answers with."""
+        of_results = [file for result in self.tool_results for file in result.attachments]
+        return [*(self.words.get("attachments") or ()), *of_results]
+
+    @property
+    def tool_results(self) -> list[ToolResult]:
+        """The results of calls that this turn answers with."""
+        return [*(self.words.get("tool_results") or ())]
+
+    @property
+    def tools(self) -> list[Tool]:
+        """The tools that the model is offered."""
+        return self.offered.tools()
 
     @cached_property
     def _history(self) -> Conversation:
-        return Conversation(self.messages)
+        return Conversation(self.history)
 
     def conversation(self) -> Conversation:
         """Return the conversation, with the tools as they are now."""
         conversation = self._history.with_messages(self._history.messages)
-        for record in self.tools.records.values():
+        for record in self.offered.records.values():
             conversation.add(record)
         return conversation
 
@@ -137,7 +192,7 @@ class Prompt:
         """Options, schema, tool_choice and reasoning: those set here, else those of the `request` of the
         last user message."""
         settings = {"schema": self.schema, "tool_choice": self.tool_choice, "reasoning": self.reasoning}
-        return self.conversation().answer_settings(self.options, **settings)
+        return self.conversation().answer_settings(dict(self.options), **settings)
 
     def request(self) -> tuple[Request, Endpoint | None]:
         """Return the request, and where it is sent (None: a built-in model).
@@ -152,25 +207,39 @@ class Prompt:
         self, history: Iterable[dict[str, Any]], prompt: str | None, arguments: Mapping[str, Any]
     ) -> Prompt:
         """Return the prompt of the next turn: `history`, the user's words, then the messages of `arguments`.
-        The settings stay, unless `arguments` has others."""
+        The settings stay, unless `arguments` has others.
+
+            prompt = llmtools.get_model("echo").prompt("hi").prompt
+            prompt.next_prompt(prompt.messages, "more", {}).prompt  # "more"
+        """
         content = {name: value for name, value in arguments.items() if name in WORDS and name != "tool_results"}
         rest = content.pop("messages", None)
         opening, words = turn_messages(prompt, **content)
         messages = list(history)
         if opening and messages and messages[0]["role"] == "system":
             messages = messages[1:]
-        return replace(self, messages=(*opening, *messages, *words, *as_messages(rest)), **_settings(arguments, self))
+        records = (*opening, *messages, *words, *as_messages(rest))
+        settings = _settings(arguments, self)
+        turn = replace(self, history=_history_of(records), words=words_of(prompt, arguments), **settings)
+        self.model._check(turn)
+        return turn
 
     def with_results(self, results: Sequence[ToolResult]) -> Prompt:
-        """Return the prompt with the results of the calls at the end of its messages."""
+        """Return the prompt with the results of the calls at the end of its messages.
+
+        prompt = llmtools.get_model("echo").prompt("hi").prompt
+        prompt.with_results([llmtools.ToolResult("upper", "HI")]).messages[-1].role  # "tool"
+        """
         from .messages import tool_message
 
-        return replace(self, messages=(*self.messages, deep_copy(tool_message(*results))))
+        history = _history_of((*self.history, deep_copy(tool_message(*results))))
+        return replace(self, history=history, words={"tool_results": results})
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it, without its key."""
-        messages = [{name: value for name, value in each.items() if name != "type"} for each in self.messages]
-        settings = {"tools": list(self.tools.records.values()), **{name: getattr(self, name) for name in STORED}}
+        messages = [{name: value for name, value in each.items() if name != "type"} for each in self.history]
+        settings = {"tools": list(self.offered.records.values()), **{name: getattr(self, name) for name in STORED}}
+        settings["options"] = {name: value for name, value in dict(self.options).items() if value is not None}
         data: dict[str, Any] = deep_copy(
             {"messages": messages, **{name: value for name, value in settings.items() if value}}
         )
@@ -178,7 +247,11 @@ class Prompt:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], model: ModelRef) -> Prompt:
-        """Return the prompt that `to_dict` returned as a dict. Raises InputError."""
+        """Return the prompt that `to_dict` returned as a dict. Raises InputError.
+
+        prompt = llmtools.get_model("echo").prompt("hi").prompt
+        llmtools.Prompt.from_dict(prompt.to_dict(), prompt.model).messages[0].text  # "hi"
+        """
         from ..records.check import check_record
 
         if not isinstance(data, Mapping):
@@ -187,7 +260,22 @@ class Prompt:
         tools = data.get("tools", [])
         message = {"role": "user", "parts": [], "request": settings}
         check_record({"type": "conversation", "messages": [message], "tools": tools})
-        return cls(model, tuple(as_messages(data.get("messages", ()))), Tools(tools), **settings)
+        settings["options"] = model._options_of(settings.get("options", {}))
+        return cls(model, _history_of(as_messages(data.get("messages", ()))), Tools(tools), **settings)
+
+
+def _history_of(records: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
+    return tuple([each if isinstance(each, Message) else Message.from_dict(each) for each in records])
+
+
+def words_of(prompt: str | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given for a turn, without its messages."""
+    return {"prompt": prompt, **{name: arguments[name] for name in WORDS[1:] if name in arguments}}
+
+
+def joined_text(prompt: str | None, fragments: Iterable[str]) -> str:
+    """Return a prompt with fragments before it, each on a line of its own."""
+    return "\n".join([*map(str, fragments), *([prompt] if prompt else [])])
 
 
 def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> list[dict[str, Any]]:
@@ -217,15 +305,15 @@ def as_messages(messages: Conversation | Iterable[Mapping[str, Any]] | None) -> 
     return records
 
 
-def _settings(given: Mapping[str, Any], before: Prompt | None = None) -> dict[str, Any]:
+def _settings(given: Mapping[str, Any], before: Prompt) -> dict[str, Any]:
     """Return the settings among keyword arguments. A name that is neither a setting nor content is an option."""
     settings = {name: value for name, value in given.items() if name in SETTINGS}
     others = {name: value for name, value in given.items() if name not in (*SETTINGS, *WORDS, "options")}
     if others or "options" in given:
-        options = before.options if before is not None and given.get("options") is None else {}
-        settings["options"] = {**options, **(given.get("options") or {}), **others}
+        options = dict(before.options) if given.get("options") is None else {}
+        settings["options"] = before.model._options_of({**options, **(given.get("options") or {}), **others})
     if "tools" in settings:
-        settings["tools"] = Tools(settings["tools"] or ())
+        settings["offered"] = Tools(settings.pop("tools") or ())
     if "schema" in settings:
         settings["schema"] = to_schema(settings["schema"])
     if "key" in settings:
@@ -253,10 +341,9 @@ def turn_messages(
     content = as_messages(messages)
     if tool_results:
         content.append(deep_copy(tool_message(*tool_results)))
-    texts = [*(fragments or ()), *([prompt] if prompt else [])]
-    if texts or attachments:
-        text = ["\n\n".join(texts)] if texts else []
-        content.append(deep_copy(user(*text, *(attachments or ()))))
+    text = joined_text(prompt, fragments or ())
+    if text or attachments:
+        content.append(deep_copy(user(*([text] if text else []), *(attachments or ()))))
     return opening, content
 
 
@@ -271,4 +358,9 @@ def build_prompt(model: ModelRef, prompt: str | None, arguments: Mapping[str, An
     opening, words = turn_messages(prompt, **{name: value for name, value in arguments.items() if name in WORDS})
     if not words:
         raise UsageError("nothing to ask: give a prompt, messages or attachments")
-    return replace(Prompt(model, (*opening, *words)), **_settings(arguments))
+    blank = Prompt(
+        model, _history_of((*opening, *words)), options=model._options_of({}), words=words_of(prompt, arguments)
+    )
+    whole = replace(blank, **_settings(arguments, blank))
+    model._check(whole)
+    return whole

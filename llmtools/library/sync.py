@@ -18,20 +18,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import LlmToolsError
-from .messages import Attachment, Event, Message, ToolCall, ToolResult, Usage
-from .model_ref import ModelRef, known_name
+from .calls import ToolCall, ToolResult
+from .files import Attachment
+from .messages import Event, Message, Usage
+from .model_ref import ModelRef, known_name, listed_names, own_model, own_models
 from .prompt import build_prompt
 from .state import ResponseState
+from .steps import Steps
 from .toolbox import Hooks
-from .turns import CHAIN_LIMIT, ResponseBase, ToolLoop, Turns, is_text, run_without_waiting
+from .turns import CHAIN_LIMIT, Joint, ResponseBase, ToolLoop, Turns, is_text, run_without_waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
-    from ..exchange.exchange import Exchange
     from .prompt import Prompt, PromptArguments
     from .toolbox import After, Before, Given
     from .turns import Turn
@@ -48,6 +49,8 @@ class Response(ResponseBase):
     return what came.
     """
 
+    _not_read = "not yet done"
+
     def __init__(self, prompt: Prompt, later: Callable[[], Prompt] | None = None) -> None:
         from threading import RLock
 
@@ -56,6 +59,7 @@ class Response(ResponseBase):
         self._steps = Steps(self._state, later)
         self._lock = RLock()
         self._callbacks: list[Callable[[Response], object]] = []
+        self._run_own()
 
     @property
     def model(self) -> Model:
@@ -181,6 +185,22 @@ class Response(ResponseBase):
         self.wait()
         return self._state.response().get("finish_reason")
 
+    @property
+    def id(self) -> str | None:
+        """The id of the response: the vendor's, else ours."""
+        self.wait()
+        return self._state.identity()
+
+    def datetime_utc(self) -> str:
+        """Return the time at which it began, as RFC 3339 text, "" where it is not known."""
+        self.wait()
+        return self._state.start_time() or ""
+
+    def duration_ms(self) -> int:
+        """Return how long it took, in milliseconds, 0 where it is not known."""
+        self.wait()
+        return self._state.milliseconds()
+
     def execute_tool_calls(
         self,
         *,
@@ -235,6 +255,11 @@ class Response(ResponseBase):
         self.wait()
         return self._state.to_dict()
 
+    def _records(self) -> list[dict[str, Any]]:
+        """Return the conversation with the reply, or its failure, as the records of a stream."""
+        self.wait()
+        return self._state.records()
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Response:
         """Return the response that `to_dict` returned as a dict; `model` answers the next turn instead
@@ -258,7 +283,7 @@ class Chain(ToolLoop[Response]):
     a tool raises it, and the error of a response that failed.
 
         for response in model.chain("Convert panda to upper", tools=[upper]).responses():
-            print(response.prompt.messages[-1], response.text())
+            print(response.prompt.prompt, response.text())
     """
 
     def responses(self) -> Iterator[Response]:
@@ -274,11 +299,14 @@ class Chain(ToolLoop[Response]):
             yield from response.stream_events()
 
     def __iter__(self) -> Iterator[str]:
+        joint = Joint()
         for response in self.responses():
-            yield from response
+            joint.begin()
+            for chunk in response:
+                yield joint.join(chunk)
 
     def text(self) -> str:
-        """Return the texts of all responses, joined."""
+        """Return the texts of all responses, with a space between two that have none."""
         return "".join(self)
 
     def __str__(self) -> str:
@@ -309,8 +337,19 @@ class Talk(Turns[Response, Chain]):
 class Model(ModelRef):
     """A model to ask. `llmtools.get_model` returns one.
 
-    llmtools.get_model("echo").prompt("hi").text()  # "hi"
+    A subclass with `execute(prompt, stream, response, conversation)` is a model of one's own; `execute`
+    yields texts or events, and `register` gives it a name for `get_model`.
+
+        class Shout(llmtools.Model):
+            model_id = "shout"
+
+            def execute(self, prompt, stream, response, conversation):
+                yield prompt.prompt.upper()
+
+        Shout().prompt("hi").text()  # "HI"
     """
+
+    is_async = False
 
     def prompt(self, prompt: str | None = None, **arguments: Unpack[PromptArguments]) -> Response:
         """Return the response to a prompt; nothing is sent before it is read.
@@ -371,6 +410,21 @@ class Model(ModelRef):
         return Talk(self, chain_limit, Hooks(before_call, after_call), settings)
 
 
+class KeyModel(Model):
+    """A model of one's own whose `execute` takes `key` too: see `get_key`.
+
+    class Paid(llmtools.KeyModel):
+        model_id, needs_key, key_env_var = "paid", "paid", "PAID_KEY"
+
+        def execute(self, prompt, stream, response, conversation, key):
+            yield f"paid with {key}"
+
+    Paid().prompt("hi", key="k").text()  # "paid with k"
+    """
+
+    takes_key = True
+
+
 def get_model(
     name: str | None = None, *, base_url: str | None = None, protocol: str | None = None, key: str | None = None
 ) -> Model:
@@ -386,44 +440,14 @@ def get_model(
         model = llmtools.get_model("echo")
         model.prompt("hi").text()  # "hi"
     """
-    return Model(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
+    own = own_model(name, base_url, Model)
+    return own or Model(known_name(name, base_url), base_url=base_url, protocol=protocol, key=key)
 
 
-class Steps:
-    """Asks the model, and fills the state, one step for each `next`."""
+def get_models() -> list[Model]:
+    """Return every model that can be asked: the registered ones, `echo`, and those that each provider with
+    a key, or on this machine, lists. The lists are stored for a day; one that fails is a warning.
 
-    def __init__(self, state: ResponseState, later: Callable[[], Prompt] | None) -> None:
-        self._state = state
-        self._later = later
-        self._exchange: Exchange | None = None
-        self._batches: Generator[list[dict[str, Any]], None, None] | None = None
-
-    def __next__(self) -> None:
-        state = self._state
-        try:
-            if self._batches is None:
-                self._batches = self._open()
-            for records in self._batches:
-                return state.add_records(records)
-            if self._exchange is not None:
-                state.end(self._exchange)
-        except LlmToolsError as error:
-            state.error = state.error or error
-        except BaseException:
-            state.give_up(self._exchange)
-            raise
-        raise StopIteration
-
-    def _open(self) -> Generator[list[dict[str, Any]], None, None]:
-        if self._later is not None:
-            self._state.prompt = self._later()
-        self._state.prompt.tools.prepare()
-        self._exchange = self._state.exchange()
-        return self._exchange.batches()
-
-    def close(self) -> None:
-        """Close the connection. Give the response up, if it is not over."""
-        if self._batches is not None:
-            self._batches.close()
-        if not self._state.is_done:
-            self._state.give_up(self._exchange)
+        "echo" in [model.model_id for model in llmtools.get_models()]  # True
+    """
+    return [*own_models(Model), *[Model(name) for name in listed_names()]]

@@ -5,8 +5,8 @@ Rules:
   of a Toolbox is one, as Class_method. A record (a dict) is offered, but not run here.
 * Without asyncio, calls run one after the other in the calling thread, as a function with its own
   database connection needs. In asyncio they run at the same time, plain functions in threads.
-* Every call gets its result, in the order of the calls. What goes wrong is in its `exception`, for
-  the model to read. Only PauseChain comes through.
+* Every call gets its result, in the order of the calls. What goes wrong is its `exception`, and in its
+  output, for the model to read. Only PauseChain comes through.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..records.build import deep_copy
-from ..tools.calls import Result, describe_exception, refusal_reason
+from ..tools.calls import Result, refusal_reason
 from ..tools.function import await_if_needed, call_async, call_sync, methods_of, result_of, tool_record, values_of
-from .messages import Attachment, ToolCall, ToolOutput, ToolResult
+from .calls import CancelToolCall, PauseChain, ToolCall, ToolOutput, ToolResult, output_of_exception
+from .files import Attachment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,31 +38,6 @@ CALL = "llm_tool_call"
 """A parameter of this name gets the ToolCall itself; the model does not see it."""
 
 
-class CancelToolCall(Exception):  # as llm calls it
-    """Raise it in `before_call` to skip a call; the model reads why.
-
-    def before_call(tool, call):
-        if call.name == "delete":
-            raise llmtools.CancelToolCall("nothing is deleted here")
-    """
-
-
-class PauseChain(Exception):
-    """Raise it in a tool to leave the call open: the chain ends with this exception.
-
-    `tool_call` is the call, `tool_results` are the results of the other calls. To continue later, call
-    `model.chain(messages=…)` with the messages so far: it runs the open calls first.
-
-        def delete(path: str) -> str:
-            raise llmtools.PauseChain(f"{path}: wait for a yes")
-    """
-
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
-        self.tool_call: ToolCall | None = None
-        self.tool_results: list[ToolResult] = []
-
-
 @dataclass
 class Tool:
     """A tool whose name, description or schema differ from those of its function, `implementation`.
@@ -75,6 +51,8 @@ class Tool:
     description: str | None = None
     input_schema: dict[str, Any] = field(default_factory=dict)
     implementation: Callable[..., Any] | None = None
+    whole_record: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The `tool` record that it was made from, such as that of a vendor's own tool; None for a function."""
 
     def __post_init__(self) -> None:
         if hasattr(self.input_schema, "model_json_schema"):  # a pydantic model
@@ -95,6 +73,8 @@ class Tool:
 
     def record(self) -> dict[str, Any]:
         """Return the `tool` record."""
+        if self.whole_record is not None:
+            return {**self.whole_record}
         description = {"description": self.description} if self.description else {}
         return {"type": "tool", "name": self.name, **description, "input_schema": self.input_schema}
 
@@ -156,6 +136,10 @@ class Tools:
         self._boxes: list[Toolbox] = []
         for each in given:
             self._add(each)
+
+    def tools(self) -> list[Tool]:
+        """Return the tools. One that was given as a record has no function."""
+        return [self._tools.get(name) or _tool_of(record) for name, record in self.records.items()]
 
     def _add(self, given: Given) -> None:
         if isinstance(given, Mapping):
@@ -229,16 +213,18 @@ class Tools:
             try:
                 await tell(hooks.before, tool, call)
             except CancelToolCall as reason:
-                return ToolResult(call.name, "", call.tool_call_id, f"cancelled: {reason}")
+                return _failed_result(call, reason)
         try:
             function, values = self._values(call)
             result = _result(await run(function, **values))
+            files = [Attachment.from_dict(attachment) for attachment in result.attachments]
+            box = getattr(function, "__self__", None)
+            instance = box if isinstance(box, Toolbox) else None
+            outcome = ToolResult(call.name, result.output, files, call.tool_call_id, instance, result.exception)
         except PauseChain:
             raise
         except Exception as error:
-            result = Result(exception=describe_exception(error))
-        attachments = [Attachment(attachment) for attachment in result.attachments]
-        outcome = ToolResult(call.name, result.output, call.tool_call_id, result.exception, attachments)
+            outcome = _failed_result(call, error)
         if hooks.after is not None and tool is not None:
             await tell(hooks.after, tool, call, outcome)
         return outcome
@@ -256,12 +242,20 @@ class Tools:
         return function, {**values, CALL: call} if takes_call else values
 
 
+def _tool_of(record: Mapping[str, Any]) -> Tool:
+    return Tool(record["name"], record.get("description"), record.get("input_schema", {}), whole_record=record)
+
+
 async def _call_now(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
     return call_sync(function, *given, **values)
 
 
 async def _in_loop(function: Callable[..., Any], *given: Any, **values: Any) -> Any:
     return await await_if_needed(function(*given, **values))
+
+
+def _failed_result(call: ToolCall, error: Exception) -> ToolResult:
+    return ToolResult(call.name, output_of_exception(error), tool_call_id=call.tool_call_id, exception=error)
 
 
 def _result(value: Any) -> Result:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, setting_name
 from ..http.request import HttpRequest
 from ..records.jsonl import dumps, is_same
 from .instructions import JSON_INSTRUCTION, mentions_json, schema_instruction, with_instruction, with_one_system
@@ -238,7 +238,8 @@ class Builder:
         number, role, part = self._place_of(attachment)
         if role != "assistant" and not self._request.drop_unsupported:
             place = f"message {number} ({role}), part {part}: " if number else ""
-            raise InputError(f"{place}an attachment cannot be sent: {why} (--drop-unsupported leaves it out)")
+            name = setting_name("--drop-unsupported", "Request.drop_unsupported")
+            raise InputError(f"{place}an attachment cannot be sent: {why} ({name} leaves it out)")
         self.notice("dropped_attachment", f"an attachment was not sent: {why}")
 
     def refuse_type(self, attachment: Attachment) -> None:
@@ -262,10 +263,10 @@ class Builder:
         options = self._request.options
         for name in options:
             if "" in name.split("."):
-                raise UsageError(f"-o {name!r}: not the name of an option")
+                raise UsageError(f"{setting_name('-o', 'option')} {name!r}: not the name of an option")
         for name in _SEVERAL_ANSWERS:
             if options.get(name, 1) not in (1, "1"):
-                raise UsageError(f"-o {name}: only one answer can be asked for")
+                raise UsageError(f"{setting_name('-o', 'option')} {name}: only one answer can be asked for")
         spelled = {
             name if name in NAMES else self.vendor_spelling(name): value
             for name, value in options.items()
@@ -285,7 +286,9 @@ class Builder:
         self._read_options.add("reasoning_summary")
         value = self._request.options.get("reasoning_summary")
         if not isinstance(value, str | bool | None):
-            raise UsageError(f"-o reasoning_summary {value}: not true, false or a word such as auto")
+            raise UsageError(
+                f"{setting_name('-o', 'option')} reasoning_summary {value}: not true, false or a word such as auto"
+            )
         if value in ("none", "false"):
             return False
         return "auto" if value is True else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..errors import UsageError
+from ..errors import UsageError, setting_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Request:
             return
         effort = self.options["reasoning_effort"]
         if not isinstance(effort, str | None):
-            raise UsageError(f"-o reasoning_effort {effort}: not a word such as low or high")
+            raise UsageError(
+                f"{setting_name('-o', 'option')} reasoning_effort {effort}: not a word such as low or high"
+            )
         rest = {name: value for name, value in self.options.items() if name != "reasoning_effort"}
         object.__setattr__(self, "options", rest)
         if self.reasoning is None:

@@ -6,7 +6,7 @@ A block with a `type` goes into the request's `tools`. One without goes to the t
 
 from __future__ import annotations
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, setting_name
 from ..records.jsonl import loads
 
 TYPE_CHECKING = False
@@ -29,11 +29,13 @@ def server_tool_record(text: str, spec: Spec | None, issuer: str, quirks: Iterab
     try:
         fields = loads(json.encode()) if has_fields else {}
     except InputError as error:
-        raise UsageError(f"--server-tool {name}: {error.message}") from None
+        raise UsageError(f"{setting_name('--server-tool', 'server tool')} {name}: {error.message}") from None
     if not isinstance(fields, dict):
-        raise UsageError(f"--server-tool {name}: its fields are not a JSON object")
+        raise UsageError(f"{setting_name('--server-tool', 'server tool')} {name}: its fields are not a JSON object")
     if not name or (block is None and not fields):
         names = ", ".join(spec.server_tool_names(quirks)) if spec is not None else ""
         owner = spec.name if spec is not None else "this model"
-        raise UsageError(f"--server-tool {name or text!r}: {owner} has {names or 'none'}")
+        raise UsageError(
+            f"{setting_name('--server-tool', 'server tool')} {name or text!r}: {owner} has {names or 'none'}"
+        )
     return {"type": "tool", "name": name, "provider_metadata": {issuer: {**(block or {}), **fields}}}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
-from ..errors import NoKeyError
+from ..errors import NoKeyError, setting_name
 from ..http.endpoint import Secret
 from . import keychain
 
@@ -142,7 +142,9 @@ def _key_from_keyring(name: str, provider: Provider, on_wait: Callable[[], None]
     try:
         answer = keychain.get_key(name, on_wait)
     except keychain.KeyringError as error:
-        raise NoKeyError(f"no key for {name}: {error}; {set_it}, or give llm-send a --key-file") from None
+        raise NoKeyError(
+            f"no key for {name}: {error}; {set_it}, or {setting_name('give llm-send a --key-file', 'give a key')}"
+        ) from None
     if answer is None:
         raise NoKeyError(f"no key for {name}: {set_it}, or keep one in the keyring: llm-keys set {name}")
     key, backend = answer

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 
-from ..errors import ConfigError, NoModelError
+from ..errors import ConfigError, NoModelError, setting_name
 from ..http.endpoint import Endpoint, check_secrecy
 from ..protocols import DEFAULT_PROTOCOL, load
 from ..protocols.request import Target, is_built_in
@@ -158,7 +158,9 @@ def _unknown_model(original: str, name: str, config: Config, lists: dict[str, li
     family = provider_of(f"{name}-")
     if not similar and family:
         return f"no model is named {shown}: perhaps one of {family}'s (llm-models {family}/)"
-    advice = suggest(similar, ": ") or " (llm-models lists them, --base-url asks any server)"
+    advice = (
+        suggest(similar, ": ") or f" (llm-models lists them, {setting_name('--base-url', 'base_url')} asks any server)"
+    )
     return f"no model is named {shown}{advice}"
 
 

@@ -52,7 +52,7 @@ def test_messages_system_and_prompt_say_the_same(protocol: str) -> None:
 
 def test_fragments() -> None:
     response = llm.get_model("echo").prompt("why?", fragments=["one", "two"], system_fragments=["a"], system="b")
-    assert [message["parts"][0]["text"] for message in response.prompt.messages] == ["a\n\nb", "one\n\ntwo\n\nwhy?"]
+    assert [message["parts"][0]["text"] for message in response.prompt.messages] == ["a\n\nb", "one\ntwo\nwhy?"]
 
 
 def test_parts_are_told_apart_and_can_be_changed() -> None:
@@ -72,7 +72,7 @@ def test_parts_are_told_apart_and_can_be_changed() -> None:
     assert response.text() == response.messages()[0].text == "hi"
     assert llm.get_model("echo").prompt(messages=[again, user("go on")]).text() == "go on"
     with pytest.raises(AttributeError):
-        text.chunk = "a slip of the pen"  # type: ignore[attr-defined]
+        text.chunk = "a slip of the pen"
 
 
 def test_messages_of_other_shapes() -> None:
@@ -80,7 +80,7 @@ def test_messages_of_other_shapes() -> None:
     assert echo.prompt(messages=[{"role": "user", "content": "hi"}]).text() == "hi"
     conversation = llm.Conversation.from_records([{"type": "tool", "name": "t", "input_schema": {}}, user("hi")])
     response = echo.prompt(messages=conversation)
-    assert response.text() == "hi" and list(response.prompt.tools.records) == ["t"]
+    assert response.text() == "hi" and [tool.name for tool in response.prompt.tools] == ["t"]
     for wrong in ({"role": "user"}, {"role": "pirate", "parts": []}, {"type": "tool", "name": "t"}):
         with pytest.raises(llm.LlmToolsError, match=r"messages\[0\]"):
             echo.prompt(messages=[wrong])
@@ -165,7 +165,7 @@ def test_a_reply_with_words_of_every_kind(protocol: str) -> None:
         second = first.reply("look", attachments=[image], fragments=["before"], system="Be long")
         assert second.text() == "Hello you"
         assert "Be long" in sent(server) and "Be brief" not in sent(server)
-        assert base64.b64encode(PNG).decode() in sent(server) and "before\\n\\nlook" in sent(server)
+        assert base64.b64encode(PNG).decode() in sent(server) and "before\\nlook" in sent(server)
         assert server.requests[1].json["temperature"] == 0.5, "options are kept"
         third = second.reply("again", max_tokens=7)
         assert third.text() == "Hello you"
@@ -189,7 +189,8 @@ def test_hooks_around_a_call() -> None:
     assert chain.text() == "PANDA\n\n"
     assert told == ["before upper upper", "after upper PANDA", "before upper upper", "before nothing lower"]
     results = next(iter(chain.responses())).execute_tool_calls(before_call=before)
-    assert [result.exception for result in results] == [
+    assert results[1].output == "Cancelled: Not allowed" and type(results[1].exception) is llm.CancelToolCall
+    assert [result.part().exception for result in results] == [
         None,
         "cancelled: Not allowed",
         "the tool lower was not offered",
@@ -372,7 +373,7 @@ def test_a_call_that_the_length_limit_may_have_cut_is_not_run() -> None:
         return llm.get_model("echo").prompt(json.dumps(said), tools=[add]).execute_tool_calls()
 
     first, last = results({}, {})
-    assert (first.output, "length limit" in last.exception) == ("7", True)
+    assert (first.output, "length limit" in str(last.exception)) == ("7", True)
     assert results({"number": 1})[0].output == "1", "arguments that parse were not cut off"
     assert ran == [7, 1]
 
@@ -380,7 +381,7 @@ def test_a_call_that_the_length_limit_may_have_cut_is_not_run() -> None:
 def test_a_tool_that_nobody_runs_here() -> None:
     tool = llm.Tool("far", "Is elsewhere.", {"type": "object", "properties": {}})
     [result] = llm.get_model("echo").prompt(script(("far", {})), tools=[tool]).execute_tool_calls()
-    assert result.exception == "the tool far cannot be run here"
+    assert str(result.exception) == "the tool far cannot be run here"
 
 
 # Conversations

@@ -46,7 +46,7 @@ def test_it_asks_and_another_process_goes_on(tmp_path: Path) -> None:
     assert resumed.stdout.splitlines() == [
         "Kennel_describe Rex (big): old",
         "Kennel_describe Ida (big): new",
-        "Kennel_describe cancelled: Kennel_describe may not be called so",
+        "Kennel_describe Cancelled: Kennel_describe may not be called so",
         "Hello you",
         "[Dog(name='Rex', bio='old'), Dog(name='Ida', bio='new')] 2 stop",
     ]

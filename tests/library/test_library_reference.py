@@ -99,6 +99,9 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the examples take to be there."""
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "talk.jsonl").write_bytes(LINES)
+    (tmp_path / "config.toml").write_text("")
+    monkeypatch.setenv("LLMTOOLS_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setattr("llmtools.library.model_ref._registered", {})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(LINES)))
     model = llmtools.get_model("echo")
@@ -149,20 +152,26 @@ def test_pydoc_makes_a_page_of_it() -> None:
     page = pydoc.plain(pydoc.render_doc(llmtools))
     assert "conversations with language models" in page
     for name in llmtools.__all__:
-        assert re.search(rf"^    (class {name}\(|{name}\()", page, re.MULTILINE), name
+        assert re.search(rf"^    (class {name}\(|{name}(\(| = class ))", page, re.MULTILINE), name
 
 
 FENCES = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PRINTED = [
     b"Capital of France?And of Germany?\nPANDA\n",
     b"hi\nmore Usage(input=3, output=1, details={})\n",
+    b"TELL ME OF OTTERS\n['assistant', 'user']\n",
     b'{"type":"message","role":"user","parts":[{"type":"text","text":"hi"}]}\n',
 ]
 
 
 @pytest.mark.parametrize(("program", "printed"), list(zip(FENCES, PRINTED, strict=True)))
-def test_the_readme_runs(program: str, printed: bytes) -> None:
+def test_the_readme_runs(program: str, printed: bytes, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], input=LINES, capture_output=True, timeout=60, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        input=LINES,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
     )
     assert (done.returncode, done.stderr, done.stdout) == (0, b"", printed)

@@ -15,6 +15,7 @@ import llmtools
 
 FOLDER = Path(llmtools.__file__).parent
 FILES = {name: FOLDER / path for name, path in (("sync", "library/sync.py"), ("aio", "library/aio.py"))}
+STEPS = FOLDER / "library" / "steps.py"
 DRIVE = FOLDER / "exchange" / "drive.py"
 TRANSPORT = FOLDER / "http" / "transport.py"
 
@@ -23,7 +24,9 @@ PAIRS = [
     (FILES["sync"], "Chain", FILES["aio"], "AsyncChain"),
     (FILES["sync"], "Talk", FILES["aio"], "AsyncTalk"),
     (FILES["sync"], "Model", FILES["aio"], "AsyncModel"),
-    (FILES["sync"], "Steps", FILES["aio"], "AsyncSteps"),
+    (FILES["sync"], "KeyModel", FILES["aio"], "AsyncKeyModel"),
+    (FILES["sync"], "get_models", FILES["aio"], "get_async_models"),
+    (STEPS, "Steps", STEPS, "AsyncSteps"),
     (FILES["sync"], "get_model", FILES["aio"], "get_async_model"),
     (DRIVE, "drive", DRIVE, "adrive"),
     (TRANSPORT, "Connection", TRANSPORT, "AsyncConnection"),
@@ -45,12 +48,16 @@ NAMES = {
     "arun": "run",
     "astream_events": "stream_events",
     "get_async_model": "get_model",
+    "get_async_models": "get_models",
     "prepare_async": "prepare",
 }
 """Name of the awaited half -> name of the other."""
 
 ONLY = {"__str__", "__await__", "_require_end", "_when_read"}
 """What only one half has: asyncio cannot wait in str() or in a property, and `await response` waits."""
+
+ATTRIBUTES = {"is_async", "_not_read"}
+"""Attributes of a class that name the half."""
 
 SAME = {"await_if_needed", "run_without_waiting"}
 """Calls that give what their argument gives."""
@@ -71,6 +78,7 @@ class Blocking(ast.NodeTransformer):
         if node.name in ONLY:
             return None
         node.name = NAMES.get(node.name, node.name)
+        node.decorator_list = [each for each in node.decorator_list if ast.unparse(each) != "plain_when_done"]
         if node.name == "drive":
             node.args = ast.parse("lambda source: 0", mode="eval").body.args  # type: ignore[attr-defined]
         return self._body(node)
@@ -111,6 +119,9 @@ class Blocking(ast.NodeTransformer):
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         return None
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        return None if ast.unparse(node.targets[0]) in ATTRIBUTES else self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         self.generic_visit(node)

@@ -22,6 +22,9 @@ OTHER_INTERFACES = frozenset(("reply", "main", "__getattr__", "T", "TYPE_CHECKIN
 """`reply` of the built-in models, `main` of the processes, and what Python and typing use."""
 SAME_MEANING = {
     **dict.fromkeys(("Message", "Part", "Attachment", "Usage"), "a record, and the library class of it"),
+    **dict.fromkeys(("AttachmentPart", "ReasoningPart", "TextPart"), "a record, and the library class of it"),
+    **dict.fromkeys(("ToolCallPart", "ToolResultPart"), "a record, and the library class of it"),
+    "get_key": "public as llmtools.get_key, and the key of the keyring that it reads",
     "Decoder": "bytes that are cut anywhere to records: of a stream, and of the reply of each protocol",
     "encode": "public as llmtools.encode, and the interface of a protocol",
 }

@@ -995,7 +995,7 @@ class TestMessages:
     def test_attachments_that_have_no_place(self, attachment: Object) -> None:
         part = {"type": "attachment", "attachment": attachment}
         if len(attachment) > 1:
-            with pytest.raises(InputError, match=r"message 2 \(user\), part 2: .*--drop-unsupported"):
+            with pytest.raises(InputError, match=r"message 2 \(user\), part 2: .*drop_unsupported"):
                 asked(user("a"), user("q", part))
         body = asked(user("q", part), drop_unsupported=True)
         assert [block["type"] for block in body["messages"][0]["content"]] == ["text"]

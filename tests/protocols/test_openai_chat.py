@@ -1164,7 +1164,7 @@ class TestUserMessages:
         assert (data["messages"], notices) == ([{"role": "user", "content": "a"}], ["dropped_attachment"])
         assert ask(user(attached(attachment)), drop_unsupported=True)[0]["messages"] == []
         if attachment.keys() & {"content", "url"}:
-            with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .*--drop-unsupported"):
+            with pytest.raises(InputError, match=r"message 1 \(user\), part 2: .*drop_unsupported"):
                 ask(said)
         if quirk:
             [message] = sent(user(attached(attachment)), quirks=[quirk])

@@ -69,5 +69,6 @@ def script(*calls: tuple[str, dict[str, Any]]) -> str:
 
 def timeless(event: Event) -> dict[str, Any]:
     ours = str(event.response_id).startswith("resp_")  # an id that we make where the vendor gives none
-    left_out = ("created", "timing", *(["response_id"] if ours else []))
+    own_id = str(event.get("tool_call_id", "")).startswith("~")
+    left_out = ("created", "timing", *(["response_id"] if ours else []), *(["tool_call_id"] if own_id else []))
     return {name: value for name, value in event.items() if name not in left_out}

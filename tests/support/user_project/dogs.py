@@ -100,7 +100,7 @@ async def resume(url: str, store: Store) -> None:
     kennel = Kennel()
     results = await stored.execute_tool_calls(tools=[kennel], before_call=checked_call)
     for result in results:
-        print(result.name, result.exception or result.output)
+        print(result.name, result.output)
     reply = await stored.reply("Tell me about them", tool_results=results, tools=[kennel])
     await show(reply)
     usage: llmtools.Usage = await reply.usage()
