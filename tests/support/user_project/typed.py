@@ -23,6 +23,18 @@ def upper(text: str) -> str:
     return text.upper()
 
 
+class Shout(llmtools.Model):
+    """A model of one's own."""
+
+    model_id = "shout"
+
+    def execute(
+        self, prompt: llmtools.Prompt, stream: bool, response: Response, conversation: llmtools.Talk | None
+    ) -> Iterator[str | llmtools.StreamEvent]:
+        """Say it louder."""
+        yield prompt.prompt.upper()
+
+
 def sync() -> None:
     model = assert_type(llmtools.get_model("echo"), llmtools.Model)
     response = assert_type(model.prompt("hi", tools=[upper, {"name": "t"}], schema="name", top_k=3), Response)
@@ -40,6 +52,15 @@ def sync() -> None:
     assert_type(model.chain("hi", chain_limit=3, tools=[llmtools.Tool.function(upper)]), llmtools.Chain)
     assert_type(model.conversation(system="s").prompt("hi"), Response)
     assert_type([chunk for chunk in response], list[str])
+    assert_type(response.prompt.messages, list[Message])
+    assert_type(response.prompt.tools, list[llmtools.Tool])
+    assert_type(llmtools.TextPart("hi").text, str)
+    assert_type(llmtools.Attachment(content=b"hi").content, bytes | None)
+    log = llmtools.Log("talks.db")
+    assert_type(log.put(response, name="greeting"), str)
+    assert_type(log.get("greeting"), llmtools.Conversation)
+    llmtools.register(Shout(), aliases=["loud"])
+    assert_type(Shout().prompt("hi"), Response)
     model.prompt("hi", sytem="a slip of the pen")  # type: ignore[call-arg]
     model.prompt("hi", temperature="hot")  # type: ignore[arg-type]
     model.conversation().prompt("hi", tools=upper)  # type: ignore[arg-type]
