@@ -233,7 +233,7 @@ def test_conversation_records_are_kept_each_for_itself(log: Shell) -> None:
     ]
     records[2]["error"] = {"code": "rate_limited", "message": "slow down", "exit_status": 75}
     done = log.run("llm-log", lines(*records))
-    assert (done.status, done.err, done.out) == (75, "llm-log: slow down\n", lines(*records))
+    assert (done.status, done.err, done.out) == (75, "", lines(*records))
     assert kept(log, "SELECT count(*) FROM head") == [3]
     assert got(log) == [{"type": "message", **say[2]}]
     exported = log.run("llm-log export").records

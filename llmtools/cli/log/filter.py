@@ -116,6 +116,7 @@ class LogFilter:
             raise self._full
         if self._lost is not None and self.options["require"]:
             raise self._lost
-        failure = self.state.failure or self.failure
-        if failure is not None:
-            raise StreamFailure(failure)
+        if self.state.failure is not None:
+            raise StreamFailure(self.state.failure)
+        if self.failure is not None:  # of a conversation record, which has it
+            self.process.status = self.failure["exit_status"]
