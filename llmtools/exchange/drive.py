@@ -8,9 +8,7 @@ from __future__ import annotations
 import time
 
 from ..errors import InternalError, LlmToolsError
-from ..http.endpoint import without_password
 from ..http.request import Emit, Fetch, Fetched, Open, Read, Sleep
-from ..records.build import notice
 from ..records.jsonl import dumps, loads
 
 TYPE_CHECKING = False
@@ -140,6 +138,9 @@ def dry_run(response: ResponseRecords) -> tuple[bytes, list[Record]]:
     the key masked; and the notices before it. Nothing is downloaded: a text stands for a file at a URL,
     with a notice. Raises the failure of the response.
     """
+    from ..http.endpoint import without_password
+    from ..records.build import notice
+
     notices: list[Record] = []
     want = response.next_want(None)
     while isinstance(want, (Emit, Fetch)) and response.failure is None:
