@@ -17,7 +17,7 @@ from ..providers.names import did_you_mean
 from ..providers.prices import with_prices
 from ..records.jsonl import dumps
 from .main import main
-from .options import Command, flag, option, shared_options
+from .options import SECONDS, Command, flag, option, shared_options
 from .process import Process
 
 TYPE_CHECKING = False
@@ -208,7 +208,7 @@ def _text(value: Any) -> str:
 @flag("--rm", help="Remove the default or the alias.")
 @option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     default=10,
     help="Wait at most SECONDS for the lists.  [default: 10]",

@@ -71,13 +71,27 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.obj.verbose = value
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds: finite. `nan` is neither above nor below a limit."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        seconds: float = super().convert(value, param, ctx)
+        if seconds - seconds != 0:
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds(min=0, min_open=True)
+
+
 def _wait(ctx: click.Context, param: click.Parameter, value: float | None) -> float:
     if value is not None:
         return value
     text = os.environ.get("LLMTOOLS_WAIT")
     try:
-        return STDIN_WAIT if not text else max(float(text), 0)
-    except ValueError:
+        return STDIN_WAIT if not text else max(Seconds().convert(text, None, None), 0)
+    except click.UsageError:
         raise ConfigError(f"LLMTOOLS_WAIT={text!r} is not a number of seconds") from None
 
 
@@ -116,7 +130,7 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in (
         option(
             "--wait",
-            type=click.FloatRange(min=0),
+            type=Seconds(min=0),
             metavar="SECONDS",
             callback=_wait,
             help="Wait at most SECONDS for the first byte of stdin; 0: for ever.  [default: LLMTOOLS_WAIT, 30]",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..errors import LlmToolsError, ProtocolError, TimedOutError, TruncatedError, setting_name
 from ..http.failure import rate_limits, request_id
 from ..http.request import READ, Emit, Open
+from ..records.fold import TEXT_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Attempt:
         elif self.is_stream:
             yield from self._stream()
         else:
-            body = yield from self._body(WHOLE_BODY)
+            body = yield from self._body(min(WHOLE_BODY, self._opening.limits.size))
             if self.failure is None:
                 yield from self._emit(self.decoder.body(body))
 
@@ -133,14 +134,17 @@ class Attempt:
         return self.background.background_id if self._protocol.SPEC.background_path else ""
 
     def _stream(self) -> Wants:
-        decoder, seen = self.decoder, 0
+        decoder, seen, size, longest = self.decoder, 0, 0, self._opening.limits.size
         late: LlmToolsError | None = None
         while True:
             data = late or (yield READ)
+            size += len(data) if isinstance(data, bytes) else 0
+            if size > longest:
+                data = ProtocolError(f"the reply is longer than {longest / (1 << 20):g} MiB")
             is_last = not data or isinstance(data, LlmToolsError)
             records = decoder.feed(data) if isinstance(data, bytes) and data else decoder.eof()
             is_over = yield from self._emit(records)
-            if isinstance(data, LlmToolsError) and self._is_cut():
+            if size > longest or (isinstance(data, LlmToolsError) and self._is_cut()):
                 self.failure = data  # the reason why it is cut off
             if is_over or is_last:
                 return
@@ -160,9 +164,16 @@ class Attempt:
         if records:
             self.has_content = True
             records[0], records[-1] = self._with_headers(records[0]), self._with_headers(records[-1])
+            records = self._without_keys(records)
             yield Emit(records)
             self._clock.restart()
         return self.failure is not None or (bool(records) and records[-1]["type"] == "end")
+
+    def _without_keys(self, records: list[Record]) -> list[Record]:
+        """Return records without the key, which a server may repeat in an id or a name. A plain chunk is the
+        model's own text."""
+        mask = self._opening.endpoint.mask_all
+        return [r if len(r) == 3 and r["type"] in TEXT_KINDS else mask(r) for r in records]
 
     def _with_headers(self, record: Record) -> Record:
         """Return a `start` with the request id, an `end` with the rate limits, another record as it is."""

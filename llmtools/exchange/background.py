@@ -22,7 +22,7 @@ FIRST_WAIT = 0.5
 """Seconds before the first look at the reply; each is half as long again as the one before."""
 LONGEST_WAIT = 15.0
 """The most seconds between two looks at the reply."""
-STOP_LIMITS = Limits(connect=0.9, idle=0.9)
+STOP_LIMITS = Limits(connect=0.9, idle=0.9, progress=0.9)
 """The limits of the request that stops a reply: after a signal a command has two seconds."""
 
 

@@ -69,9 +69,10 @@ def player_of(model: str, endpoint: Endpoint | None, limits: Limits) -> Player:
     Raises NoModelError for a name that is not a built-in model's.
     """
     if endpoint is not None:
+        from ..http.watch import active_time
         from .tries import Tries
 
-        return Tries(endpoint, limits, monotonic=time.monotonic)
+        return Tries(endpoint, limits, monotonic=active_time)
     kind, slash, path = model.partition("/")
     if model == "echo":
         from . import echo

@@ -67,7 +67,7 @@ class Tries:
 
     def known_end(self) -> dict[str, Any]:
         """Return the fields of `end` that the last try knows, also for a reply that is cut off."""
-        return {} if self._last is None else self._last.decoder.known_end()
+        return {} if self._last is None else self._endpoint.mask_all(self._last.decoder.known_end())
 
     @property
     def background_id(self) -> str:

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from ..errors import ConfigError, UsageError, setting_name
 
 _SPACE = re.compile(r"[\s\x00-\x20\x7f]")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _NAT64 = bytes.fromhex("0064ff9b0000000000000000")
+_SHORT = 7
+"""The most characters of a secret that may be a usual word."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -65,10 +71,29 @@ class Endpoint:
 
     def mask(self, text: str) -> str:
         """Return a text with *** in the place of this endpoint's secrets, which a server may repeat."""
-        secrets = [value for value in self.headers.values() if len(value) > 7]
-        for secret in [*secrets, *([self.key.reveal()] if self.key else [])]:
+        for secret in self._secrets():
             text = text.replace(secret, "***")
         return text
+
+    def mask_all(self, value: Any) -> Any:
+        """Return a JSON value with the secrets in its strings masked. A secret of a few letters is in many words,
+        and is left."""
+        secrets = [secret for secret in self._secrets() if len(secret) > _SHORT]
+        return _with_masks(value, secrets) if secrets else value
+
+    def _secrets(self) -> list[str]:
+        secrets = [value for value in self.headers.values() if len(value) > _SHORT]
+        return [*secrets, *([self.key.reveal()] if self.key else [])]
+
+
+def _with_masks(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return value
+    if isinstance(value, dict):
+        return {name: _with_masks(item, secrets) for name, item in value.items()}
+    return [_with_masks(item, secrets) for item in value] if isinstance(value, list) else value
 
 
 def split_url(url: str) -> tuple[str, str, str]:

@@ -53,10 +53,15 @@ class HttpRequest:
 class Limits:
     """How long a response may take, in seconds, and how often it is tried.
 
-    total: the response with all its tries, None for no limit. connect: each connection. idle: the
-    time without an event. progress: the time without content, even if events come. retries: how
-    many further tries. retry_stream: retry also after the first event; a `reset` record then
-    discards what came. pauses: how often a reply that the model pauses is continued.
+    total: the response with all its tries, None for no limit. connect: each connection, and as long again for
+    TLS (the system's resolver has its own limit for looking the name up). progress: sending the request,
+    beside a second for each 100 kB of it; and the time without content, even if events come. idle: the time
+    from then to the whole head of the response, and the time without an event. size: the most bytes of a
+    reply. retries: how many further tries. retry_stream: retry also after the first event; a `reset` record
+    then discards what came. pauses: how often a reply that the model pauses is continued.
+
+    No limit counts the bytes that come without completing the head, a piece of the body or an event. Time in
+    which the process was suspended does not count, but for `total` of a command.
 
         llmtools.get_model("echo").prompt("hi", limits=llmtools.Limits(total=60, retries=0)).text()  # "hi"
     """
@@ -65,6 +70,7 @@ class Limits:
     connect: float = 10.0
     idle: float = 300.0
     progress: float = 600.0
+    size: int = 1 << 30
     retries: int = 2
     retry_stream: bool = False
     pauses: int = 10

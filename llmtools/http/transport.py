@@ -6,7 +6,7 @@ Rules:
 * A failure is a value: a LlmToolsError with host and cause, never with the key.
 * Plain http does not load the CAs. Proxies (see `proxy`) and CAs come from the usual environment
   variables, here and nowhere else.
-* Every request has our user agent.
+* Every request has our user agent. Every phase has a limit (see `watch`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from ..files import MAX_FILE
 from .endpoint import is_local, is_public_address, split_url, without_password
 from .proxy import proxy_of
 from .request import Fetched, Opened
+from .watch import AsyncWatchedBackend, Watch, WatchedBackend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ CA_FILES, CA_FOLDER = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 """The variables for the CAs to trust; the first of the files counts."""
 FETCH_TIME = 600.0
 """The most seconds that `fetch` takes, even if bytes keep coming."""
+FETCH_CONNECT = 10.0
+"""The most seconds that `fetch` waits for a connection."""
 MAX_REDIRECTS = 20
 
 
@@ -88,12 +91,31 @@ def _waits(limits: Limits) -> tuple[float, float]:
     return min(limits.connect, idle), idle
 
 
-def _client(kind: Any, url: str, proxy: str | None, **options: Any) -> Any:
-    """Return an httpx client of class `kind` for a URL. Raises ConfigError for a proxy that cannot be used."""
+_KINDS: dict[Any, tuple[Any, Any]] = {
+    httpx.Client: (httpx.HTTPTransport, WatchedBackend),
+    httpx.AsyncClient: (httpx.AsyncHTTPTransport, AsyncWatchedBackend),
+}
+"""Class of a client -> that of its transport, and of what watches its connections."""
+
+
+def _client(kind: Any, url: str, proxy: str | None, watch: Watch, *, is_public: bool = False, **options: Any) -> Any:
+    """Return an httpx client of class `kind` for a URL. is_public: it connects to the public network only.
+
+    Raises ConfigError for a proxy that cannot be used.
+    """
+    import httpcore
+
+    transport_class, backend_class = _KINDS[kind]
     try:
         context = {"ssl_context": tls_context()} if proxy and proxy.startswith("https://") else {}
         through = httpx.Proxy(proxy, **context) if proxy else None
-        return kind(verify=_context_for(url), proxy=through, trust_env=False, **options)
+        transport = transport_class(verify=_context_for(url), proxy=through, trust_env=False)
+        pool = transport._pool  # httpx passes no network backend on to httpcore, whose documented place for it this is
+        pool._network_backend = backend_class(pool._network_backend, watch, httpcore.TimeoutException)
+        if is_public:
+            is_proxied = proxy is not None and not proxy.startswith("socks")
+            transport = _PublicTransport(transport, is_proxied=is_proxied)
+        return kind(transport=transport, trust_env=False, **options)
     except ImportError:
         raise ConfigError("a SOCKS proxy needs one more package: pip install 'llm-pipes[socks]'") from None
     except (httpx.InvalidURL, ValueError) as error:
@@ -112,13 +134,13 @@ def _proxy_for(opening: Open) -> str | None:
     return proxy if is_local(urlsplit(proxy).hostname or "") else None
 
 
-def _client_for(kind: Any, opening: Open) -> Any:
-    connect, idle = _waits(opening.limits)
+def _client_for(kind: Any, opening: Open, watch: Watch) -> Any:
     return _client(
         kind,
         opening.endpoint.base_url,
         _proxy_for(opening),
-        timeout=httpx.Timeout(idle, connect=connect),
+        watch,
+        timeout=httpx.Timeout(None, connect=_waits(opening.limits)[0]),
         follow_redirects=False,
         headers={"accept-encoding": "identity", "user-agent": USER_AGENT},
     )
@@ -132,6 +154,13 @@ def _request_options(opening: Open) -> dict[str, Any]:
     return {"method": opening.request.method, "url": url, "content": opening.request.body, "headers": headers}
 
 
+def _begin(watch: Watch, opening: Open) -> None:
+    limits, host = opening.limits, split_url(opening.endpoint.base_url)[2]
+    idle = _waits(limits)[1]
+    send = limits.progress if limits.total is None else min(limits.progress, limits.total)
+    watch.open(host, len(opening.request.body), send=send, head=idle)
+
+
 def _head_of(response: httpx.Response) -> Opened:
     return Opened(response.status_code, {name.lower(): value for name, value in response.headers.items()})
 
@@ -139,11 +168,13 @@ def _head_of(response: httpx.Response) -> Opened:
 def _connection_failure(error: Exception, opening: Open, has_head: bool) -> LlmToolsError:
     """Return an exception of the client as ours. has_head: whether the head of the response had come."""
     host = split_url(opening.endpoint.base_url)[2]
-    connect, silent = _waits(opening.limits)
+    connect, _ = _waits(opening.limits)
     if isinstance(error, httpx.ConnectTimeout):
         return UnavailableError(f"{host}: no connection within {connect:g} s", retryable=True)
-    if isinstance(error, httpx.TimeoutException):
-        return TimedOutError(f"{host}: nothing came for {silent:g} s", retryable=not has_head)
+    if isinstance(error, (httpx.LocalProtocolError, UnicodeError)):  # its words may have the key in them
+        return ConfigError(
+            f"{host}: a header of the request, such as the key, has a character that HTTP does not allow"
+        )
     if isinstance(error, httpx.ConnectError) and "refused" in str(error) and opening.endpoint.start:
         return UnavailableError(f"not running at {host} ({opening.endpoint.start})", retryable=True)
     cause = _cause(error)
@@ -174,6 +205,7 @@ class Connection:
         self._response: httpx.Response | None = None
         self._opening: Any = None
         self._bytes: Any = None
+        self._watch = Watch()
 
     def open(self, opening: Open) -> Opened | LlmToolsError:
         """Send a request; return the head of the response, or the failure."""
@@ -181,10 +213,11 @@ class Connection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client_for(httpx.Client, opening)
+                self._client = _client_for(httpx.Client, opening, self._watch)
+            _begin(self._watch, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = self._client.send(request, stream=True)
-        except ConfigError as error:
+        except LlmToolsError as error:
             return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _connection_failure(error, opening, has_head=False)
@@ -193,8 +226,11 @@ class Connection:
 
     def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the response, b"" at its end, or the failure."""
+        self._watch.read(_waits(self._opening.limits)[1])
         try:
             data: bytes = next(self._bytes, b"")
+        except TimedOutError as error:
+            return error
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             return _connection_failure(error, self._opening, has_head=True)
         return data
@@ -220,6 +256,7 @@ class AsyncConnection:
         self._response: httpx.Response | None = None
         self._opening: Any = None
         self._bytes: Any = None
+        self._watch = Watch()
 
     async def open(self, opening: Open) -> Opened | LlmToolsError:
         """Send a request; return the head of the response, or the failure."""
@@ -227,10 +264,11 @@ class AsyncConnection:
         self._opening = opening
         try:
             if self._client is None:
-                self._client = _client_for(httpx.AsyncClient, opening)
+                self._client = _client_for(httpx.AsyncClient, opening, self._watch)
+            _begin(self._watch, opening)
             request = self._client.build_request(**_request_options(opening))
             self._response = await self._client.send(request, stream=True)
-        except ConfigError as error:
+        except LlmToolsError as error:
             return error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             return _connection_failure(error, opening, has_head=False)
@@ -239,8 +277,11 @@ class AsyncConnection:
 
     async def read(self) -> bytes | LlmToolsError:
         """Return the next bytes of the response, b"" at its end, or the failure."""
+        self._watch.read(_waits(self._opening.limits)[1])
         try:
             data: bytes = await anext(self._bytes, b"")
+        except TimedOutError as error:
+            return error
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             return _connection_failure(error, self._opening, has_head=True)
         return data
@@ -307,12 +348,6 @@ class _PublicTransport(httpx.BaseTransport):
         self._inner.close()
 
 
-def _public_client(*, verify: Any, proxy: httpx.Proxy | None, trust_env: bool, **options: Any) -> httpx.Client:
-    inner = httpx.HTTPTransport(verify=verify, proxy=proxy, trust_env=trust_env)
-    is_proxied = proxy is not None and not proxy.url.scheme.startswith("socks")
-    return httpx.Client(transport=_PublicTransport(inner, is_proxied=is_proxied), trust_env=trust_env, **options)
-
-
 def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> Fetched:
     """Return what is at a URL. Redirects are followed, because no key is sent.
 
@@ -324,26 +359,35 @@ def fetch(url: str, timeout: float = 60, *, is_public: bool = False) -> Fetched:
     from time import monotonic
 
     until, shown, target, cookies = monotonic() + FETCH_TIME, without_password(url), url, httpx.Cookies()
-    headers = {"user-agent": USER_AGENT, "accept-encoding": "identity"}
-    kind = _public_client if is_public else httpx.Client
+    timeouts, watch = httpx.Timeout(None, connect=min(timeout, FETCH_CONNECT)), Watch()
+    options = {"timeout": timeouts, "headers": {"user-agent": USER_AGENT, "accept-encoding": "identity"}}
     try:
         for _ in range(MAX_REDIRECTS + 1):  # each may have another proxy
+            watch.open(shown, 0, send=timeout, head=timeout)
             with (
-                _client(kind, target, proxy_of(target), cookies=cookies, timeout=timeout, headers=headers) as client,
+                _client(
+                    httpx.Client, target, proxy_of(target), watch, is_public=is_public, cookies=cookies, **options
+                ) as client,
                 client.stream("GET", target) as response,
             ):
                 if response.next_request is None:
-                    return _read_page(response, shown, until)
+                    watch.read(timeout)
+                    return _read_page(response, shown, watch, (until, timeout))
                 target, cookies = str(response.next_request.url), client.cookies
     except httpx.TimeoutException:
-        raise UnavailableError(f"{shown}: nothing came for {timeout:g} s") from None
+        raise UnavailableError(f"{shown}: no connection within {min(timeout, FETCH_CONNECT):g} s") from None
+    except TimedOutError as error:
+        late = f"{shown}: not complete after {FETCH_TIME:g} s"
+        raise UnavailableError(late if monotonic() >= until else error.message) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnavailableError(f"{shown}: {_cause(error)}") from None
     raise UnavailableError(f"{shown}: more than {MAX_REDIRECTS} redirects")
 
 
-def _read_page(response: httpx.Response, shown: str, until: float) -> Fetched:
+def _read_page(response: httpx.Response, shown: str, watch: Watch, limits: tuple[float, float]) -> Fetched:
     from time import monotonic
+
+    until, idle = limits
 
     if response.status_code != 200:
         raise UnavailableError(f"{shown}: HTTP {response.status_code} {response.reason_phrase}")
@@ -357,5 +401,6 @@ def _read_page(response: httpx.Response, shown: str, until: float) -> Fetched:
             raise InputError(f"{shown}: larger than {MAX_FILE >> 20} MiB")
         if monotonic() > until:
             raise UnavailableError(f"{shown}: not complete after {FETCH_TIME:g} s")
+        watch.read(min(idle, until - monotonic()))
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return Fetched(bytes(data), kind, response.charset_encoding or "")

@@ -169,7 +169,9 @@ def _fetch_json(endpoint: Endpoint, url: str, deadline: float) -> Any:
     request = HttpRequest(url.removeprefix(origin), b"", headers, "GET")
     connection = Connection()
     try:
-        opened = connection.open(Open(request, replace(endpoint, base_url=origin), Limits(connect=left, idle=left)))
+        opened = connection.open(
+            Open(request, replace(endpoint, base_url=origin), Limits(connect=left, idle=left, progress=left))
+        )
         if isinstance(opened, LlmToolsError):
             raise opened
         body = _read_body(connection, deadline)

@@ -10,7 +10,7 @@ from ...http.request import Limits
 from ...protocols import PROTOCOLS
 from ...records.jsonl import loads
 from ..main import main
-from ..options import Command, filter_options, flag, needs_stream, option
+from ..options import SECONDS, Command, filter_options, flag, needs_stream, option
 from .sender import Sender
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ llm-msg user 'hi' | llm-send -m replay/talk.jsonl | llm-parts
 llm-msg user 'hi' | llm-send --base-url http://127.0.0.1:8080/v1 -m tiny | llm-parts
 """
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 def _save_file(path: str) -> SaveFile:
@@ -49,6 +48,7 @@ def _ask_options(options: dict[str, Any]) -> AskOptions:
         endpoint = at(options["base_url"], options["protocol"], key)
     limits = Limits(
         total=options["timeout"],
+        connect=options["connect_timeout"],
         idle=options["idle_timeout"],
         retries=options["retries"],
         retry_stream=options["retry_stream"],
@@ -172,6 +172,13 @@ def _value(text: str) -> Any:
 @option("--key-fd", type=click.IntRange(min=0), metavar="N", help="Read the key from file descriptor N.")
 @option("--key-env", metavar="NAME", help="Read the key from the environment variable NAME.")
 @option("--timeout", type=SECONDS, metavar="SECONDS", help="Give up if the reply takes longer, including retries.")
+@option(
+    "--connect-timeout",
+    type=SECONDS,
+    metavar="SECONDS",
+    default=10,
+    help="Give up a connection that is not made within SECONDS.  [default: 10]",
+)
 @option(
     "--idle-timeout",
     type=SECONDS,

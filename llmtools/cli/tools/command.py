@@ -11,7 +11,7 @@ from ...tools.process import CHILDREN, CallLimits
 from ...tools.round import JOBS
 from ...tools.toolset import Toolset
 from ..main import main
-from ..options import Command, filter_options, flag, needs_stream, option
+from ..options import SECONDS, Command, filter_options, flag, needs_stream, option
 from ..process import Process, StreamFailure
 from .runner import COMMAND_PATIENCE, Runner
 
@@ -92,7 +92,7 @@ def _check_arguments(action: str, source: tuple[str, ...], loop_command: list[st
 )
 @option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     metavar="SECONDS",
     default=120,
     help="End a call that takes longer than SECONDS.  [default: 120]",

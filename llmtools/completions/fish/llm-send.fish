@@ -21,6 +21,7 @@ complete -c llm-send -l key-file -r -F -d 'Read the key from FILE, which only yo
 complete -c llm-send -l key-fd -x -d 'Read the key from file descriptor N'
 complete -c llm-send -l key-env -x -d 'Read the key from the environment variable NAME'
 complete -c llm-send -l timeout -x -d 'Give up if the reply takes longer, including retries'
+complete -c llm-send -l connect-timeout -x -d 'Give up a connection that is not made within SECONDS'
 complete -c llm-send -l idle-timeout -x -d 'Give up after SECONDS without any data'
 complete -c llm-send -l retries -x -d 'Retry a failed request up to N times'
 complete -c llm-send -l retry-stream -d 'Retry also after the first event, with a reset record'
