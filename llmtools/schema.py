@@ -54,6 +54,10 @@ class SchemaError(InputError):
     """A JSON Schema that is not valid, or that a value cannot be checked against."""
 
 
+class SlowSchemaError(SchemaError):
+    """A check against a JSON Schema that took too long."""
+
+
 def schema_from_text(text: str) -> dict[str, Any]:
     """Return the schema of a text: JSON, the name of a JSON file, or the short form.
 
@@ -225,15 +229,16 @@ def _check_in_child(value: Any, schema: Any, place: str) -> None:
     except OSError as error:
         raise SchemaError(f"needs a process that cannot start: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise SchemaError(_TOO_LONG) from None
+        raise SlowSchemaError(_TOO_LONG) from None
     if done.returncode < 0:  # by the limit of its processor time
-        raise SchemaError(_TOO_LONG)
+        raise SlowSchemaError(_TOO_LONG)
     try:
         kind, message = loads(done.stdout)
     except (InputError, TypeError, ValueError):
         raise SchemaError(f"needs a process that ended with status {done.returncode}") from None
     if kind:
-        raise (SchemaError if kind == "schema" else InputError)(message)
+        is_slow = message == _TOO_LONG
+        raise (SlowSchemaError if is_slow else SchemaError if kind == "schema" else InputError)(message)
 
 
 def check_stdin(seconds: float) -> None:
@@ -259,9 +264,9 @@ def _start_clock() -> None:
 
 
 def _look_at_clock() -> None:
-    """Raise SchemaError if the time of the check is over."""
+    """Raise SlowSchemaError if the time of the check is over."""
     if thread_time() > _deadline.get():
-        raise SchemaError(_TOO_LONG)
+        raise SlowSchemaError(_TOO_LONG)
 
 
 def _validator_of(schema: Any) -> Any:

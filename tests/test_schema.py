@@ -11,6 +11,7 @@ import pytest
 
 from llmtools import schema
 from llmtools.errors import InputError, NoInputError, UsageError
+from llmtools.tools.calls import refusal_reason
 from support.schemas import described
 
 SHORT: list[tuple[str, dict[str, Any]]] = [
@@ -278,6 +279,15 @@ def test_a_pattern_that_takes_for_ever_is_an_error(
     monkeypatch.setattr(schema, "CHECK_TIME", 1.0)
     with pytest.raises(schema.SchemaError, match="the schema takes too long to check"):
         schema.parse_answer(json.dumps(value), hostile)
+
+
+def test_a_call_whose_arguments_take_for_ever_to_check_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "CHECK_TIME", 1.0)
+    hostile = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+    tool: Any = {"type": "tool", "name": "f", "input_schema": hostile}
+    call: Any = {"type": "tool_call", "name": "f", "arguments": {"a": "a" * 40 + "!"}, "tool_call_id": "c"}
+    why = refusal_reason(call, {"f": tool}, {"f": tool})
+    assert why == "the call was not run: the schema of its arguments takes too long to check"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ..errors import InputError, LlmToolsError, RoundLimitError
 from ..records.jsonl import dumps
-from ..schema import SchemaError, check
+from ..schema import SchemaError, SlowSchemaError, check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def refusal_reason(call: Part, offered: Mapping[str, Any], runnable: Mapping[str
     try:
         dumps(call["arguments"])
         check(call["arguments"], schema, "arguments")
+    except SlowSchemaError as error:  # the arguments may be made for that
+        return f"the call was not run: the schema of its arguments {error.message}"
     except SchemaError:
         return None
     except InputError as error:
