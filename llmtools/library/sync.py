@@ -212,8 +212,7 @@ class Response(ResponseBase):
         """Run the calls that have no result yet, or `tool_calls_list`; return their results in the order
         of the calls. `tools` replace those of the prompt.
 
-        A call that fails, or whose tool does not exist, has an `exception` in its result.
-        Raises PauseChain where a tool raises it.
+        A call that fails has an `exception` in its result. Raises PauseChain where a tool raises it.
 
             def upper(text: str) -> str:
                 return text.upper()
@@ -246,8 +245,7 @@ class Response(ResponseBase):
         """Return the response as JSON can hold it, for `from_dict`: the model, the conversation, the
         settings (tools, schema, options), the reply, usage, finish reason and error.
 
-        Of a function only its name and schema are stored: give it again with `reply(tools=…)`. A key is
-        not stored.
+        Functions are stored by name and schema: give them again with `reply(tools=…)`. Keys are not stored.
 
             data = json.dumps(llmtools.get_model("echo").prompt("hi").to_dict())
             llmtools.Response.from_dict(json.loads(data)).reply("more").text()  # "more"
@@ -262,8 +260,7 @@ class Response(ResponseBase):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, model: Model | None = None) -> Response:
-        """Return the response that `to_dict` returned as a dict; `model` answers the next turn instead
-        of the model that it names.
+        """Return the response that `to_dict` returned as a dict; `model` answers the next turn, not the dict's.
 
         Raises NoModelError for a model that is not known, InputError for another dict.
 
