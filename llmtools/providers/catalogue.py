@@ -77,7 +77,7 @@ PROVIDERS = {
                    "random_seed tool_choice_any short_ids audio_string document_url prefix no_stream_options "
                    "no_late_system assistant_after_tool"),
     "deepseek": _of(_CHAT, "https://api.deepseek.com", "DEEPSEEK_API_KEY", "thinking reasoning_with_calls json_object"),
-    "xai": _of("openai-responses", "https://api.x.ai/v1", "XAI_API_KEY"),
+    "xai": _of("openai-responses", "https://api.x.ai/v1", "XAI_API_KEY", "reasoning_include"),
     "groq": _of(_CHAT, "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "together": _of(_CHAT, "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     "fireworks": _of(_CHAT, "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
@@ -124,7 +124,7 @@ MODEL_QUIRKS = (
     ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
     ("gemini-interactions", r".*(gemini-(1|2\.0)|gemini-2\.5-flash-image|gemma-[1-3]|-tts)", "unreasoning"),
     ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
-    ("xai", r"grok-(3(?!-mini)|4-|4\.20(?!-multi)|code|build|composer)", "no_effort"),
+    ("xai", r"grok-(3(?!-mini)|4-|4\.20(?!-multi)|code|build|composer)", "no_effort reasoning_include"),
     ("openai azure github", _REASONING_MODELS, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
     ("openai-chat", _MISTRAL_MODELS, "no_late_system assistant_after_tool"),

@@ -1001,6 +1001,8 @@ class TestRequest:
         assert asked(*tools, user("hi"))["include"] == ["reasoning.encrypted_content", *shown]
         more = asked(*tools, user("hi"), model="gpt-4o", options={"include": ["file_search_call.results", shown[0]]})
         assert more["include"] == [*shown, "file_search_call.results"]
+        plain = asked(*tools, user("hi"), quirks=frozenset({"reasoning_include"}))
+        assert plain["include"] == ["reasoning.encrypted_content"]
 
     def test_options_are_placed(self) -> None:
         given = {"max_tokens": 5, "verbosity": "low", "store": True, "include": None, "reasoning.summary": "detailed"}

@@ -12,9 +12,9 @@ Rules:
   reasoning with neither a ciphertext nor an open text (which is a notice), and all fields of
   the response but its output.
 
-Quirks: `no_include` (a server that cannot be asked for more), `unreasoning` (the model does not
-reason: `Encrypted content is not supported with this model`), `no_effort` (it reasons, and refuses to
-be told how much), `no_schema`.
+Quirks: `no_include` (a server that cannot be asked for more), `reasoning_include` (only for encrypted
+reasoning), `unreasoning` (the model does not reason: `Encrypted content is not supported with this
+model`), `no_effort` (it reasons, and refuses to be told how much), `no_schema`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def _include(request: Request, tools: list[JsonObject], option: Any) -> Any:
     if not isinstance(option, list) or "no_include" in request.quirks:
         return option
     names = [] if "unreasoning" in request.quirks else [ENCRYPTED_REASONING]
-    names += [RESULTS_TO_INCLUDE[kind] for tool in tools if (kind := str(tool.get("type"))) in RESULTS_TO_INCLUDE]
+    if "reasoning_include" not in request.quirks:
+        names += [RESULTS_TO_INCLUDE[kind] for tool in tools if (kind := str(tool.get("type"))) in RESULTS_TO_INCLUDE]
     return names + [name for name in option if name not in names]
 
 
