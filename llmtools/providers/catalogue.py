@@ -124,7 +124,7 @@ MODEL_QUIRKS = (
     ("gemini", r".*gemini-([3-9]|[1-9]\d|(pro|flash|flash-lite)-latest)", "thought_signatures"),
     ("gemini-interactions", r".*(gemini-(1|2\.0)|gemini-2\.5-flash-image|gemma-[1-3]|-tts)", "unreasoning"),
     ("openai-responses", r"(.*[^a-z0-9])?(gpt-[34](?!\d)|chatgpt-4|gpt-5(\.\d+)?-chat)", "unreasoning"),
-    ("xai", r"grok-(3(?!-mini)|4-|4\.20(?!-multi)|code|build|composer)", "no_effort reasoning_include"),
+    ("xai", r"grok-(3(?!-mini)|4-|4\.20(?!-multi)|code|build|composer)", "no_effort"),
     ("openai azure github", _REASONING_MODELS, "no_sampling max_completion_tokens"),
     ("openai azure github", r"(openai/)?(o3|o4-mini)", "no_stop"),
     ("openai-chat", _MISTRAL_MODELS, "no_late_system assistant_after_tool"),
@@ -166,7 +166,7 @@ _QUIRK_NAMES = (
     "short_ids reasoning_with_calls tool_images file_urls video document_url audio_string prefix no_finish "
     "unsigned_thinking no_late_system budget_tokens thinking_budget thought_signatures openrouter_tools unreasoning "
     "hidden_thinking always_thinking no_forced_tools assistant_after_tool flat_tools "
-    "newest_tools groq_tools enable_search between_tools no_effort"
+    "newest_tools groq_tools enable_search between_tools no_effort reasoning_include"
 )
 QUIRKS = frozenset(_QUIRK_NAMES.split())
 """The quirks that the protocols implement."""
