@@ -11,6 +11,7 @@ import re
 
 from ..errors import InputError, UsageError, setting_name
 from ..http.request import HttpRequest
+from ..records.attachments import attachments_of
 from ..records.jsonl import dumps, is_same
 from .instructions import JSON_INSTRUCTION, mentions_json, schema_instruction, with_instruction, with_one_system
 from .media_types import usual_type
@@ -398,6 +399,6 @@ class Builder:
         """Return the number of the message, its role and the number of the part; 0, "", 0 if not found."""
         for number, message in enumerate(self._conversation, 1):
             for place, part in enumerate(message["parts"], 1):
-                if any(item is attachment for item in (part.get("attachment"), *part.get("attachments", ()))):
+                if any(item is attachment for item in attachments_of(part)):
                     return number, message["role"], place
         return 0, "", 0

@@ -1096,6 +1096,7 @@ class TestForeignHistory:
         assert CANARY.encode() not in http.body
         assert b"ENC" not in http.body
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", "gemini"]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:

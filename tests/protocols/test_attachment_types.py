@@ -177,6 +177,14 @@ HEIC = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(32)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_fields_of_an_unknown_part_are_no_attachments(protocol: str) -> None:
+    message = user(attached(b"data", "image/x-icon", "a.ico"))
+    message["parts"].insert(0, {"type": "future", "attachment": None, "attachments": None})
+    with pytest.raises(InputError, match="an attachment cannot be sent: a.ico"):
+        load(protocol).encode(Conversation([message]), Request("m"))
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_svg_by_url_is_fetched_and_sent_as_text(protocol: str, shell: Shell) -> None:
     with (
         Server([b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(SVG) + SVG]) as files,

@@ -613,6 +613,7 @@ class TestRequest:
         older, _ = ask(user("hi"), history, served="gemini-2.5-flash")
         assert "thoughtSignature" not in json.dumps(older)
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", "gemini"]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:

@@ -799,6 +799,7 @@ class TestRequest:
     def test_a_cached_prompt_is_the_vendors_matter(self) -> None:
         assert ask(user("hi"), cache_prompt=True)[1] == ["dropped_cache"]
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", ISSUER]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:

@@ -319,6 +319,7 @@ class TestRequest:
         }
         assert codes == ["dropped_reasoning", "dropped_annotation", "dropped_part", "dropped_part"]
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", "gemini"]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:

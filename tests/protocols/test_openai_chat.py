@@ -1354,6 +1354,7 @@ class TestReplies:
         assert "SECRET" not in text
         assert text.count('"mine": 1') == 7
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", "gemini"]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:

@@ -1271,6 +1271,7 @@ class TestForeignHistory:
         assert b"msg_1" not in http.body
         assert len(notices) == 2
 
+    @pytest.mark.exhaustive
     @QUICK
     @given(st.lists(strategies.messages() | strategies.tools(), max_size=5), st.sampled_from(["openai", "gemini"]))
     def test_any_conversation(self, records: list[Object], issuer: str) -> None:
