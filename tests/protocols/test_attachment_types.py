@@ -180,7 +180,7 @@ HEIC = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + bytes(32)
 def test_fields_of_an_unknown_part_are_no_attachments(protocol: str) -> None:
     message = user(attached(b"data", "image/x-icon", "a.ico"))
     message["parts"].insert(0, {"type": "future", "attachment": None, "attachments": None})
-    with pytest.raises(InputError, match="an attachment cannot be sent: a.ico"):
+    with pytest.raises(InputError, match="part 3: an attachment cannot be sent"):
         load(protocol).encode(Conversation([message]), Request("m"))
 
 
