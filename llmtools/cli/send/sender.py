@@ -113,7 +113,7 @@ class Sender:
         self._is_detached = is_detached
         self._tools: list[tuple[int, Record]] = []
         self._journal: Journal | None = None
-        self._told: set[str] = set()
+        self._written_notices: set[str] = set()
         self._until: float | None = None
         self._cancelled: CancelledError | TimedOutError = CancelledError("the reader left")
 
@@ -225,13 +225,13 @@ class Sender:
 
     def _show(self, question: Question) -> None:
         request, notices = question.exchange().dry_run()
-        self._tell([*question.notices, *notices])
+        self._say_once([*question.notices, *notices])
         self.process.write_lines([request])
 
-    def _tell(self, notices: list[Record]) -> None:
-        """Tell people of notices that no record holds, each once, however many conversations it is about."""
-        new = dict.fromkeys(record["message"] for record in notices if record["message"] not in self._told)
-        self._told.update(new)
+    def _say_once(self, notices: list[Record]) -> None:
+        """Write notices that no record holds to stderr, each once, however many conversations it is about."""
+        new = dict.fromkeys(record["message"] for record in notices if record["message"] not in self._written_notices)
+        self._written_notices.update(new)
         for message in new if not self.process.quiet else ():
             self.process.say(message)
 
@@ -318,7 +318,7 @@ class Sender:
         question = answer.question()
         if self._is_dry_run:
             return self._show(question)
-        self._tell(question.notices)
+        self._say_once(question.notices)
         record = answer.record
         tools = [(0, tool) for tool in record.get("tools", ())]
         exchange = question.exchange(*self._entry(question, record["messages"], tools, record))
